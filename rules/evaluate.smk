@@ -1,0 +1,50 @@
+"""One rule for every evaluation: a model, a split, a method and a test scale give posteriors."""
+
+
+rule evaluate_convnet:
+    input:
+        weights=f"{RESULTS}/weights/{{model}}.safetensors",
+        shards=lambda wildcards: shards(wildcards.split),
+    output:
+        f"{RESULTS}/posteriors/{{split}}/{{model}}/{{method}}_Q{{Q}}.parquet",
+    log:
+        f"{LOGS}/evaluate_convnet/{{split}}_{{model}}_{{method}}_Q{{Q}}.log",
+    benchmark:
+        f"{BENCHMARKS}/evaluate_convnet/{{split}}_{{model}}_{{method}}_Q{{Q}}.tsv"
+    threads: by_size(8, 1)
+    resources:
+        mem_mb=by_size(32000, 1500),
+        runtime=by_size(1440, 30),
+        gpu=1,
+    params:
+        options=options(
+            score_average=CHOICES["score_average"],
+            pool_rounding=CHOICES["pool_rounding"],
+            crop_grid=CHOICES["crop_grid"],
+            resize_filter=CHOICES["resize_filter"],
+            **config["evaluate"],
+        ),
+    shell:
+        "python -m workflow_scripts.evaluate --weights {input.weights} --shards {input.shards}"
+        " --method {wildcards.method} --scale {wildcards.Q} {params.options:q}"
+        " --threads {threads} --output {output} > {log} 2>&1"
+
+
+rule write_submission:
+    input:
+        posteriors=lambda wildcards: [e.path(RESULTS, "test") for e in SUBMITTED[wildcards.name]],
+        classes=f"{RESULTS}/classes.parquet",
+    output:
+        f"{RESULTS}/submission/{{name}}.txt",
+    log:
+        f"{LOGS}/write_submission/{{name}}.log",
+    benchmark:
+        f"{BENCHMARKS}/write_submission/{{name}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+        gpu=0,
+    shell:
+        "python -m workflow_scripts.write_submission --posteriors {input.posteriors}"
+        " --classes {input.classes} --output {output} > {log} 2>&1"

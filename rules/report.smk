@@ -1,0 +1,194 @@
+"""Tables, the ledger of claims, and the pages that show them."""
+
+import yaml
+
+
+localrules:
+    record_config,
+    render_table,
+    render_index,
+
+
+MEASURED = [name for name, table in TABLES.items() if experiments.is_measured(table)]
+DESCRIBED = [name for name in TABLES if name not in MEASURED]
+PAPER_TABLES = "config/paper_tables.yaml"
+PAGE_TEMPLATES = sorted(map(str, Path("reports/templates").iterdir()))
+
+
+def measured_splits(table):
+    """The splits that a table needs and that have labels."""
+    return [split for split in experiments.splits_of(TABLES[table]) if split in LABELLED_SPLITS]
+
+
+def table_posteriors(wildcards):
+    """The posteriors that a table averages."""
+    return [
+        evaluation.path(RESULTS, split)
+        for split in measured_splits(wildcards.table)
+        for evaluation in experiments.table_evaluations(TABLES[wildcards.table])
+    ]
+
+
+def claim_posteriors(wildcards):
+    """The posteriors that the claims compare."""
+    return [e.path(RESULTS, "val") for e in experiments.claim_evaluations(CLAIMS, TABLES)]
+
+
+rule record_config:
+    output:
+        f"{RESULTS}/config.yaml",
+    log:
+        f"{LOGS}/record_config.log",
+    threads: 1
+    resources:
+        mem_mb=100,
+        runtime=5,
+        gpu=0,
+    params:
+        config=yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
+    shell:
+        "printf %s {params.config:q} > {output} 2> {log}"
+
+
+rule describe_convnets:
+    input:
+        paper=PAPER_TABLES,
+    output:
+        multiext(f"{RESULTS}/tables/{{table}}", ".csv", ".json", ".tex"),
+    wildcard_constraints:
+        table="|".join(DESCRIBED),
+    log:
+        f"{LOGS}/describe_convnets/{{table}}.log",
+    benchmark:
+        f"{BENCHMARKS}/describe_convnets/{{table}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=10,
+        gpu=0,
+    params:
+        nets=lambda wildcards: {net: CONVNETS[net] for net in TABLES[wildcards.table]["nets"]},
+        options=options(
+            tables=config["tables"],
+            models=config["models"],
+            experiment=config["experiment"],
+            classes=DATA["classes"],
+            **config["convnet"],
+        ),
+    shell:
+        "python -m workflow_scripts.describe_convnets --table {wildcards.table}"
+        " --paper {input.paper} {params.options:q}"
+        f" --output {RESULTS}/tables/{{wildcards.table}} > {{log}} 2>&1"
+
+
+rule tabulate:
+    input:
+        table_posteriors,
+        paper=PAPER_TABLES,
+    output:
+        multiext(f"{RESULTS}/tables/{{table}}", ".csv", ".json", ".tex"),
+    wildcard_constraints:
+        table="|".join(MEASURED),
+    log:
+        f"{LOGS}/tabulate/{{table}}.log",
+    benchmark:
+        f"{BENCHMARKS}/tabulate/{{table}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+        gpu=0,
+    params:
+        table=lambda wildcards: TABLES[wildcards.table],
+        splits=lambda wildcards: measured_splits(wildcards.table),
+        tables=config["tables"],
+    shell:
+        "python -m workflow_scripts.tabulate --table {wildcards.table} --tables {params.tables}"
+        f" --paper {{input.paper}} --results {RESULTS} --splits {{params.splits}}"
+        f" --output {RESULTS}/tables/{{wildcards.table}} > {{log}} 2>&1"
+
+
+rule judge_claims:
+    input:
+        claim_posteriors,
+        paper=PAPER_TABLES,
+    output:
+        multiext(f"{RESULTS}/claims", ".csv", ".json"),
+    log:
+        f"{LOGS}/judge_claims.log",
+    benchmark:
+        f"{BENCHMARKS}/judge_claims.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+        gpu=0,
+    params:
+        claims=CLAIMS,
+        options=options(
+            claims=config["claims"], tables=config["tables"], seed=config["seed"]
+        ),
+    shell:
+        "python -m workflow_scripts.judge_claims {params.options:q} --paper {input.paper}"
+        f" --results {RESULTS} --output {RESULTS}/claims > {{log}} 2>&1"
+
+
+rule render_table:
+    input:
+        templates=PAGE_TEMPLATES,
+        table=f"{RESULTS}/tables/{{table}}.json",
+        config=f"{RESULTS}/config.yaml",
+    output:
+        "reports/{table}.html",
+    log:
+        f"{LOGS}/render_table/{{table}}.log",
+    benchmark:
+        f"{BENCHMARKS}/render_table/{{table}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+        gpu=0,
+    shell:
+        "python -m workflow_scripts.render_table --table {input.table} --config {input.config}"
+        " --output {output} > {log} 2>&1"
+
+
+rule render_index:
+    input:
+        templates=PAGE_TEMPLATES,
+        tables=expand(f"{RESULTS}/tables/{{table}}.json", table=TABLES),
+        claims=f"{RESULTS}/claims.json",
+        histories=expand(f"{RESULTS}/history/{{model}}.csv", model=MODELS),
+        config=f"{RESULTS}/config.yaml",
+    output:
+        "reports/index.html",
+    log:
+        f"{LOGS}/render_index.log",
+    benchmark:
+        f"{BENCHMARKS}/render_index.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+        gpu=0,
+    shell:
+        "python -m workflow_scripts.render_index --tables {input.tables} --claims {input.claims}"
+        " --history {input.histories} --config {input.config} --output {output} > {log} 2>&1"
+
+
+rule tables:
+    input:
+        expand("reports/{table}.html", table=TABLES),
+
+
+rule claims:
+    input:
+        f"{RESULTS}/claims.json",
+
+
+onsuccess:
+    shell(
+        "python -m workflow_scripts.summarise_run"
+        f" --results {RESULTS} --benchmarks {BENCHMARKS} --tables {config['tables']}"
+    )

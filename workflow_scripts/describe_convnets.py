@@ -1,0 +1,106 @@
+"""Write Tables 1 and 2 from the ConvNets themselves: their layers and their parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from workflow_scripts.vgg import command
+from workflow_scripts.vgg.convnets import Architecture, describe, parameter_count
+from workflow_scripts.vgg.experiments import read_yaml
+from workflow_scripts.vgg.files import InputError
+from workflow_scripts.vgg.tables import write_table
+
+
+def configurations(nets: dict[str, Architecture], paper: dict) -> list[dict]:
+    """Table 1: each net's layers from input to output, and whether they are the paper's."""
+    rows = []
+    for net, architecture in nets.items():
+        layers = describe(architecture)
+        printed = paper.get(net)
+        expected = printed and [
+            {"M": "maxpool", "LRN": "LRN"}.get(layer, f"conv{layer}") for layer in printed
+        ] + ["FC-4096", "FC-4096", "FC-1000", "soft-max"]
+        rows.append(
+            {
+                "net": net,
+                "weight_layers": sum(layer.startswith(("conv", "FC")) for layer in layers),
+                "paper_weight_layers": paper["weight_layers"].get(net),
+                "layers": layers,
+                "equal_to_paper": layers == expected if printed else None,
+            }
+        )
+    return rows
+
+
+def parameters(nets: dict[str, Architecture], this_run: dict, paper: dict) -> list[dict]:
+    """Table 2: parameters at full size, and with this run's widths.
+
+    this_run: fields of `Architecture` that the run's configuration sets.
+    """
+    rows = []
+    for net, architecture in nets.items():
+        count, printed = parameter_count(architecture), paper["paper"].get(net)
+        rows.append(
+            {
+                "net": net,
+                "parameters": count,
+                "paper_millions": printed,
+                "difference_millions": None if printed is None else count / 1e6 - printed,
+                "parameters_this_run": parameter_count(replace(architecture, **this_run)),
+            }
+        )
+    return rows
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = command.parser(__doc__)
+    parser.add_argument("--table", required=True, choices=("table1", "table2"))
+    parser.add_argument("--tables", default="config/tables.yaml")
+    parser.add_argument("--models", default="config/models.yaml")
+    parser.add_argument("--paper", default="config/paper_tables.yaml", help="the paper's numbers")
+    parser.add_argument("--crop", type=int, default=224, help="of this run, as are the next three")
+    parser.add_argument("--classes", type=int, default=1000)
+    parser.add_argument("--fc", type=int, default=4096)
+    parser.add_argument("--width-divisor", type=int, default=1)
+    parser.add_argument("--experiment", required=True)
+    parser.add_argument("--output", required=True, help="path without suffix: .csv, .json, .tex")
+    given = parser.parse_args(arguments)
+    entry = read_yaml(given.tables)[given.table]
+    convnets = read_yaml(given.models)["convnets"]
+    if unknown := [net for net in entry["nets"] if net not in convnets]:
+        raise InputError(f"{given.models}: has no net {', '.join(unknown)}")
+    nets = {net: Architecture(convnets[net]) for net in entry["nets"]}
+    paper = read_yaml(given.paper)[given.table]
+    if given.table == "table1":
+        kind, rows = "configurations", configurations(nets, paper)
+        lines = pd.DataFrame(rows).assign(layers=[" ".join(row["layers"]) for row in rows])
+    else:
+        this_run = {
+            "crop": given.crop,
+            "classes": given.classes,
+            "fc": given.fc,
+            "width_divisor": given.width_divisor,
+        }
+        kind, rows = "parameters", parameters(nets, this_run, paper)
+        lines = pd.DataFrame(rows)
+    table = {
+        "name": given.table,
+        "title": entry["title"],
+        "section": entry.get("section"),
+        "experiment": given.experiment,
+        "kind": kind,
+        "rows": rows,
+        "notes": [],
+    }
+    page = (
+        lines.astype(object).where(lines.notna(), "–").rename(columns=lambda c: c.replace("_", " "))
+    )
+    write_table(Path(given.output), table, lines, page)
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,87 @@
+"""Write a ConvNet's class posteriors for every image of a split at one test scale (paper §3.2)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import torch
+
+from workflow_scripts.vgg import command, evaluation
+from workflow_scripts.vgg.convnets import POOLING_ROUNDING
+from workflow_scripts.vgg.devices import autocast, describe_hardware, pick_device
+from workflow_scripts.vgg.files import InputError, code_fingerprint, sha256
+from workflow_scripts.vgg.images import RESIZE_FILTERS, pixels_at
+from workflow_scripts.vgg.posteriors import write_posteriors
+from workflow_scripts.vgg.shards import Shards
+from workflow_scripts.vgg.weights import load_weights
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = command.parser(__doc__)
+    parser.add_argument("--weights", required=True, help="weights of the net (safetensors)")
+    parser.add_argument("--shards", nargs="+", required=True, help="the split's shards")
+    parser.add_argument("--method", required=True, choices=evaluation.METHODS)
+    parser.add_argument("--scale", type=int, required=True, help="Q, in the paper's units")
+    parser.add_argument(
+        "--score-average", choices=evaluation.SCORE_AVERAGES, default="before-softmax"
+    )
+    parser.add_argument("--pool-rounding", choices=POOLING_ROUNDING, default="floor")
+    parser.add_argument("--crop-grid", choices=evaluation.CROP_GRIDS, default="whole-image")
+    parser.add_argument("--resize-filter", choices=RESIZE_FILTERS, default="bicubic")
+    parser.add_argument(
+        "--batch-size", type=int, default=64, help="crops, or as many pixels, in a forward pass"
+    )
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, …")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads, loader included")
+    parser.add_argument("--output", required=True, help="posteriors to write (parquet)")
+    given = parser.parse_args(arguments)
+
+    device = pick_device(given.device, given.threads)
+    net, weights = load_weights(given.weights, pool_rounding=given.pool_rounding)
+    shards = Shards(given.shards)
+    try:
+        with autocast(device, given.precision):
+            posteriors = evaluation.evaluate(
+                net.to(device, memory_format=torch.channels_last),
+                given.shards,
+                method=given.method,
+                smallest_side=pixels_at(given.scale, net.architecture.crop),
+                mean=weights["mean_rgb"],
+                score_average=given.score_average,
+                grid=given.crop_grid,
+                resize_filter=given.resize_filter,
+                batch_size=given.batch_size,
+                workers=given.threads - 1,
+            )
+    except InputError as error:
+        raise InputError(f"{given.weights}: {error}") from error
+    write_posteriors(
+        given.output,
+        list(shards.ids()),
+        shards.labels,
+        posteriors,
+        {
+            "model": weights["model"],
+            "weights_sha256": sha256(given.weights),
+            "method": given.method,
+            "Q": given.scale,
+            "choices": {
+                "score_average": given.score_average,
+                "pool_rounding": given.pool_rounding,
+                "crop_grid": given.crop_grid,
+                "resize_filter": given.resize_filter,
+            },
+            "iterations": weights["iterations"],
+            "training_code": weights["code_fingerprint"],
+            "code_fingerprint": code_fingerprint(),
+            "precision": given.precision,
+            "hardware": describe_hardware(device),
+        },
+    )
+    logging.info("%d images", len(shards))
+
+
+if __name__ == "__main__":
+    command.run(main)

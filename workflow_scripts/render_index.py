@@ -1,0 +1,32 @@
+"""Render the report's index: summary, tables, claims, learning curves and settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .vgg import report
+from .vgg.command import parser, run
+from .vgg.files import whole_file
+
+
+def main(arguments: Sequence[str] | None) -> None:
+    options = parser(__doc__)
+    options.add_argument("--tables", nargs="+", required=True, help="tables' JSON files, in order")
+    options.add_argument("--claims", required=True, help="the ledger of claims, JSON")
+    options.add_argument("--history", nargs="*", default=[], help="training histories, CSV")
+    options.add_argument("--config", required=True, help="the run's resolved configuration")
+    options.add_argument("--output", required=True, help="the HTML page to write")
+    given = options.parse_args(arguments)
+
+    page = report.render_index(
+        [report.load_table(path) for path in given.tables],
+        report.load_claims(given.claims),
+        [report.load_history(path) for path in given.history],
+        report.load_config(given.config),
+    )
+    with whole_file(given.output) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run(main)

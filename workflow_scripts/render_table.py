@@ -1,0 +1,28 @@
+"""Render one table as a self-contained HTML page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .vgg import report
+from .vgg.command import parser, run
+from .vgg.files import whole_file
+
+
+def main(arguments: Sequence[str] | None) -> None:
+    options = parser(__doc__)
+    options.add_argument("--table", required=True, help="a table's JSON file")
+    options.add_argument("--config", required=True, help="the run's resolved configuration")
+    options.add_argument("--previous", help="name of the table before this one, such as table2")
+    options.add_argument("--next", help="name of the table after this one, such as table4")
+    options.add_argument("--output", required=True, help="the HTML page to write")
+    given = options.parse_args(arguments)
+
+    table, config = report.load_table(given.table), report.load_config(given.config)
+    page = report.render_table(table, config, given.previous, given.next)
+    with whole_file(given.output) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,70 @@
+"""Print what a run measured, where its time went, and where the report is."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from workflow_scripts.vgg import command
+from workflow_scripts.vgg.experiments import read_yaml
+
+
+def errors(results: Path, tables: dict) -> str:
+    """The measured errors of all tables that exist, beside the paper's."""
+    parts = []
+    for name, table in tables.items():
+        path = results / "tables" / f"{name}.csv"
+        if "rows" not in table or not path.exists():
+            continue
+        lines = pd.read_csv(path)
+        lines = lines[~lines["literature"]]
+        columns = [
+            *table["columns"],
+            *(c for m in table["metrics"] for c in (m, f"{m}_paper")),
+        ]
+        text = lines[columns].rename(columns=lambda c: c.replace("_paper", " (paper)"))
+        for column in table["columns"]:
+            text[column] = text[column].astype(str).str.slice(0, 38)
+        shown = text.to_string(index=False, float_format="%.1f", na_rep="-")
+        parts.append(f"{name}: {table['title']}\n{shown}")
+    return "\n\n".join(parts)
+
+
+def times(benchmarks: Path) -> str:
+    """Jobs, wall and CPU seconds by rule, from the benchmark files."""
+    spent: dict[str, list[float]] = defaultdict(lambda: [0, 0.0, 0.0])
+    for path in benchmarks.rglob("*.tsv"):
+        line = pd.read_csv(path, sep="\t", na_values="-").iloc[0]
+        rule = spent[path.relative_to(benchmarks).parts[0].removesuffix(".tsv")]
+        rule[0] += 1
+        rule[1] += line["s"]
+        rule[2] += line["cpu_time"] if pd.notna(line["cpu_time"]) else 0.0
+    rows = sorted(spent.items(), key=lambda item: -item[1][1])
+    rows.append(("all", [sum(values) for values in zip(*spent.values(), strict=True)]))
+    return "\n".join(
+        [f"{'rule':24}{'jobs':>6}{'wall s':>10}{'CPU s':>10}"]
+        + [f"{rule:24}{jobs:6.0f}{wall:10.1f}{cpu:10.1f}" for rule, (jobs, wall, cpu) in rows]
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = command.parser(__doc__)
+    parser.add_argument("--results", required=True, help="the experiment's results folder")
+    parser.add_argument("--benchmarks", required=True, help="the experiment's benchmarks folder")
+    parser.add_argument("--tables", default="config/tables.yaml")
+    given = parser.parse_args(arguments)
+    results, benchmarks = Path(given.results), Path(given.benchmarks)
+    if shown := errors(results, read_yaml(given.tables)):
+        print(shown)
+    if any(benchmarks.rglob("*.tsv")):
+        print(f"\nWhere the time went (summed over jobs)\n{times(benchmarks)}")
+    index = Path("reports/index.html")
+    if index.exists():
+        print(f"\nReport: {index.resolve()}")
+
+
+if __name__ == "__main__":
+    command.run(main)

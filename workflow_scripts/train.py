@@ -1,0 +1,217 @@
+"""Train one ConvNet: at random from scratch, from net A's layers, or on from a whole parent."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from workflow_scripts.vgg import command, initialisation, sampling, training
+from workflow_scripts.vgg.checkpoints import delete_checkpoints
+from workflow_scripts.vgg.convnets import Architecture, ConvNet
+from workflow_scripts.vgg.devices import PRECISIONS, describe_hardware, pick_device
+from workflow_scripts.vgg.evaluation import evaluate
+from workflow_scripts.vgg.files import (
+    InputError,
+    code_fingerprint,
+    fingerprint,
+    sha256,
+    whole_file,
+)
+from workflow_scripts.vgg.images import RESIZE_FILTERS, pixels_at
+from workflow_scripts.vgg.loader import TrainingImages
+from workflow_scripts.vgg.posteriors import rank_of_class
+from workflow_scripts.vgg.randomness import model_seed
+from workflow_scripts.vgg.shards import Shards
+from workflow_scripts.vgg.weights import load_weights, read_metadata, save_weights
+
+
+def options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = command.parser(__doc__)
+    group = parser.add_argument_group("model")
+    group.add_argument("--model", required=True, help="name, e.g. D_S256")
+    group.add_argument("--net", required=True, help="configuration of Table 1, e.g. D")
+    group.add_argument("--layers", required=True, help="its layers, e.g. 'conv3-64 | conv3-128'")
+    group.add_argument("--crop", type=int, default=224, help="side of the input in pixels")
+    group.add_argument("--classes", type=int, default=1000)
+    group.add_argument("--fc", type=int, default=4096, help="width of the hidden FC layers")
+    group.add_argument("--width-divisor", type=int, default=1, help="divides all conv channels")
+    group = parser.add_argument_group("beginning")
+    group.add_argument("--parent", help="weights to start from; random if not given")
+    group.add_argument(
+        "--inherit",
+        choices=("layers-of-A", "all"),
+        default="all",
+        help="A's first four conv layers and its FC layers, or the whole parent",
+    )
+    group.add_argument(
+        "--initialisation", choices=initialisation.INITIALISATIONS, default="normal-std-0.01"
+    )
+    group.add_argument(
+        "--transferred-convs", choices=initialisation.TRANSFERRED_CONVS, default="by-shape"
+    )
+    group.add_argument("--seed", type=int, default=0)
+    group = parser.add_argument_group("data")
+    group.add_argument("--train-shards", nargs="+", required=True)
+    group.add_argument("--val-shards", nargs="+", required=True)
+    group.add_argument("--statistics", required=True, help="statistics.json")
+    group.add_argument(
+        "--train-scale", type=int, nargs="+", required=True, help="S, or its two ends if jittered"
+    )
+    group.add_argument("--resize-filter", choices=RESIZE_FILTERS, default="bicubic")
+    group.add_argument(
+        "--colour-shift", choices=sampling.COLOUR_SHIFTS, default="pca-root-eigenvalues"
+    )
+    group = parser.add_argument_group("optimisation")
+    choices = {
+        "trainable": training.TRAINABLE,
+        "biases": training.BIAS_RULES,
+        "precision": PRECISIONS,
+    }
+    for field in fields(training.Optimisation):
+        group.add_argument(
+            f"--{field.name.replace('_', '-')}",
+            type=type(field.default),
+            default=field.default,
+            choices=choices.get(field.name),
+        )
+    group = parser.add_argument_group("running")
+    group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, …")
+    group.add_argument("--threads", type=int, default=1, help="CPU threads, loader included")
+    group.add_argument("--checkpoints", required=True, help="folder for checkpoints")
+    group.add_argument("--checkpoint-seconds", type=float, default=600)
+    group.add_argument("--output", required=True, help="weights to write (safetensors)")
+    group.add_argument("--history", required=True, help="history to write (CSV)")
+    return parser.parse_args(arguments)
+
+
+def initial_net(given: argparse.Namespace, dropout: float, input_scale: float) -> ConvNet:
+    """The net as its training begins."""
+    architecture = Architecture(
+        given.layers, given.classes, given.crop, given.fc, given.width_divisor
+    )
+    seed = model_seed(given.seed, given.model)
+    if given.parent and given.inherit == "all":
+        net, _ = load_weights(given.parent, input_scale, dropout=dropout)
+        if net.architecture != architecture:
+            raise InputError(f"{given.parent}: holds another net than {given.net}, {architecture}")
+        return net
+    net = ConvNet(architecture, dropout)
+    initialisation.initialise(net, given.initialisation, seed)
+    if given.parent:
+        parent, _ = load_weights(given.parent, input_scale)
+        copied = initialisation.transfer_layers(net, parent, given.transferred_convs)
+        logging.info("from %s: %s", given.parent, ", ".join(copied))
+    return net
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    given = options(arguments)
+    settings = training.Optimisation(
+        **{field.name: getattr(given, field.name) for field in fields(training.Optimisation)}
+    )
+    scales = (given.train_scale[0], given.train_scale[-1])
+    statistics = json.loads(Path(given.statistics).read_text())
+    device = pick_device(given.device, given.threads)
+    workers = given.threads - 1
+    net = initial_net(given, settings.dropout, settings.input_scale).to(device)
+    images = TrainingImages(
+        given.train_shards,
+        model_seed(given.seed, given.model),
+        settings.batch_size,
+        given.crop,
+        scales,
+        sampling.colour_axes(statistics, given.colour_shift),
+        given.resize_filter,
+    )
+    labels = Shards(given.val_shards).labels
+    if labels.min() < 0:
+        raise InputError(f"{given.val_shards[0]}: validation images without labels")
+
+    def validate(net: ConvNet) -> tuple[float, float]:
+        posteriors = evaluate(
+            net,
+            given.val_shards,
+            method="center",
+            smallest_side=pixels_at(sum(scales) / 2, given.crop),
+            mean=statistics["mean_rgb"],
+            input_scale=settings.input_scale,
+            resize_filter=given.resize_filter,
+            workers=workers,
+            progress=False,
+        )
+        rank = rank_of_class(posteriors, labels)
+        return 100 * float(np.mean(rank >= 1)), 100 * float(np.mean(rank >= 5))
+
+    decides = {
+        **vars(given),
+        **{name: None for name in ("device", "threads", "checkpoint_seconds", "output", "history")},
+        "parent": sha256(given.parent) if given.parent else None,
+        "statistics": statistics,
+    }
+    logging.info("%s on %s, %d parameters", given.model, device, net.parameter_count())
+    try:
+        history = training.train(
+            net,
+            images,
+            validate,
+            settings,
+            mean=statistics["mean_rgb"],
+            seed=model_seed(given.seed, given.model),
+            checkpoints=Path(given.checkpoints),
+            fingerprint=fingerprint(decides),
+            checkpoint_seconds=given.checkpoint_seconds,
+            workers=workers,
+        )
+    except training.Interrupted as interruption:
+        logging.warning("%s; run the same command again to go on", interruption)
+        sys.exit(training.STOPPED)
+
+    rows = io.StringIO()
+    writer = csv.DictWriter(rows, history[0].keys(), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(history)
+    with whole_file(given.history) as temporary:
+        temporary.write_text(rows.getvalue())
+    save_weights(
+        given.output,
+        net,
+        settings.input_scale,
+        {
+            "model": given.model,
+            "net": given.net,
+            "S": list(scales),
+            "mean_rgb": statistics["mean_rgb"],
+            "seed": given.seed,
+            "iterations": history[-1]["iteration"],
+            "parent": read_metadata(given.parent)["model"] if given.parent else None,
+            "parent_sha256": decides["parent"],
+            "inherit": given.inherit if given.parent else None,
+            "choices": {
+                name: getattr(given, name)
+                for name in ("initialisation", "transferred_convs", "colour_shift", "biases")
+            }
+            | {"resize_filter": given.resize_filter},
+            "optimisation": asdict(settings),
+            "config_fingerprint": fingerprint(decides),
+            "code_fingerprint": code_fingerprint(),
+            "torch": torch.__version__,
+            "hardware": describe_hardware(device),
+            "node": os.uname().nodename,
+        },
+    )
+    delete_checkpoints(Path(given.checkpoints))
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,1 @@
+"""Library beneath the pipeline's commands: plain functions on arrays, tensors and paths."""

@@ -1,0 +1,79 @@
+"""What every command of the pipeline does around its work: parse, log, fail with grace."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+from .files import InputError
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """An argument parser whose `--help` shows the defaults."""
+    return argparse.ArgumentParser(
+        description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+
+
+def run(main: Callable[[Sequence[str] | None], None]) -> None:
+    """Run `main`; turn bad input and a full disk into one clear line and exit status 1."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
+    )
+    try:
+        main(None)
+    except InputError as error:
+        sys.exit(f"error: {error}")
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        sys.exit(f"error: {where}{error.strerror or error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+class Progress:
+    """Log how far a long loop has come, its rate and the time left, at most every few seconds."""
+
+    def __init__(self, total: int, unit: str, done: int = 0, interval: float = 10.0):
+        self.total, self.unit, self.interval = total, unit, interval
+        self.first = self.done = done
+        self.started = self.last = time.monotonic()
+
+    def update(self, count: int, note: str = "") -> None:
+        """Count `count` more units done; `note` is appended to the line, if one is due."""
+        self.done += count
+        now = time.monotonic()
+        if now - self.last < self.interval and self.done < self.total:
+            return
+        self.last = now
+        rate = (self.done - self.first) / max(now - self.started, 1e-9)
+        left = (self.total - self.done) / rate if rate else float("inf")
+        logging.info(
+            "%d/%d %s (%.0f%%), %.1f/s, %s left%s",
+            *(self.done, self.total, self.unit, 100 * self.done / max(self.total, 1), rate),
+            *(duration(left), f", {note}" if note else ""),
+        )
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: '12 s', '3 min 05 s', '2 h 10 min', '4 d 3 h'."""
+    if not seconds < float("inf"):
+        return "unknown time"
+    seconds = round(seconds)
+    for unit, name, part, part_name in (
+        (86400, "d", 3600, "h"),
+        (3600, "h", 60, "min"),
+        (60, "min", 1, "s"),
+    ):
+        if seconds >= unit:
+            return f"{seconds // unit} {name} {seconds % unit // part:02d} {part_name}"
+    return f"{seconds} s"
+
+
+def available_cpus() -> int:
+    """Number of CPUs that this process may use (respects taskset, cgroups' cpusets, Slurm)."""
+    return len(os.sched_getaffinity(0))

@@ -1,0 +1,136 @@
+"""The ConvNets of Table 1, built from one-line descriptions (paper §2)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from .dropout import SequencedDropout
+
+POOLING_ROUNDING = ("floor", "ceil")
+_CONV = re.compile(r"conv(\d+)-(\d+)")
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What fixes a ConvNet's layers and input.
+
+    layers: Table 1's notation, blocks divided by `|` (a 2×2 max-pool of stride 2 ends each block),
+        for example "conv3-64 | conv3-128 | conv3-256 conv3-256"; `LRN` may follow a conv layer.
+    classes: number of classes; 1000 in the paper.
+    crop: side of the training crop in pixels; 224 in the paper. Must be divisible by 2^pools.
+    fc: width of the two hidden fully-connected layers; 4096 in the paper.
+    width_divisor: the channels of every conv layer are divided by this; 1 in the paper.
+    pool_rounding: "floor" or "ceil" for odd sides; they differ in dense evaluation only.
+    """
+
+    layers: str
+    classes: int = 1000
+    crop: int = 224
+    fc: int = 4096
+    width_divisor: int = 1
+    pool_rounding: str = "floor"
+
+    def blocks(self) -> list[list[str]]:
+        """The layer names of each block, e.g. [["conv3-64", "LRN"], ["conv3-128"]]."""
+        return [block.split() for block in self.layers.split("|")]
+
+    @property
+    def map_side(self) -> int:
+        """Side of the last feature map at the training crop; 7 in the paper."""
+        stride = 2 ** len(self.blocks())
+        if self.crop % stride:
+            raise ValueError(f"crop {self.crop} is not divisible by {stride}, the nets' stride")
+        return self.crop // stride
+
+
+def feature_layers(architecture: Architecture) -> Iterator[nn.Module]:
+    """The convolutional part; each conv keeps its input's size and has a ReLU behind it (§2.1)."""
+    channels = 3
+    for block in architecture.blocks():
+        for layer in block:
+            if match := _CONV.fullmatch(layer):
+                kernel, width = int(match[1]), int(match[2])
+                if width % architecture.width_divisor:
+                    raise ValueError(f"{layer}: not divisible by {architecture.width_divisor}")
+                width //= architecture.width_divisor
+                yield nn.Conv2d(channels, width, kernel, padding=kernel // 2)
+                yield nn.ReLU(inplace=True)
+                channels = width
+            elif layer == "LRN":
+                # Krizhevsky's alpha of 1e-4 multiplies the plain sum; PyTorch divides by the size.
+                yield nn.LocalResponseNorm(size=5, alpha=5e-4, beta=0.75, k=2.0)
+            else:
+                raise ValueError(f"unknown layer {layer!r}; expected e.g. conv3-64 or LRN")
+        yield nn.MaxPool2d(2, stride=2, ceil_mode=architecture.pool_rounding == "ceil")
+
+
+class ConvNet(nn.Module):
+    """A ConvNet of the paper; parameter names are torchvision's (`features.N`, `classifier.N`).
+
+    Input: float [N, 3, crop, crop], RGB, 0–255 minus the training mean. Output: class scores
+    [N, classes] before the soft-max.
+    """
+
+    def __init__(self, architecture: Architecture, dropout: float = 0.5):
+        super().__init__()
+        self.architecture = architecture
+        self.features = nn.Sequential(*feature_layers(architecture))
+        self.classifier = nn.Sequential(
+            nn.Linear(
+                self.conv_layers[-1].out_channels * architecture.map_side**2, architecture.fc
+            ),
+            nn.ReLU(inplace=True),
+            SequencedDropout(dropout),
+            nn.Linear(architecture.fc, architecture.fc),
+            nn.ReLU(inplace=True),
+            SequencedDropout(dropout),
+            nn.Linear(architecture.fc, architecture.classes),
+        )
+
+    @property
+    def conv_layers(self) -> list[nn.Conv2d]:
+        """The conv layers from the input on."""
+        return [module for module in self.features if isinstance(module, nn.Conv2d)]
+
+    @property
+    def fc_layers(self) -> list[nn.Linear]:
+        """The three fully-connected layers."""
+        return [module for module in self.classifier if isinstance(module, nn.Linear)]
+
+    @property
+    def weight_layers(self) -> int:
+        """Number of layers with weights, as Table 1 counts them."""
+        return len(self.conv_layers) + len(self.fc_layers)
+
+    def parameter_count(self) -> int:
+        """Number of weights and biases (Table 2)."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.classifier(self.features(images).flatten(1))
+
+
+def describe(architecture: Architecture) -> list[str]:
+    """The net's layers from input to output, in Table 1's words, read off the built modules."""
+    with torch.device("meta"):
+        net = ConvNet(architecture)
+    names = []
+    for module in net.features:
+        if isinstance(module, nn.Conv2d):
+            names.append(f"conv{module.kernel_size[0]}-{module.out_channels}")
+        elif isinstance(module, nn.LocalResponseNorm):
+            names.append("LRN")
+        elif isinstance(module, nn.MaxPool2d):
+            names.append("maxpool")
+    return [*names, *(f"FC-{layer.out_features}" for layer in net.fc_layers), "soft-max"]
+
+
+def parameter_count(architecture: Architecture) -> int:
+    """Number of parameters, counted on the meta device (no memory is taken)."""
+    with torch.device("meta"):
+        return ConvNet(architecture).parameter_count()

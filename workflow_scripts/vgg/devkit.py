@@ -1,0 +1,85 @@
+"""The ILSVRC-2012 development kit: classes, their two numberings, and validation labels.
+
+Class index 0–999 is the place of a class in sorted-WNID order, as in Caffe, torchvision and timm.
+ILSVRC2012_ID 1–1000 is the kit's own numbering, in which ground truth and submissions are written.
+"""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .archives import require
+from .files import InputError
+
+META = "ILSVRC2012_devkit_t12/data/meta.mat"
+GROUND_TRUTH = "ILSVRC2012_devkit_t12/data/ILSVRC2012_validation_ground_truth.txt"
+
+
+def read_classes(devkit: str | Path) -> pd.DataFrame:
+    """The low-level synsets: label (0-based, sorted-WNID order), wnid, ilsvrc2012_id, words.
+
+    Raises InputError if the kit is missing, damaged, or of another year.
+    """
+    from scipy.io import loadmat
+
+    content = _read(devkit, META)
+    try:
+        synsets = loadmat(io.BytesIO(content), squeeze_me=True)["synsets"]
+        leaves = synsets[synsets["num_children"].astype(int) == 0]
+        classes = pd.DataFrame(
+            {
+                "wnid": leaves["WNID"].astype(str),
+                "ilsvrc2012_id": leaves["ILSVRC2012_ID"].astype(np.int32),
+                "words": leaves["words"].astype(str),
+            }
+        )
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise InputError(f"{devkit}: {META} is not ILSVRC-2012's ({error})") from error
+    ids = sorted(classes["ilsvrc2012_id"])
+    if ids != list(range(1, len(ids) + 1)):
+        raise InputError(f"{devkit}: the IDs of its classes are not 1–{len(ids)}")
+    classes = classes.sort_values("wnid", ignore_index=True)
+    classes.insert(0, "label", np.arange(len(classes), dtype=np.int32))
+    return classes
+
+
+def read_ground_truth(path: str | Path) -> np.ndarray:
+    """ILSVRC2012_IDs, int32 [images], in ascending file name order.
+
+    path: a text file with one ID a line, or the development kit, which holds the validation set's.
+    """
+    path = require(path)
+    content = _read(path, GROUND_TRUTH) if tarfile.is_tarfile(path) else path.read_bytes()
+    try:
+        return np.array([int(line) for line in content.split()], dtype=np.int32)
+    except ValueError as error:
+        raise InputError(f"{path}: expected one ILSVRC2012_ID a line ({error})") from error
+
+
+def labels_of_ids(ids: np.ndarray, classes: pd.DataFrame, name: str) -> np.ndarray:
+    """Class indices, int32, of ILSVRC2012_IDs. Raises InputError for an ID that is no class."""
+    label_of_id = np.full(len(classes) + 1, -1, dtype=np.int32)
+    label_of_id[classes["ilsvrc2012_id"]] = classes["label"]
+    if ids.size and not (ids.min() >= 1 and ids.max() <= len(classes)):
+        raise InputError(
+            f"{name}: IDs from {ids.min()} to {ids.max()}, but the classes are 1–{len(classes)}"
+        )
+    return label_of_id[ids]
+
+
+def _read(devkit: str | Path, member: str) -> bytes:
+    try:
+        with tarfile.open(require(devkit)) as archive:
+            return archive.extractfile(member).read()
+    except KeyError as error:
+        raise InputError(
+            f"{devkit}: holds no {member}; the kit for tasks 1 and 2 of 2012 "
+            "(ILSVRC2012_devkit_t12.tar.gz) is needed"
+        ) from error
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise InputError(f"{devkit}: damaged ({error}); download it again") from error

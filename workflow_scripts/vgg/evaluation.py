@@ -1,0 +1,241 @@
+"""Testing (paper §3.2): dense evaluation, multi-crop evaluation, and the single central crop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from .command import Progress
+from .convnets import ConvNet
+from .devices import to_input
+from .files import InputError
+from .images import centre_crop, decode, rescale, rescaled_size
+from .shards import Shards
+
+METHODS = ("dense", "multicrop", "center")
+SCORE_AVERAGES = ("before-softmax", "after-softmax")
+CROP_GRIDS = ("whole-image", "central-square")
+GRID_SIDE = 5
+
+
+class DenseConvNet(nn.Module):
+    """A ConvNet whose fully-connected layers are convolutions, for uncropped images (§3.2).
+
+    Input: float [N, 3, height, width]. Output: class score map [N, classes, rows, columns]; one
+    place for an image of the training crop's size.
+    """
+
+    def __init__(self, net: ConvNet):
+        super().__init__()
+        self.features = net.features
+        side, layers = net.architecture.map_side, []
+        for layer in net.fc_layers:
+            conv = nn.Conv2d(layer.in_features // side**2, layer.out_features, side, device="meta")
+            conv.weight = nn.Parameter(
+                layer.weight.detach()
+                .view(conv.weight.shape)
+                .contiguous(memory_format=torch.channels_last)
+            )
+            conv.bias = layer.bias
+            layers += [conv, nn.ReLU(inplace=True)]
+            side = 1
+        self.classifier = nn.Sequential(*layers[:-1])
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.classifier(self.features(images))
+
+
+def dense_posteriors(
+    net: DenseConvNet, images: torch.Tensor, score_average: str = "before-softmax"
+) -> torch.Tensor:
+    """Posteriors [N, classes] of whole images, averaged with those of their mirror images.
+
+    score_average: "before-softmax" averages the score map over places and then takes the soft-max,
+        "after-softmax" takes it at each place and averages. The flip is a second pass: where
+        pooling drops an odd last column, the mirrored map is not the map mirrored.
+    """
+    total = 0
+    for view in (images, images.flip(3)):
+        scores = net(view).float()
+        if score_average == "before-softmax":
+            total = total + scores.mean((2, 3)).softmax(1)
+        else:
+            total = total + scores.softmax(1).mean((2, 3))
+    return total / 2
+
+
+def grid_offsets(side: int, crop: int, whole: int | None = None) -> list[int]:
+    """Where the crops of the regular 5-grid begin along one side: round(i·(side − crop)/4).
+
+    whole: the image's side if the grid lies on its central `side` pixels only.
+    """
+    start = 0 if whole is None else (whole - side) // 2
+    return [start + round(i * (side - crop) / (GRID_SIDE - 1)) for i in range(GRID_SIDE)]
+
+
+def multicrop_views(
+    images: torch.Tensor, crop: int, grid: str = "whole-image"
+) -> Iterator[torch.Tensor]:
+    """The 50 views of each image: 5×5 crops in row order, each followed by its mirror image.
+
+    images: [N, 3, height, width]. grid: "whole-image" reaches the corners of the whole image,
+    "central-square" those of its central square. Yields [N, 3, crop, crop].
+    """
+    height, width = images.shape[2:]
+    square = min(height, width)
+    if grid == "central-square":
+        tops, lefts = grid_offsets(square, crop, height), grid_offsets(square, crop, width)
+    else:
+        tops, lefts = grid_offsets(height, crop), grid_offsets(width, crop)
+    for top in tops:
+        for left in lefts:
+            view = images[:, :, top : top + crop, left : left + crop]
+            yield view
+            yield view.flip(3)
+
+
+def multicrop_posteriors(
+    net: ConvNet, images: torch.Tensor, grid: str = "whole-image", batch_size: int = 64
+) -> torch.Tensor:
+    """Posteriors [N, classes]: the mean of the soft-max outputs of each image's 50 views."""
+    total, pending = 0, []
+    views = list(multicrop_views(images, net.architecture.crop, grid))
+    together = max(1, batch_size // len(images))
+    for start in range(0, len(views), together):
+        pending = views[start : start + together]
+        batch = torch.cat(pending).contiguous(memory_format=torch.channels_last)
+        posteriors = net(batch).float().softmax(1)
+        total = total + posteriors.view(len(pending), len(images), -1).sum(0)
+    return total / len(views)
+
+
+@dataclass(frozen=True)
+class RescaledImages(Dataset):
+    """Images rescaled to a smallest side; `rescaled_images[group]` is a batch of equal size.
+
+    groups: places of the images of each batch, from `groups_of_equal_size` or `groups_of`.
+    crop: side of the central crop to take of each, or None for whole images.
+    """
+
+    paths: Sequence[str | Path]
+    groups: Sequence[np.ndarray]
+    smallest_side: int
+    crop: int | None
+    resize_filter: str
+
+    @cached_property
+    def shards(self) -> Shards:
+        """The shards, opened once in each process."""
+        return Shards(self.paths)
+
+    def __getstate__(self) -> dict:
+        return {name: value for name, value in self.__dict__.items() if name != "shards"}
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    def __getitem__(self, group: int) -> tuple[np.ndarray, torch.Tensor]:
+        places = self.groups[group]
+        batch = []
+        for place in places:
+            pixels = decode(self.shards.jpeg(place), f"image {self.shards.id(place)}")
+            pixels = rescale(pixels, self.smallest_side, self.resize_filter)
+            batch.append(pixels if self.crop is None else centre_crop(pixels, self.crop))
+        return places, torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2)
+
+
+def groups_of_equal_size(
+    heights: np.ndarray, widths: np.ndarray, smallest_side: int, pixels: int
+) -> list[np.ndarray]:
+    """Places of images that have one size after rescaling, at most `pixels` pixels a group.
+
+    Dense evaluation never pads, so only such images can share a batch.
+    """
+    sizes = np.array(
+        [rescaled_size(h, w, smallest_side) for h, w in zip(heights, widths, strict=True)]
+    )
+    groups = []
+    for height, width in np.unique(sizes, axis=0):
+        members = np.flatnonzero((sizes == (height, width)).all(1))
+        groups += groups_of(members, max(1, pixels // (int(height) * int(width))))
+    return groups
+
+
+def groups_of(places: np.ndarray, size: int) -> list[np.ndarray]:
+    """`places` cut into runs of `size`."""
+    return [places[start : start + size] for start in range(0, len(places), size)]
+
+
+@torch.inference_mode()
+def evaluate(
+    net: ConvNet,
+    paths: Sequence[str | Path],
+    *,
+    method: str,
+    smallest_side: int,
+    mean: Sequence[float],
+    input_scale: float = 1.0,
+    score_average: str = "before-softmax",
+    grid: str = "whole-image",
+    resize_filter: str = "bicubic",
+    batch_size: int = 64,
+    workers: int = 0,
+    progress: bool = True,
+) -> np.ndarray:
+    """Posteriors float32 [images, classes] of a split's shards at one test scale, in shard order.
+
+    net: on its device, in evaluation mode or not (its mode is kept). smallest_side: Q in pixels.
+    batch_size: crops, or as many pixels of whole images, in one forward pass.
+    Raises InputError if Q is too small for the net.
+    """
+    crop = net.architecture.crop
+    if smallest_side < crop:
+        raise InputError(
+            f"Q of {smallest_side} pixels is smaller than the net's input of {crop} pixels; "
+            "no window fits, choose a Q of at least 224 in the paper's units"
+        )
+    shards = Shards(paths)
+    if method == "center":
+        groups = groups_of(np.arange(len(shards)), batch_size)
+    else:
+        groups = groups_of_equal_size(
+            shards.heights, shards.widths, smallest_side, batch_size * crop**2
+        )
+    images = RescaledImages(
+        paths, groups, smallest_side, crop if method == "center" else None, resize_filter
+    )
+    device = next(net.parameters()).device
+    loader = DataLoader(
+        images, batch_size=None, num_workers=workers, pin_memory=device.type == "cuda"
+    )
+    was_training = net.training
+    net.eval()
+    dense = DenseConvNet(net) if method == "dense" else None
+    mean_rgb = torch.tensor(mean, dtype=torch.float32, device=device)
+    result = np.empty((len(shards), net.architecture.classes), np.float32)
+    bar = Progress(len(shards), "images")
+    for places, pixels in loader:
+        batch = to_input(pixels.to(device, non_blocking=True), mean_rgb, input_scale)
+        match method:
+            case "dense":
+                posteriors = dense_posteriors(dense, batch, score_average)
+            case "multicrop":
+                posteriors = multicrop_posteriors(net, batch, grid, batch_size)
+            case "center":
+                posteriors = net(batch).float().softmax(1)
+            case _:
+                raise ValueError(f"unknown method {method!r}")
+        result[places] = posteriors.cpu().numpy()
+        if progress:
+            bar.update(len(places))
+    net.train(was_training)
+    if not np.isfinite(result).all():
+        raise InputError("the net's posteriors are not finite; are its weights?")
+    return result

@@ -1,0 +1,135 @@
+"""What models.yaml, tables.yaml and claims.yaml say, as the rules and the commands need it.
+
+Light on imports: Snakemake reads this at every start, and in every job on a cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from .files import InputError
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One pass of a model over a split: method "dense", "multicrop" or "center", at test scale Q."""
+
+    model: str
+    method: str
+    Q: int
+
+    def path(self, results: str | Path, split: str) -> str:
+        """Where its posteriors are, below the experiment's results."""
+        return f"{results}/posteriors/{split}/{self.model}/{self.method}_Q{self.Q}.parquet"
+
+
+def read_yaml(path: str | Path) -> dict | list:
+    """The content of a YAML file. Raises InputError if it is missing or malformed."""
+    try:
+        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not valid YAML: {error}") from error
+
+
+def scale_range(S: int | list[int]) -> list[int]:
+    """Smallest and largest S of a training; equal if S is fixed."""
+    return S if isinstance(S, list) else [S, S]
+
+
+def scale_name(S: int | list[int]) -> str:
+    """S in file names: "256", or "256-512" if jittered."""
+    return "-".join(map(str, S)) if isinstance(S, list) else str(S)
+
+
+def evaluations(entries: list[dict]) -> list[Evaluation]:
+    """The evaluations of a row: one for each Q of each entry."""
+    return [Evaluation(entry["model"], entry["method"], Q) for entry in entries for Q in entry["Q"]]
+
+
+def is_measured(table: dict) -> bool:
+    """True if a table's rows come from posteriors, False if from the nets themselves."""
+    return "rows" in table
+
+
+def splits_of(table: dict) -> list[str]:
+    """The splits that a table's metrics need, e.g. ["val", "test"]."""
+    return list(dict.fromkeys(metric.split("_")[1] for metric in table["metrics"]))
+
+
+def table_evaluations(table: dict) -> list[Evaluation]:
+    """All evaluations that a table averages, each once."""
+    return list(dict.fromkeys(e for row in table["rows"] for e in evaluations(row["evaluations"])))
+
+
+def submissions(tables: dict) -> dict[str, list[Evaluation]]:
+    """The rows whose test-set answers are written for the test server, by file name."""
+    return {
+        row["submission"]: evaluations(row["evaluations"])
+        for table in tables.values()
+        for row in table.get("rows", [])
+        if "submission" in row
+    }
+
+
+def find_row(reference: str, tables: dict) -> dict:
+    """The row `<table>/<name>` of tables.yaml, with its place as `index`. Raises InputError."""
+    table, _, name = reference.partition("/")
+    for index, row in enumerate(tables.get(table, {}).get("rows", [])):
+        if row["name"] == name:
+            return {**row, "index": index}
+    raise InputError(f"claims: {reference} is no row of tables.yaml; expected <table>/<name>")
+
+
+def side_evaluations(side: str | list[dict], tables: dict) -> list[Evaluation]:
+    """The evaluations of one side of a claim's comparison."""
+    entries = find_row(side, tables)["evaluations"] if isinstance(side, str) else side
+    return evaluations(entries)
+
+
+def claim_evaluations(claims: list[dict], tables: dict) -> list[Evaluation]:
+    """All evaluations that the claims compare, each once."""
+    sides = [c[side] for claim in claims for c in claim["comparisons"] for side in SIDES]
+    return list(dict.fromkeys(e for side in sides for e in side_evaluations(side, tables)))
+
+
+SIDES = ("candidate", "baseline")
+
+
+def check_references(models: dict, tables: dict, claims: list[dict]) -> None:
+    """Raise InputError for a model, net or row that is named but not defined, or a circle."""
+    nets, trainings = models["convnets"], models["models"]
+    for name, model in trainings.items():
+        if model["net"] not in nets:
+            raise InputError(f"models: {name} is of net {model['net']}, which `convnets` lacks")
+        for _ in _ancestors(name, trainings):
+            pass
+    named = [
+        *((f"tables: {t}", e) for t, table in tables.items() if is_measured(table)
+          for e in table_evaluations(table)),
+        *(("claims", e) for e in claim_evaluations(claims, tables)),
+    ]  # fmt: skip
+    for where, evaluation in named:
+        if evaluation.model not in trainings:
+            raise InputError(f"{where}: {evaluation.model} is not in models.yaml")
+    for name, table in tables.items():
+        for net in table.get("nets", []):
+            if net not in nets:
+                raise InputError(f"tables: {name} names net {net}, which models.yaml lacks")
+
+
+def _ancestors(name: str, trainings: dict) -> Iterator[str]:
+    seen = [name]
+    while parent := trainings[name].get("parent"):
+        if parent not in trainings:
+            raise InputError(f"models: {name} starts from {parent}, which is not in models.yaml")
+        if parent in seen:
+            raise InputError(f"models: {' ← '.join([*seen, parent])} starts from itself")
+        seen.append(parent)
+        yield parent
+        name = parent

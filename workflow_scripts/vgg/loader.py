@@ -1,0 +1,94 @@
+"""Batches of augmented training crops, read from shards by any number of worker processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from .images import crop_of_rescaled, decode, pixels_at
+from .sampling import batch_at
+from .shards import Shards
+
+
+@dataclass(frozen=True)
+class TrainingBatch:
+    """images: uint8 [samples, 3, crop, crop], channels last in memory; labels: int64 [samples];
+    shifts: float32 [samples, 3], the RGB colour shift still to be added."""
+
+    images: torch.Tensor
+    labels: torch.Tensor
+    shifts: torch.Tensor
+
+    def pin_memory(self) -> TrainingBatch:
+        """The same batch in page-locked memory, for asynchronous copies to a GPU."""
+        return TrainingBatch(
+            self.images.pin_memory(), self.labels.pin_memory(), self.shifts.pin_memory()
+        )
+
+
+@dataclass(frozen=True)
+class TrainingImages(Dataset):
+    """`training_images[iteration]` is the batch of that iteration, or `rows` of it."""
+
+    paths: Sequence[str | Path]
+    seed: int
+    batch_size: int
+    crop: int
+    scales: tuple[int, int]
+    colour_axes: np.ndarray
+    resize_filter: str = "bicubic"
+    rows: slice = slice(None)
+
+    @cached_property
+    def shards(self) -> Shards:
+        """The shards, opened once in each process."""
+        return Shards(self.paths)
+
+    def __getstate__(self) -> dict:
+        return {name: value for name, value in self.__dict__.items() if name != "shards"}
+
+    def __getitem__(self, iteration: int) -> TrainingBatch:
+        shards = self.shards
+        batch = batch_at(
+            *(self.seed, iteration, self.batch_size),
+            *(len(shards), self.scales, self.colour_axes),
+        )
+        samples = range(self.batch_size)[self.rows]
+        crops = np.empty((len(samples), self.crop, self.crop, 3), np.uint8)
+        for place, sample in enumerate(samples):
+            image = int(batch.images[sample])
+            crop = crop_of_rescaled(
+                decode(shards.jpeg(image), f"training image {image}"),
+                pixels_at(batch.scales[sample], self.crop),
+                self.crop,
+                batch.tops[sample],
+                batch.lefts[sample],
+                self.resize_filter,
+            )
+            crops[place] = crop[:, ::-1] if batch.flips[sample] else crop
+        return TrainingBatch(
+            torch.from_numpy(crops).permute(0, 3, 1, 2),
+            torch.from_numpy(shards.labels[batch.images[self.rows]].astype(np.int64)),
+            torch.from_numpy(batch.shifts[self.rows]),
+        )
+
+    def batches(
+        self, first: int, last: int, workers: int, pin_memory: bool
+    ) -> Iterator[TrainingBatch]:
+        """The batches of iterations first … last − 1 in order, read ahead by worker processes."""
+        return iter(
+            DataLoader(
+                self,
+                batch_size=None,
+                sampler=range(first, last),
+                num_workers=workers,
+                pin_memory=pin_memory,
+                prefetch_factor=4 if workers else None,
+            )
+        )

@@ -1,0 +1,106 @@
+"""Posterior files: one row an image in id order, and means over several files, streamed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from .files import InputError, whole_file
+
+ROWS_PER_GROUP = 4096
+
+
+def write_posteriors(
+    path: str | Path, ids: Sequence[str], labels: np.ndarray, posteriors: np.ndarray, metadata: dict
+) -> None:
+    """Write posteriors, float32 [images, classes], in id order, with JSON-like metadata."""
+    order = np.argsort(np.asarray(ids))
+    values = pa.array(np.ascontiguousarray(posteriors[order], np.float32).ravel())
+    table = pa.table(
+        {
+            "id": pa.array(np.asarray(ids, object)[order], pa.string()),
+            "label": pa.array(labels[order], pa.int32()),
+            "posterior": pa.FixedSizeListArray.from_arrays(values, posteriors.shape[1]),
+        }
+    ).replace_schema_metadata({key: json.dumps(value) for key, value in metadata.items()})
+    with whole_file(path) as temporary:
+        # Float32 noise does not compress, and a dictionary of it only costs time.
+        pq.write_table(
+            table,
+            temporary,
+            row_group_size=ROWS_PER_GROUP,
+            compression="none",
+            use_dictionary=False,
+        )
+
+
+def read_metadata(path: str | Path) -> dict:
+    """The metadata of a posterior file."""
+    metadata = _open(path).schema_arrow.metadata or {}
+    return {k.decode(): json.loads(v) for k, v in metadata.items() if k != b"ARROW:schema"}
+
+
+def mean_posteriors(
+    paths: Sequence[str | Path],
+) -> Iterator[tuple[list[str], np.ndarray, np.ndarray]]:
+    """(ids, labels, mean posteriors) in chunks of images, so that memory stays small.
+
+    labels: int32 [chunk]; posteriors: float64 [chunk, classes].
+    Raises InputError if the files are not about the same images, in the same order.
+    """
+    files = [_open(path) for path in paths]
+    for other, path in zip(files[1:], paths[1:], strict=True):
+        if other.metadata.num_rows != files[0].metadata.num_rows:
+            raise InputError(f"{path} and {paths[0]} hold different numbers of images")
+    for chunks in zip(*(file.iter_batches(ROWS_PER_GROUP) for file in files), strict=True):
+        for chunk, path in zip(chunks, paths, strict=True):
+            if not chunk["id"].equals(chunks[0]["id"]):
+                raise InputError(f"{path} and {paths[0]} are not about the same images")
+        classes = chunks[0]["posterior"].type.list_size
+        total = np.zeros((len(chunks[0]), classes))
+        for chunk in chunks:
+            total += chunk["posterior"].flatten().to_numpy().reshape(-1, classes)
+        yield chunks[0]["id"].to_pylist(), chunks[0]["label"].to_numpy(), total / len(paths)
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Whether each image was wrong: `top1`, `top5` are bool [images], in id order."""
+
+    top1: np.ndarray
+    top5: np.ndarray
+
+
+def outcomes(paths: Sequence[str | Path]) -> Outcomes:
+    """Top-1 and top-5 outcomes of the mean of several files' posteriors.
+
+    An image is wrong at k if its class is not among the k highest; ties go to the lower index.
+    Raises InputError if an image has no label.
+    """
+    ranks = []
+    for ids, labels, posteriors in mean_posteriors(paths):
+        if labels.min() < 0:
+            raise InputError(f"{paths[0]}: {ids[labels.argmin()]} has no label, so it has no error")
+        ranks.append(rank_of_class(posteriors, labels))
+    rank = np.concatenate(ranks)
+    return Outcomes(top1=rank >= 1, top5=rank >= 5)
+
+
+def rank_of_class(posteriors: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """How many classes stand before the true one, int [images]; equal posteriors rank by index."""
+    own = posteriors[np.arange(len(labels)), labels][:, None]
+    before = np.arange(posteriors.shape[1]) < labels[:, None]
+    return ((posteriors > own) | ((posteriors == own) & before)).sum(1)
+
+
+def _open(path: str | Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise InputError(f"{path}: not a readable posterior file ({error})") from error

@@ -1,0 +1,67 @@
+"""Trained weights as safetensors files that say what they are.
+
+Parameter names and layout are torchvision's, so a full-size D loads into
+`torchvision.models.vgg16` unchanged; the input is RGB 0–255 minus the mean in the metadata.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from .convnets import Architecture, ConvNet
+from .files import InputError, whole_file
+
+
+def save_weights(path: str | Path, net: ConvNet, input_scale: float, metadata: dict) -> None:
+    """Write a net's weights with `metadata` (JSON-like values) and its architecture.
+
+    input_scale: what the net's inputs were divided by in training; folded into the first layer.
+    """
+    tensors = {
+        name: tensor.detach()
+        .to("cpu", torch.float32)
+        .contiguous(memory_format=torch.contiguous_format)
+        for name, tensor in net.state_dict().items()
+    }
+    tensors["features.0.weight"] = tensors["features.0.weight"] / input_scale
+    metadata = {**metadata, "architecture": asdict(net.architecture), "input_scale": input_scale}
+    with whole_file(path) as temporary:
+        temporary.write_bytes(
+            save(tensors, {key: json.dumps(metadata[key]) for key in sorted(metadata)})
+        )
+
+
+def read_metadata(path: str | Path) -> dict:
+    """The metadata of a weights file. Raises InputError if it is missing or damaged."""
+    try:
+        with safe_open(path, "pt") as file:
+            return {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise InputError(f"{path}: not a readable weights file ({error})") from error
+
+
+def load_weights(
+    path: str | Path, input_scale: float = 1.0, pool_rounding: str = "floor", dropout: float = 0.0
+) -> tuple[ConvNet, dict]:
+    """The net of a weights file, on the CPU, and the file's metadata.
+
+    input_scale: what its inputs will be divided by; unfolded from the first layer.
+    """
+    metadata = read_metadata(path)
+    try:
+        architecture = Architecture(**{**metadata["architecture"], "pool_rounding": pool_rounding})
+        net = ConvNet(architecture, dropout)
+        with safe_open(path, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        net.load_state_dict(tensors)
+    except (KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise InputError(f"{path}: not weights of this pipeline ({error})") from error
+    with torch.no_grad():
+        net.features[0].weight.mul_(input_scale)
+    return net, metadata
