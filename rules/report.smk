@@ -29,6 +29,16 @@ def table_posteriors(wildcards):
     ]
 
 
+def neighbours(wildcards):
+    """The tables before and after, to link to."""
+    names = list(TABLES)
+    place = names.index(wildcards.table)
+    return options(
+        previous=names[place - 1] if place else None,
+        next=names[place + 1] if place + 1 < len(names) else None,
+    )
+
+
 def claim_posteriors(wildcards):
     """The posteriors that the claims compare."""
     return [e.path(RESULTS, "val") for e in experiments.claim_evaluations(CLAIMS, TABLES)]
@@ -149,9 +159,11 @@ rule render_table:
         mem_mb=500,
         runtime=10,
         gpu=0,
+    params:
+        neighbours=neighbours,
     shell:
         "python -m workflow_scripts.render_table --table {input.table} --config {input.config}"
-        " --output {output} > {log} 2>&1"
+        " {params.neighbours} --output {output} > {log} 2>&1"
 
 
 rule render_index:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from workflow_scripts import render_index, render_table
-from workflow_scripts.vgg import report
+from workflow_scripts.vgg import report, report_inputs
 from workflow_scripts.vgg.files import InputError
 
 VOID = {"meta", "br", "link", "img", "input", "hr", "col"}
@@ -66,7 +66,7 @@ def cell(measured, low, high, errors, paper):
     difference = None if None in (measured, paper) else measured - paper
     images = None if measured is None else 417
     values = (measured, low, high, errors, images, paper, difference)
-    return dict(zip(report.CELL_KEYS, values, strict=True))
+    return dict(zip(report_inputs.CELL_KEYS, values, strict=True))
 
 
 def evaluation_row(labels, **cells):
@@ -121,30 +121,33 @@ def evaluations():
 def configurations():
     a = ["conv3-64", "maxpool", "conv3-128", "maxpool", "FC-4096", "soft-max"]
     b = ["conv3-64", "conv3-64", "maxpool", "conv3-128", "maxpool", "FC-4096", "soft-max"]
-    keys = report.ROW_KEYS["configurations"]
+    keys = report_inputs.ROW_KEYS["configurations"]
     rows = [("A", 3, 3, a, True), ("B", 4, 4, b, True), ("B-5x5", 3, None, a, None)]
     return table("table1", "configurations", [dict(zip(keys, row, strict=True)) for row in rows])
 
 
 @pytest.fixture
 def parameters():
-    keys = report.ROW_KEYS["parameters"]
+    keys = report_inputs.ROW_KEYS["parameters"]
     rows = [("A", 132863336, 133, -0.136664, 654321), ("B-5x5", 134503528, None, None, 54321)]
     return table("table2", "parameters", [dict(zip(keys, row, strict=True)) for row in rows])
 
 
 @pytest.fixture
 def claims():
-    values = ("B against A", "A", "B", "top1_val", 23.53, 24.07, 0.54, -2.03, 3.11, 0.71, 417, 0.1)
-    comparison = dict(zip(report.COMPARISON_KEYS, (*values, "inconclusive"), strict=True))
-    keys = report.CLAIM_KEYS
+    sides = ("B", "A", "equivalent", 1.5)
+    values = ("top1_val", 23.53, 24.07, 0.54, -2.03, 3.11, 0.71, 417, 0.1)
+    comparison = dict(
+        zip(report_inputs.COMPARISON_KEYS, (*sides, *values, "inconclusive"), strict=True)
+    )
+    keys = report_inputs.CLAIM_KEYS
     return {
         "experiment": "m",
         "claims": [
             dict(zip(keys, row, strict=True))
             for row in (
-                (1, "4.1", "B is like A", "equivalent", 1.5, "", [comparison], "inconclusive"),
-                (9, "3.3", "Four GPUs are fast", "unmeasured", None, "No GPU", [], "unmeasured"),
+                (1, "4.1", "B is like A", "", [comparison], "inconclusive"),
+                (9, "3.3", "Four GPUs are fast", "No GPU", [], "unmeasured"),
             )
         ],
     }
@@ -328,7 +331,7 @@ def test_a_damaged_table_is_named_with_what_it_lacks(tmp_path, evaluations, dama
     path = tmp_path / "odd.json"
     path.write_text(json.dumps(damaged))
     with pytest.raises(InputError, match=rf"odd\.json.*{message}"):
-        report.load_table(path)
+        report_inputs.load_table(path)
 
 
 def test_the_commands_start_without_heavy_libraries():

@@ -47,7 +47,7 @@ def paper_error(side: str | list[dict], tables: dict, paper: dict) -> float | No
 def overall(verdicts: list[str]) -> str:
     """A claim's verdict: refuted if any comparison is, reproduced if all are."""
     if not verdicts:
-        return "not measured"
+        return "unmeasured"
     if "not reproduced" in verdicts:
         return "not reproduced"
     return "reproduced" if set(verdicts) == {"reproduced"} else "inconclusive"

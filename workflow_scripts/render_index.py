@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .vgg import report
-from .vgg.command import parser, run
-from .vgg.files import whole_file
+from workflow_scripts.vgg import report, report_inputs
+from workflow_scripts.vgg.command import parser, run
+from workflow_scripts.vgg.files import whole_file
 
 
 def main(arguments: Sequence[str] | None) -> None:
@@ -19,10 +19,10 @@ def main(arguments: Sequence[str] | None) -> None:
     given = options.parse_args(arguments)
 
     page = report.render_index(
-        [report.load_table(path) for path in given.tables],
-        report.load_claims(given.claims),
-        [report.load_history(path) for path in given.history],
-        report.load_config(given.config),
+        [report_inputs.load_table(path) for path in given.tables],
+        report_inputs.load_claims(given.claims),
+        [report_inputs.load_history(path) for path in given.history],
+        report_inputs.load_config(given.config),
     )
     with whole_file(given.output) as temporary:
         temporary.write_text(page, encoding="utf-8")

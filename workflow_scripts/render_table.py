@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .vgg import report
-from .vgg.command import parser, run
-from .vgg.files import whole_file
+from workflow_scripts.vgg import report, report_inputs
+from workflow_scripts.vgg.command import parser, run
+from workflow_scripts.vgg.files import whole_file
 
 
 def main(arguments: Sequence[str] | None) -> None:
@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None) -> None:
     options.add_argument("--output", required=True, help="the HTML page to write")
     given = options.parse_args(arguments)
 
-    table, config = report.load_table(given.table), report.load_config(given.config)
+    table, config = report_inputs.load_table(given.table), report_inputs.load_config(given.config)
     page = report.render_table(table, config, given.previous, given.next)
     with whole_file(given.output) as temporary:
         temporary.write_text(page, encoding="utf-8")

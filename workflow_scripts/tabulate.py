@@ -44,9 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for index, row in enumerate(entry["rows"]):
         errors = paper[index][1] if paper else {}
         rows.append(
-            tables.measured_row(
-                row, entry["metrics"], errors, given.results, given.splits, measure
-            )
+            tables.measured_row(row, entry["metrics"], errors, given.results, given.splits, measure)
         )
     for labels, errors in paper[len(rows) :]:
         rows.append(tables.literature_row(labels, entry["metrics"], errors))

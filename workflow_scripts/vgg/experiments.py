@@ -16,7 +16,7 @@ from .files import InputError
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One pass of a model over a split: method "dense", "multicrop" or "center", at test scale Q."""
+    """One pass of a model over a split by "dense", "multicrop" or "center", at test scale Q."""
 
     model: str
     method: str

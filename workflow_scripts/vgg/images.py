@@ -48,7 +48,7 @@ def size_of(encoded: bytes | memoryview, name: str) -> tuple[int, int]:
 def encode_jpeg(pixels: np.ndarray, quality: int) -> bytes:
     """Encode uint8 [height, width, 3] RGB as a JPEG without chroma subsampling."""
     return simplejpeg.encode_jpeg(
-        np.ascontiguousarray(pixels), quality=quality, colorspace="RGB", colorsubsampling="444"
+        np.ascontiguousarray(pixels), quality, "RGB", colorsubsampling="444", fastdct=False
     )
 
 

@@ -34,7 +34,7 @@ class TrainingBatch:
 
 @dataclass(frozen=True)
 class TrainingImages(Dataset):
-    """`training_images[iteration]` is the batch of that iteration, or `rows` of it."""
+    """`training_images[iteration]` is the batch of that iteration, or only `rows` of it."""
 
     paths: Sequence[str | Path]
     seed: int
@@ -43,7 +43,7 @@ class TrainingImages(Dataset):
     scales: tuple[int, int]
     colour_axes: np.ndarray
     resize_filter: str = "bicubic"
-    rows: slice = slice(None)
+    rows: slice | None = None
 
     @cached_property
     def shards(self) -> Shards:
@@ -59,7 +59,8 @@ class TrainingImages(Dataset):
             *(self.seed, iteration, self.batch_size),
             *(len(shards), self.scales, self.colour_axes),
         )
-        samples = range(self.batch_size)[self.rows]
+        rows = slice(None) if self.rows is None else self.rows
+        samples = range(self.batch_size)[rows]
         crops = np.empty((len(samples), self.crop, self.crop, 3), np.uint8)
         for place, sample in enumerate(samples):
             image = int(batch.images[sample])
@@ -74,8 +75,8 @@ class TrainingImages(Dataset):
             crops[place] = crop[:, ::-1] if batch.flips[sample] else crop
         return TrainingBatch(
             torch.from_numpy(crops).permute(0, 3, 1, 2),
-            torch.from_numpy(shards.labels[batch.images[self.rows]].astype(np.int64)),
-            torch.from_numpy(batch.shifts[self.rows]),
+            torch.from_numpy(shards.labels[batch.images[rows]].astype(np.int64)),
+            torch.from_numpy(batch.shifts[rows]),
         )
 
     def batches(

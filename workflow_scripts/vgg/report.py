@@ -7,142 +7,20 @@ back by a program at full precision.
 
 from __future__ import annotations
 
-import csv
 import io
 import itertools
-import json
-import math
-import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jinja2
 import yaml
 from markupsafe import Markup
 
-from .files import InputError
+from .report_inputs import VERDICTS
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "reports" / "templates"
-CLAIM_KINDS = {
-    "equivalent": "a claim of equivalence",
-    "lower_error": "a claim of lower error",
-    "unmeasured": "not measured here",
-}
-VERDICTS = ("reproduced", "not reproduced", "inconclusive", "unmeasured")
-TABLE_KEYS = ["name", "title", "section", "experiment", "kind", "rows", "notes"]
-ROW_KEYS = {
-    "evaluation": ["labels", "literature", "metrics", "evaluations", "submission"],
-    "configurations": ["net", "weight_layers", "paper_weight_layers", "layers", "equal_to_paper"],
-    "parameters": [
-        "net",
-        "parameters",
-        "paper_millions",
-        "difference_millions",
-        "parameters_this_run",
-    ],
-}
-CELL_KEYS = ["measured", "low", "high", "errors", "images", "paper", "difference"]
-EVALUATION_KEYS = [
-    "model",
-    "method",
-    "Q",
-    "split",
-    "posteriors",
-    "weights_sha256",
-    "iterations",
-    "code",
-]
-CLAIM_KEYS = ["number", "section", "claim", "kind", "margin", "note", "comparisons", "verdict"]
-COMPARISON_KEYS = [
-    "label",
-    "baseline",
-    "candidate",
-    "metric",
-    "baseline_error",
-    "candidate_error",
-    "difference",
-    "low",
-    "high",
-    "p",
-    "images",
-    "paper_difference",
-    "verdict",
-]
-
-
-def load_table(path: str | Path) -> dict:
-    """A table as `tabulate` writes it, checked for every key that its page shows."""
-    table = _mapping(path, _json(path), TABLE_KEYS)
-    _one_of(f"{path}: kind", table["kind"], ROW_KEYS)
-    if table["kind"] == "evaluation":
-        _mapping(path, table, ("columns", "metrics"))
-    for position, row in enumerate(table["rows"], start=1):
-        where = f"{path}, row {position}"
-        _mapping(where, row, ROW_KEYS[table["kind"]])
-        if table["kind"] == "evaluation":
-            _mapping(where, row["metrics"], table["metrics"])
-            for name, cell in row["metrics"].items():
-                _mapping(f"{where}, {name}", cell, CELL_KEYS)
-            for evaluation in row["evaluations"]:
-                _mapping(f"{where}, evaluations", evaluation, EVALUATION_KEYS)
-    return table
-
-
-def load_claims(path: str | Path) -> dict:
-    """The ledger of claims: `experiment` and a list `claims`, each with its comparisons."""
-    ledger = _mapping(path, _json(path), ("experiment", "claims"))
-    for position, claim in enumerate(ledger["claims"], start=1):
-        where = f"{path}, claim {position}"
-        _mapping(where, claim, CLAIM_KEYS)
-        _one_of(f"{where}: kind", claim["kind"], CLAIM_KINDS)
-        for comparison in claim["comparisons"]:
-            _mapping(where, comparison, COMPARISON_KEYS)
-        for judged in (claim, *claim["comparisons"]):
-            _one_of(f"{where}: verdict", judged["verdict"], VERDICTS)
-    return ledger
-
-
-def load_config(path: str | Path) -> dict:
-    """A run's resolved configuration; only `experiment` and `data.source` are required."""
-    try:
-        config = yaml.safe_load(_text(path))
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not YAML: {error}") from None
-    config = _mapping(path, config, ("experiment", "data"))
-    _mapping(f"{path}: data", config["data"], ("source",))
-    return config
-
-
-def load_history(path: str | Path) -> dict:
-    """The measured points of one training: `model`, `iterations`, `errors` (percent), `drops`.
-
-    `drops` are the iterations at which the learning rate changed. Lines without a validation
-    error are skipped.
-    """
-    rows = csv.DictReader(io.StringIO(_text(path)))
-    missing = {"iteration", "learning_rate", "val_top1_error"} - set(rows.fieldnames or ())
-    if missing:
-        raise InputError(f"{path}: no column {', '.join(sorted(missing))}; is it a history?")
-    iterations, errors, drops, last_rate = [], [], [], None
-    try:
-        for row in rows:
-            iteration, rate = int(row["iteration"]), float(row["learning_rate"])
-            if last_rate is not None and rate != last_rate:
-                drops.append(iteration)
-            last_rate = rate
-            if row["val_top1_error"] and math.isfinite(error := float(row["val_top1_error"])):
-                iterations.append(iteration)
-                errors.append(error)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{path}, line {rows.line_num}: {error}") from None
-    return {
-        "model": Path(path).stem,
-        "iterations": iterations,
-        "errors": errors,
-        "drops": drops,
-    }
 
 
 def render_table(
@@ -308,7 +186,6 @@ def _render(template: str, **context) -> str:
     environment.tests["outside"] = outside
     environment.globals |= {
         "all_verdicts": VERDICTS,
-        "claim_kinds": CLAIM_KINDS,
         "miniature": context["config"]["data"]["source"] == "miniature",
     }
     return environment.get_template(template).render(context)
@@ -337,34 +214,3 @@ def _widest(claims: Sequence[dict]) -> float:
         if comparison[key] is not None
     ]
     return max(values, default=0) or 1
-
-
-def _text(path: str | Path) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError(f"{os.fspath(path)}: no such file; has its rule run?") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text: {error}") from None
-
-
-def _json(path: str | Path):
-    try:
-        return json.loads(_text(path))
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}: not JSON: {error}") from None
-
-
-def _mapping(path: str | Path, content, keys: Sequence[str]) -> dict:
-    missing = [key for key in keys if not isinstance(content, dict) or key not in content]
-    if missing:
-        raise InputError(
-            f"{path}: expected a mapping with the keys {', '.join(keys)}; "
-            f"missing: {', '.join(missing)}"
-        )
-    return content
-
-
-def _one_of(where: str, value, known: Iterable[str]) -> None:
-    if value not in known:
-        raise InputError(f"{where} is {value!r}, expected one of {', '.join(known)}")

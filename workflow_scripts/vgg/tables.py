@@ -50,7 +50,12 @@ def measured_cell(wrong: np.ndarray | None, paper: float | None) -> dict:
 
 
 def measured_row(
-    row: dict, metrics: list[str], paper: dict, results: str, splits: Sequence[str], measure: Measure
+    row: dict,
+    metrics: list[str],
+    paper: dict,
+    results: str,
+    splits: Sequence[str],
+    measure: Measure,
 ) -> dict:
     """A row of tables.yaml, measured.
 
@@ -59,6 +64,7 @@ def measured_row(
     """
     own = evaluations(row["evaluations"])
     outcomes = {split: measure(own, split) for split in splits}
+    submission = row.get("submission")
     cells = {}
     for metric in metrics:
         kind, split = metric.split("_")
@@ -70,7 +76,7 @@ def measured_row(
         "literature": False,
         "metrics": cells,
         "evaluations": [provenance(e, results, split) for split in splits for e in own],
-        "submission": row.get("submission"),
+        "submission": submission and f"{results}/submission/{submission}.txt",
     }
 
 

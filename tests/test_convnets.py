@@ -1,0 +1,81 @@
+"""The nets are the paper's: layers, parameters, and outputs equal to torchvision's."""
+
+import pytest
+import torch
+import torchvision
+import yaml
+
+from tests.conftest import ROOT
+from workflow_scripts.vgg.convnets import Architecture, ConvNet, describe, parameter_count
+
+CONVNETS = yaml.safe_load((ROOT / "config/models.yaml").read_text())["convnets"]
+PAPER = yaml.safe_load((ROOT / "config/paper_tables.yaml").read_text())
+
+
+@pytest.mark.parametrize("net", PAPER["table2"]["exact"])
+def test_full_size_nets_have_the_papers_parameters(net):
+    assert parameter_count(Architecture(CONVNETS[net])) == PAPER["table2"]["exact"][net]
+
+
+def test_b_with_5x5_convs_has_its_parameters():
+    assert parameter_count(Architecture(CONVNETS["B-5x5"])) == 134_503_528
+
+
+@pytest.mark.parametrize("net", PAPER["table1"]["weight_layers"])
+def test_nets_have_the_layers_of_table_1(net):
+    layers = describe(Architecture(CONVNETS[net]))
+    expected = [{"M": "maxpool", "LRN": "LRN"}.get(x, f"conv{x}") for x in PAPER["table1"][net]]
+    assert layers == [*expected, "FC-4096", "FC-4096", "FC-1000", "soft-max"]
+    with torch.device("meta"):
+        weight_layers = ConvNet(Architecture(CONVNETS[net])).weight_layers
+    assert weight_layers == PAPER["table1"]["weight_layers"][net]
+
+
+@pytest.mark.parametrize(
+    ("net", "theirs"), [("A", "vgg11"), ("B", "vgg13"), ("D", "vgg16"), ("E", "vgg19")]
+)
+def test_forward_equals_torchvisions_with_the_same_weights(net, theirs):
+    with torch.device("meta"):
+        ours = ConvNet(Architecture(CONVNETS[net])).eval()
+        other = getattr(torchvision.models, theirs)().eval()
+    ours.to_empty(device="cpu")
+    with torch.no_grad():
+        for number, parameter in enumerate(ours.parameters()):
+            fan_in = parameter[0].numel() if parameter.dim() > 1 else 100.0
+            generator = torch.Generator().manual_seed(number)
+            parameter.uniform_(-1, 1, generator=generator).mul_((6 / fan_in) ** 0.5)
+    # Also the claim that our weights load into torchvision's nets unchanged.
+    other.load_state_dict(ours.state_dict(), assign=True)
+    images = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        expected = other(images)
+        found = ours.to(memory_format=torch.channels_last)(images)
+    assert expected.abs().max() > 0.1
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3 * expected.abs().max().item())
+
+
+def test_lrn_is_krizhevskys_formula():
+    architecture = Architecture("conv3-64 LRN", crop=8, classes=10, fc=8, width_divisor=4)
+    lrn = next(
+        m for m in ConvNet(architecture).features if isinstance(m, torch.nn.LocalResponseNorm)
+    )
+    a = torch.randn(1, 16, 3, 3, generator=torch.Generator().manual_seed(0)) * 100
+    expected = torch.empty_like(a)
+    for i in range(16):
+        around = a[:, max(0, i - 2) : min(15, i + 2) + 1]
+        expected[:, i] = a[:, i] / (2 + 1e-4 * (around**2).sum(1)) ** 0.75
+    torch.testing.assert_close(lrn(a), expected)
+
+
+def test_a_divided_net_has_divided_channels():
+    net = ConvNet(Architecture(CONVNETS["D"], classes=10, crop=64, fc=512, width_divisor=8))
+    assert [conv.out_channels for conv in net.conv_layers][::4] == [8, 32, 64, 64]
+    assert net.eval()(torch.zeros(2, 3, 64, 64)).shape == (2, 10)
+
+
+@pytest.mark.parametrize(
+    ("layers", "complaint"), [("conv3-64 pool", "unknown layer"), ("conv3-60", "not divisible")]
+)
+def test_a_layer_that_cannot_be_built_is_named(layers, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        ConvNet(Architecture(layers, crop=64, width_divisor=8))

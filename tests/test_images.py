@@ -1,0 +1,100 @@
+"""Pixels: decoding, isotropic rescaling, and crops taken without rescaling the rest."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from workflow_scripts.vgg import images
+from workflow_scripts.vgg.files import InputError
+
+
+@pytest.fixture
+def photograph():
+    """A smooth picture with edges, uint8 [375, 500, 3]."""
+    y, x = np.mgrid[0:375, 0:500]
+    planes = [np.sin(x / 17) * 90 + 128, np.cos(y / 11 + x / 50) * 90 + 128, (x + y) % 256]
+    picture = np.stack(planes, axis=2)
+    picture[100:200, 200:300] = 255 - picture[100:200, 200:300]
+    return np.round(picture).astype(np.uint8)
+
+
+def encoded(picture, mode="RGB", form="JPEG", **options):
+    file = io.BytesIO()
+    Image.fromarray(picture).convert(mode).save(file, form, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+def test_decoding_equals_pillows_within_a_level(photograph, subsampling):
+    content = encoded(photograph, quality=92, subsampling=subsampling)
+    pillow = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+    assert np.abs(images.decode(content, "x").astype(int) - pillow).max() <= 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(lambda p: encoded(p, "CMYK"), id="CMYK"),
+        pytest.param(lambda p: encoded(p, "L"), id="grey"),
+        pytest.param(lambda p: encoded(p, form="PNG"), id="PNG named JPEG"),
+        pytest.param(lambda p: encoded(p, progressive=True), id="progressive"),
+    ],
+)
+def test_oddities_decode_to_what_pillow_reads(photograph, content):
+    content = content(photograph)
+    pillow = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+    assert np.abs(images.decode(content, "x").astype(int) - pillow).max() <= 1
+    assert images.size_of(content, "x") == pillow.shape[:2]
+
+
+def test_exif_orientation_is_ignored(photograph):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # rotate by 90 degrees
+    assert images.decode(encoded(photograph, exif=exif), "x").shape == (375, 500, 3)
+
+
+def test_bytes_that_are_no_image_name_the_image():
+    with pytest.raises(InputError, match="shard 3, cat"):
+        images.decode(b"\xff\xd8\xff not really", "shard 3, cat")
+
+
+@pytest.mark.parametrize(
+    ("size", "smallest", "expected"),
+    [
+        ((375, 500), 256, (256, 341)),
+        ((500, 375), 256, (341, 256)),
+        ((300, 300), 384, (384, 384)),
+        ((20, 900), 256, (256, 11520)),
+    ],
+)
+def test_rescaling_keeps_the_aspect_ratio(size, smallest, expected):
+    assert images.rescaled_size(*size, smallest) == expected
+
+
+@pytest.mark.parametrize("scale", [256, 384, 512])
+@pytest.mark.parametrize("resize_filter", ["bicubic", "bilinear"])
+def test_a_crop_equals_rescaling_then_cropping_within_two_levels(photograph, scale, resize_filter):
+    whole = images.rescale(photograph, scale, resize_filter).astype(int)
+    for top, left in ((0, 0), (0.999999, 0.999999), (0.31, 0.77)):
+        y, x = (
+            int(u * (side - 224 + 1)) for u, side in zip((top, left), whole.shape, strict=False)
+        )
+        crop = images.crop_of_rescaled(photograph, scale, 224, top, left, resize_filter)
+        assert np.abs(crop.astype(int) - whole[y : y + 224, x : x + 224]).max() <= 2
+
+
+def test_an_image_stored_at_s_is_cropped_without_resampling(photograph):
+    crop = images.crop_of_rescaled(photograph, 375, 224, 0.5, 0.5, "bicubic")
+    assert np.array_equal(crop, photograph[76 : 76 + 224, 138 : 138 + 224])
+
+
+def test_scales_are_the_papers_units():
+    assert [images.pixels_at(S, 224) for S in (256, 384, 512)] == [256, 384, 512]
+    assert [images.pixels_at(S, 64) for S in (224, 256, 384, 512)] == [64, 73, 110, 146]
+
+
+def test_the_central_crop_is_central():
+    picture = np.arange(6 * 9 * 3).reshape(6, 9, 3)
+    assert np.array_equal(images.centre_crop(picture, 3), picture[1:4, 3:6])

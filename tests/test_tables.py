@@ -1,0 +1,330 @@
+"""Means of posteriors, errors, intervals and claims against closed forms and scipy."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from scipy import stats
+
+from tests.conftest import ROOT
+from workflow_scripts import judge_claims, tabulate, write_submission
+from workflow_scripts.vgg import intervals
+from workflow_scripts.vgg.experiments import evaluations, find_row, submissions, table_evaluations
+from workflow_scripts.vgg.files import InputError
+from workflow_scripts.vgg.posteriors import (
+    ROWS_PER_GROUP,
+    mean_posteriors,
+    outcomes,
+    rank_of_class,
+    read_metadata,
+    write_posteriors,
+)
+from workflow_scripts.vgg.tables import paper_rows
+
+TABLES = yaml.safe_load((ROOT / "config/tables.yaml").read_text())
+PAPER = yaml.safe_load((ROOT / "config/paper_tables.yaml").read_text())
+METADATA = {
+    "weights_sha256": "00",
+    "iterations": 1,
+    "code_fingerprint": "c",
+    "training_code": "t",
+    "choices": {},
+    "hardware": "cpu",
+}
+
+
+def random_posteriors(seed, images=200, classes=10):
+    rng = np.random.default_rng(seed)
+    values = rng.dirichlet(np.full(classes, 0.3), images).astype(np.float32)
+    labels = np.random.default_rng(99).integers(classes, size=images)
+    return [f"ILSVRC2012_val_{n:08d}" for n in range(images)], labels, values
+
+
+def write(path, seed, **size):
+    ids, labels, values = random_posteriors(seed, **size)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_posteriors(path, ids, labels, values, METADATA)
+    return labels, values
+
+
+def test_posteriors_are_stored_in_id_order_with_metadata(tmp_path):
+    ids, labels, values = random_posteriors(0)
+    mixed = np.random.default_rng(1).permutation(len(ids))
+    path = tmp_path / "p.parquet"
+    write_posteriors(path, [ids[i] for i in mixed], labels[mixed], values[mixed], METADATA)
+    frame = pd.read_parquet(path)
+    assert frame["id"].tolist() == ids
+    assert frame["label"].tolist() == labels.tolist()
+    assert np.array_equal(np.stack(frame["posterior"]), values)
+    assert read_metadata(path) == METADATA
+
+
+def test_means_and_errors_equal_numpys_over_several_row_groups(tmp_path):
+    images = 2 * ROWS_PER_GROUP + 7
+    paths = [tmp_path / f"{seed}.parquet" for seed in range(3)]
+    parts = [write(path, seed, images=images) for seed, path in enumerate(paths)]
+    labels, mean = parts[0][0], np.mean([p.astype(np.float64) for _, p in parts], axis=0)
+    chunks = list(mean_posteriors(paths))
+    assert len(chunks) == 3
+    np.testing.assert_allclose(np.concatenate([c[2] for c in chunks]), mean)
+    highest = np.argsort(-mean, axis=1)
+    found = outcomes(paths)
+    assert np.array_equal(found.top1, highest[:, 0] != labels)
+    assert np.array_equal(found.top5, ~(highest[:, :5] == labels[:, None]).any(1))
+
+
+def test_equal_posteriors_rank_by_class_index():
+    assert rank_of_class(np.full((3, 4), 0.25), np.array([0, 2, 3])).tolist() == [0, 2, 3]
+
+
+def test_files_about_different_images_are_refused(tmp_path):
+    ids, labels, values = random_posteriors(0)
+    write_posteriors(tmp_path / "a.parquet", ids, labels, values, METADATA)
+    write_posteriors(tmp_path / "b.parquet", [f"{i}x" for i in ids], labels, values, METADATA)
+    with pytest.raises(InputError, match="not about the same images"):
+        outcomes([tmp_path / "a.parquet", tmp_path / "b.parquet"])
+
+
+def test_errors_without_labels_are_refused(tmp_path):
+    ids, labels, values = random_posteriors(0)
+    write_posteriors(tmp_path / "a.parquet", ids, labels * 0 - 1, values, METADATA)
+    with pytest.raises(InputError, match="has no label"):
+        outcomes([tmp_path / "a.parquet"])
+
+
+@pytest.mark.parametrize(("errors", "images"), [(0, 400), (13500, 50000), (399, 400), (1, 3)])
+def test_wilson_interval_equals_scipys(errors, images):
+    expected = stats.binomtest(errors, images).proportion_ci(0.95, method="wilson")
+    found = intervals.wilson(errors, images)
+    np.testing.assert_allclose(found, [100 * expected.low, 100 * expected.high], atol=1e-9)
+
+
+def test_paired_difference_equals_a_bootstrap_over_images_and_scipys_exact_test():
+    rng = np.random.default_rng(0)
+    baseline = rng.random(1000) < 0.3
+    candidate = np.where(rng.random(1000) < 0.8, baseline, rng.random(1000) < 0.25)
+    found = intervals.paired_difference(candidate, baseline, seed=0)
+    assert found.difference == pytest.approx(100 * (candidate.mean() - baseline.mean()))
+    resampled = stats.bootstrap(
+        (candidate.astype(float), baseline.astype(float)),
+        lambda c, b, axis: 100 * (c.mean(axis) - b.mean(axis)),
+        paired=True, vectorized=True, method="percentile", n_resamples=5000, rng=1,
+    ).confidence_interval  # fmt: skip
+    np.testing.assert_allclose([found.low, found.high], resampled, atol=0.15)
+    b, c = int((candidate & ~baseline).sum()), int((~candidate & baseline).sum())
+    tail = stats.binom.cdf(min(b, c), b + c, 0.5)
+    assert found.p == pytest.approx(min(1.0, 2 * tail))
+
+
+def test_identical_outcomes_differ_by_nothing():
+    same = np.array([True, False, False])
+    found = intervals.paired_difference(same, same, seed=0)
+    assert (found.difference, found.low, found.high, found.p) == (0, 0, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("expect", "low", "high", "margin", "verdict"),
+    [
+        ("lower_error", -3, -1, None, "reproduced"),
+        ("lower_error", -3, 1, None, "inconclusive"),
+        ("lower_error", 1, 3, None, "not reproduced"),
+        ("equivalent", -0.4, 0.3, 0.5, "reproduced"),
+        ("equivalent", -0.4, 0.6, 0.5, "inconclusive"),
+        ("equivalent", 0.6, 0.9, 0.5, "not reproduced"),
+    ],
+)
+def test_verdicts(expect, low, high, margin, verdict):
+    assert intervals.verdict(expect, low, high, margin) == verdict
+
+
+def paper_scale(value):
+    return "[256;512]" if isinstance(value, list) and len(value) == 2 else str(value)
+
+
+@pytest.mark.parametrize("name", ["table3", "table4"])
+def test_rows_are_the_papers_nets_and_scales(name):
+    rows = TABLES[name]["rows"]
+    printed = PAPER[name]["rows"]
+    assert len(rows) == len(printed)
+    for row, (net, S, Q, *_) in zip(rows, printed, strict=True):
+        Q = Q if isinstance(Q, list) else [Q]
+        assert row["labels"] == [net, paper_scale(S), ", ".join(map(str, Q))]
+        (entry,) = row["evaluations"]
+        assert entry == {
+            "model": f"{net}_S{paper_scale(S).strip('[]').replace(';', '-')}",
+            "method": "dense",
+            "Q": Q,
+        }
+
+
+METHODS = {
+    "dense": {"dense"},
+    "multi-crop": {"multicrop"},
+    "multi-crop & dense": {"multicrop", "dense"},
+}
+
+
+def test_rows_of_table_5_are_the_papers_methods():
+    for row, (net, method, *_) in zip(
+        TABLES["table5"]["rows"], PAPER["table5"]["rows"], strict=True
+    ):
+        assert row["labels"] == [net, method]
+        own = evaluations(row["evaluations"])
+        assert {e.model for e in own} == {f"{net}_S256-512"}
+        assert {e.method for e in own} == METHODS[method]
+        assert sorted(e.Q for e in own) == sorted([256, 384, 512] * len(METHODS[method]))
+
+
+def test_rows_of_table_6_fuse_the_papers_models():
+    for row, (group, models, method, *_) in zip(
+        TABLES["table6"]["rows"], PAPER["table6"]["rows"], strict=True
+    ):
+        assert row["labels"][0] == group
+        assert row["labels"][2] == method
+        expected = set()
+        for model in models:
+            name, _, note = model.partition(" ")
+            net, S, Q = name.split("/")
+            S = S.strip("[]").replace(";", "-")
+            for q in Q.split("-"):
+                for each in METHODS[method]:
+                    expected.add((f"{net}_S{S}{'_fc' if note else ''}", each, int(q)))
+        own = evaluations(row["evaluations"])
+        assert {(e.model, e.method, e.Q) for e in own} == expected
+        assert len(own) == len(expected)
+
+
+def test_table_7_repeats_the_rows_that_it_names():
+    def own(reference):
+        return set(evaluations(find_row(reference, TABLES)["evaluations"]))
+
+    assert own("table7/two_nets") == own("table6/D_E_both")
+    assert own("table7/one_net") == own("table5/E_both")
+    assert own("table7/seven_nets") == own("table6/ilsvrc_submission")
+    assert [row["labels"] for row in TABLES["table7"]["rows"]] == [
+        row[:1] for row in PAPER["table7"]["rows"][:3]
+    ]
+
+
+def test_the_papers_rows_split_into_labels_and_errors():
+    rows = paper_rows(PAPER["table6"])
+    assert rows[0][1] == {"top1_val": 24.7, "top5_val": 7.5, "top5_test": 7.3}
+    assert len(rows[0][0]) == 3
+
+
+@pytest.fixture
+def results(tmp_path):
+    """Random posteriors for every evaluation of Tables 5 and 7."""
+    results = tmp_path / "results" / "x"
+    wanted = {*table_evaluations(TABLES["table5"]), *table_evaluations(TABLES["table7"])}
+    for seed, evaluation in enumerate(sorted(wanted, key=str)):
+        for split in ("val", "test"):
+            write(results.parent.parent / evaluation.path("results/x", split), seed)
+    return results
+
+
+def run_tabulate(results, table, splits):
+    output = results / "tables" / table
+    words = ["--table", table, "--results", str(results), "--output", str(output)]
+    tabulate.main([*words, "--splits", *splits])
+    return json.loads(output.with_suffix(".json").read_text()), pd.read_csv(f"{output}.csv")
+
+
+def test_a_row_is_the_error_of_the_mean_of_its_posteriors(results, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    table, lines = run_tabulate(results, "table5", ["val"])
+    for place, row in enumerate(TABLES["table5"]["rows"]):
+        total = 0
+        for e in evaluations(row["evaluations"]):
+            frame = pd.read_parquet(e.path(results, "val"))
+            total = total + np.stack(frame["posterior"]).astype(np.float64)
+        wrong = total.argmax(1) != frame["label"]
+        assert lines["top1_val"][place] == pytest.approx(100 * wrong.mean())
+        cell = table["rows"][place]["metrics"]["top1_val"]
+        assert cell["errors"] == wrong.sum()
+        assert cell["paper"] == PAPER["table5"]["rows"][place][2]
+        assert cell["difference"] == pytest.approx(100 * wrong.mean() - cell["paper"])
+        assert cell["low"] < cell["measured"] < cell["high"]
+        assert len(table["rows"][place]["evaluations"]) == len(evaluations(row["evaluations"]))
+
+
+def test_table_7_joins_our_rows_with_the_literatures(results, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    _, lines = run_tabulate(results, "table7", ["val"])
+    assert lines["method"].tolist() == [row[0] for row in PAPER["table7"]["rows"]]
+    assert lines["literature"].tolist() == [False] * 3 + [True] * 12
+    assert lines["top1_val"].notna().tolist() == [True] * 3 + [False] * 12
+    assert lines["top5_test"].isna().all(), "the test set has no labels here"
+    assert lines["top5_test_paper"].notna().sum() == 13
+    _, lines = run_tabulate(results, "table7", ["val", "test"])
+    assert lines["top5_test"].notna().tolist() == [True] * 3 + [False] * 12
+    latex = (results / "tables/table7.tex").read_text()
+    assert r"\toprule" in latex
+    assert r"multi-crop \& dense" in latex
+
+
+def test_an_unknown_table_is_named(results, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(InputError, match="has no table99; it has table1"):
+        run_tabulate(results, "table99", ["val"])
+
+
+def test_claims_are_judged_by_paired_differences(tmp_path, results, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    claims = [
+        {
+            "number": 7,
+            "section": "4.3",
+            "claim": "together they are better",
+            "comparisons": [
+                {
+                    "candidate": "table5/D_both",
+                    "baseline": "table5/D_dense",
+                    "expect": "lower_error",
+                }
+            ],
+        }
+    ]
+    (tmp_path / "claims.yaml").write_text(yaml.safe_dump(claims))
+    words = ["--claims", str(tmp_path / "claims.yaml"), "--results", str(results)]
+    judge_claims.main([*words, "--output", str(tmp_path / "claims")])
+    (claim,) = json.loads((tmp_path / "claims.json").read_text())["claims"]
+    (comparison,) = claim["comparisons"]
+    errors = [
+        outcomes(
+            [
+                e.path(results, "val")
+                for e in evaluations(find_row(f"table5/{row}", TABLES)["evaluations"])
+            ]
+        ).top1.mean()
+        for row in ("D_both", "D_dense")
+    ]
+    assert comparison["difference"] == pytest.approx(100 * (errors[0] - errors[1]))
+    assert comparison["paper_difference"] == pytest.approx(24.4 - 24.8)
+    assert comparison["low"] <= comparison["difference"] <= comparison["high"]
+    assert claim["verdict"] == comparison["verdict"]
+
+
+def test_a_submission_has_five_ids_a_line_best_first(tmp_path):
+    paths = [tmp_path / f"{seed}.parquet" for seed in (1, 2)]
+    parts = [write(path, seed) for seed, path in zip((1, 2), paths, strict=True)]
+    ids = np.random.default_rng(3).permutation(10) + 1
+    classes = pd.DataFrame({"label": range(10), "ilsvrc2012_id": ids})
+    classes.to_parquet(tmp_path / "classes.parquet")
+    words = ["--posteriors", *map(str, paths), "--classes", str(tmp_path / "classes.parquet")]
+    write_submission.main([*words, "--output", str(tmp_path / "s.txt")])
+    found = np.loadtxt(tmp_path / "s.txt", dtype=int)
+    mean = parts[0][1].astype(float) + parts[1][1]
+    for line, posterior in zip(found, mean, strict=True):
+        assert line.tolist() == [ids[label] for label in np.argsort(-posterior)[:5]]
+
+
+def test_rows_with_a_test_error_in_the_paper_have_a_submission():
+    assert set(submissions(TABLES)) == {
+        "ilsvrc_submission",
+        "D_E_dense",
+        "D_E_both",
+        "E_both",
+    }

@@ -1,0 +1,241 @@
+"""SGD as the paper has it, the plateau schedule, weights that say what they are, and resuming."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from tests.conftest import ROOT
+from workflow_scripts import measure_statistics, train
+from workflow_scripts.vgg import training
+from workflow_scripts.vgg.checkpoints import load_checkpoint, save_checkpoint
+from workflow_scripts.vgg.convnets import Architecture, ConvNet
+from workflow_scripts.vgg.files import InputError, sha256
+from workflow_scripts.vgg.schedule import Plateau
+from workflow_scripts.vgg.weights import load_weights
+
+LAYERS_A = "conv3-64 | conv3-128 | conv3-256 conv3-256 | conv3-512 conv3-512 | conv3-512 conv3-512"
+
+
+@pytest.fixture(scope="module")
+def statistics(shard_paths, tmp_path_factory):
+    path = tmp_path_factory.mktemp("statistics") / "statistics.json"
+    measure_statistics.main(["--shards", *shard_paths("train"), "--output", str(path)])
+    return str(path)
+
+
+@pytest.fixture
+def command(shard_paths, statistics):
+    """`command(folder, **options)` is the command line of a short training of A."""
+
+    def build(folder, **changes):
+        values = {
+            "model": "A_S256", "net": "A", "layers": LAYERS_A, "crop": 64, "classes": 10, "fc": 32,
+            "width_divisor": 16, "train_scale": 256, "initialisation": "he", "iterations": 12,
+            "batch_size": 8, "validation_interval": 5, "input_scale": 64, "statistics": statistics,
+            "checkpoints": folder / "checkpoints", "output": folder / "w.safetensors",
+            "history": folder / "h.csv",
+        } | changes  # fmt: skip
+        words = ["--train-shards", *shard_paths("train"), "--val-shards", *shard_paths("val")]
+        for name, value in values.items():
+            words += [f"--{name.replace('_', '-')}", *map(str, np.atleast_1d(value))]
+        return words
+
+    return build
+
+
+def test_two_runs_with_one_seed_give_the_same_bytes(command, tmp_path):
+    for name in ("one", "two"):
+        train.main(command(tmp_path / name, checkpoints=tmp_path / "checkpoints"))
+    train.main(command(tmp_path / "three", seed=1))
+    one, two, three = (load_file(tmp_path / n / "w.safetensors") for n in ("one", "two", "three"))
+    assert all(torch.equal(one[key], two[key]) for key in one)
+    assert not any(torch.equal(one[key], three[key]) for key in one)
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_loader_workers_change_nothing_but_speed(command, tmp_path, threads, monkeypatch):
+    monkeypatch.setattr(train, "pick_device", lambda name, threads: torch.device("cpu"))
+    train.main(command(tmp_path / "none"))
+    train.main(command(tmp_path / "some", threads=threads))
+    none, some = (load_file(tmp_path / n / "w.safetensors") for n in ("none", "some"))
+    assert all(torch.equal(none[key], some[key]) for key in none)
+
+
+def test_history_and_metadata_say_what_happened(command, tmp_path):
+    train.main(command(tmp_path))
+    with open(tmp_path / "h.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["iteration"] for row in rows] == ["5", "10", "12"]
+    assert [float(row["epoch"]) for row in rows] == pytest.approx([40 / 60, 80 / 60, 96 / 60])
+    assert list(rows[0]) == [
+        "iteration", "epoch", "learning_rate", "train_loss", "val_top1_error", "val_top5_error",
+        "images_per_second",
+    ]  # fmt: skip
+    with safe_open(tmp_path / "w.safetensors", "pt") as file:
+        metadata = {key: json.loads(value) for key, value in file.metadata().items()}
+    assert metadata["net"] == "A"
+    assert metadata["S"] == [256, 256]
+    assert metadata["iterations"] == 12
+    assert metadata["architecture"]["crop"] == 64
+    assert metadata["parent"] is None
+    assert len(metadata["mean_rgb"]) == 3
+    assert not (tmp_path / "checkpoints").exists(), "a finished training leaves no checkpoint"
+
+
+def test_the_first_step_is_sgd_with_decay_on_the_mean_loss(command, tmp_path):
+    """One iteration, recomputed by autograd and the textbook update."""
+    given = train.options(command(tmp_path, iterations=1, dropout=0))
+    net = train.initial_net(given, dropout=0.0, input_scale=64.0)
+    start = {name: p.detach().clone() for name, p in net.named_parameters()}
+    measured = json.loads(Path(given.statistics).read_text())
+    images = train.TrainingImages(
+        given.train_shards, train.model_seed(0, "A_S256"), 8, 64, (256, 256),
+        train.sampling.colour_axes(measured, "pca-root-eigenvalues"),
+    )  # fmt: skip
+    batch = images[0]
+    mean = torch.tensor(measured["mean_rgb"]).view(1, 3, 1, 1)
+    x = (batch.images.float() - mean.float() + batch.shifts[:, :, None, None]) / 64
+    losses = -net(x).log_softmax(1)[torch.arange(8), batch.labels]
+    losses.mean().backward()
+    train.main(command(tmp_path, iterations=1, dropout=0))
+    found = load_file(tmp_path / "w.safetensors")
+    for name, parameter in net.named_parameters():
+        expected = start[name] - 0.01 * (parameter.grad + 5e-4 * start[name])
+        expected = expected / 64 if name == "features.0.weight" else expected
+        torch.testing.assert_close(found[name], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_child_starts_from_all_of_its_parent_and_names_it(command, tmp_path):
+    train.main(command(tmp_path / "parent"))
+    parent = str(tmp_path / "parent/w.safetensors")
+    changes = {"model": "A_S384", "parent": parent, "inherit": "all", "learning_rate": 1e-12}
+    train.main(command(tmp_path / "child", train_scale=[256, 384], iterations=1, **changes))
+    before, after = load_file(parent), load_file(tmp_path / "child/w.safetensors")
+    for key in before:
+        torch.testing.assert_close(after[key], before[key], rtol=1e-5, atol=1e-8)
+    _, metadata = load_weights(tmp_path / "child/w.safetensors")
+    assert metadata["parent"] == "A_S256"
+    assert metadata["parent_sha256"] == sha256(parent)
+
+
+def test_fc_only_training_leaves_the_convs_alone(command, tmp_path):
+    train.main(command(tmp_path / "parent"))
+    parent = str(tmp_path / "parent/w.safetensors")
+    train.main(command(tmp_path / "child", parent=parent, inherit="all", trainable="fc"))
+    before, after = load_file(parent), load_file(tmp_path / "child/w.safetensors")
+    for key in before:
+        assert torch.equal(before[key], after[key]) == key.startswith("features"), key
+
+
+def test_biases_by_caffes_habit():
+    net = ConvNet(Architecture("conv3-64", crop=8, classes=2, fc=8, width_divisor=8))
+    groups = training.sgd(net, training.Optimisation(biases="caffe")).param_groups
+    assert [(g["rate_factor"], g["weight_decay"]) for g in groups] == [(1.0, 5e-4), (2.0, 0.0)]
+    assert all(p.dim() == 1 for p in groups[1]["params"])
+    groups = training.sgd(net, training.Optimisation()).param_groups
+    assert [(g["rate_factor"], g["weight_decay"]) for g in groups] == [(1.0, 5e-4), (1.0, 5e-4)]
+
+
+def test_plateau_schedule_by_hand():
+    plateau = Plateau(drops=3, patience=2)
+    errors = [80, 70, 71, 72, 60, 61, 60, 50, 50, 50, 49, 49, 49]
+    #                 ^wait ^drop1     ^drop2    ^wait ^drop3 ^best ^wait ^end
+    factors = [1, 1, 1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.01, 0.001, 0.001, 0.001, 0.001]
+    found = []
+    for error in errors:
+        plateau.observe(error)
+        found.append(plateau.factor)
+    assert found == pytest.approx(factors)
+    assert plateau.finished
+    assert not Plateau(drops=3, patience=2).finished
+
+
+def test_a_plateaus_margin_asks_for_more_than_noise():
+    plateau = Plateau(drops=1, patience=1, margin=0.5)
+    plateau.observe(50)
+    plateau.observe(49.7)
+    assert plateau.factor == pytest.approx(0.1)
+
+
+def interrupted_then_whole(command, folder, number):
+    """Run a training, send it a signal in the middle, and run the same command again."""
+    words = command(folder, iterations=400, batch_size=16, checkpoint_seconds=1)
+    words = [sys.executable, "-m", "workflow_scripts.train", *words]
+    log = folder / "log.txt"
+    folder.mkdir()
+    with open(log, "w") as file:
+        process = subprocess.Popen(words, stderr=file, cwd=ROOT)
+        deadline = time.monotonic() + 120
+        while "iteration 40:" not in log.read_text():
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        if number == signal.SIGKILL:
+            while not list((folder / "checkpoints").glob("*.pt")):
+                time.sleep(0.02)
+        process.send_signal(number)
+        status = process.wait(60)
+    assert not (folder / "w.safetensors").exists()
+    again = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    assert "going on from iteration" in again.stderr
+    return status
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_an_interrupted_training_ends_as_an_undisturbed_one(command, tmp_path, number):
+    train.main(command(tmp_path / "whole", iterations=400, batch_size=16))
+    status = interrupted_then_whole(command, tmp_path / "broken", number)
+    assert status == (training.STOPPED if number == signal.SIGTERM else -signal.SIGKILL)
+    whole, broken = (load_file(tmp_path / n / "w.safetensors") for n in ("whole", "broken"))
+    assert all(torch.equal(whole[key], broken[key]) for key in whole)
+
+    def history(name):
+        with open(tmp_path / name / "h.csv") as file:
+            return [
+                {k: v for k, v in r.items() if k != "images_per_second"}
+                for r in csv.DictReader(file)
+            ]
+
+    assert history("whole") == history("broken")
+
+
+def test_a_corrupt_checkpoint_falls_back_to_the_one_before(tmp_path, caplog):
+    for iteration in (10, 20, 30):
+        save_checkpoint(tmp_path, iteration, {"settings": "s", "iteration": iteration})
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["000000020.pt", "000000030.pt"]
+    newest = tmp_path / "000000030.pt"
+    newest.write_bytes(newest.read_bytes()[: os.path.getsize(newest) // 2])
+    assert load_checkpoint(tmp_path, "s")["iteration"] == 20
+    assert "000000030.pt is corrupt" in caplog.text
+
+
+def test_a_checkpoint_of_other_settings_is_not_used(tmp_path):
+    save_checkpoint(tmp_path, 10, {"settings": "old", "iteration": 10})
+    assert load_checkpoint(tmp_path, "new") is None
+    assert not list(tmp_path.glob("*.pt"))
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_rate_and_a_cure(command, tmp_path):
+    with pytest.raises(
+        InputError, match=r"not finite at iteration \d+, learning rate 1e\+30; lower"
+    ):
+        train.main(command(tmp_path, learning_rate=1e30))
+    assert not (tmp_path / "w.safetensors").exists()
+
+
+def test_a_damaged_weights_file_is_named(tmp_path):
+    (tmp_path / "w.safetensors").write_bytes(b"not weights")
+    with pytest.raises(InputError, match=r"w\.safetensors: not a readable weights file"):
+        load_weights(tmp_path / "w.safetensors")
