@@ -147,7 +147,7 @@ def test_every_box_lies_inside_its_image(miniature, train):
         )
         assert 0 <= left < right <= width
         assert 0 <= top < bottom <= height
-        assert max(right - left, bottom - top) > 0.25 * min(width, height)
+        assert max(right - left, bottom - top) > 0.2 * min(width, height)
 
 
 @pytest.mark.parametrize(

@@ -20,14 +20,14 @@ JPEG_QUALITY = (90, 95)
 
 # What makes the set harder or easier to learn. Most images are loud, so that a small net finds a
 # cue early; the error that remains comes from the hard ones.
-HARD_IMAGES = 0.3  # share whose object is small and faint and whose texture is any class's
-HARD_SIZE = (0.3, 0.6)
-HARD_CONTRAST = (0.2, 0.6)
+HARD_IMAGES = 0.2  # share whose object is small and faint and whose texture is any class's
+HARD_SIZE = (0.25, 0.5)
+HARD_CONTRAST = (0.1, 0.5)
 OBJECT_SIZE = (0.7, 1.0)  # diameter of the object as a share of the short side
 WANDER = 0.4  # 0: objects in the middle; 1: anywhere inside the image
 ROTATION = 15  # degrees, either way
 STRETCH = 0.12  # width against height of the object, either way
-TEXTURE_RANDOMISED = 0.15  # share of the others whose texture says nothing of the class
+TEXTURE_RANDOMISED = 0.05  # share of the others whose texture says nothing of the class
 TEXTURE_CONTRAST = (0.75, 0.95)
 OBJECT_COLOUR = ((0.1, 0.7), (0.75, 1.0))  # saturation and value of the texture's light parts
 BACKGROUND_COLOUR = ((0.05, 0.45), (0.3, 0.65))  # these well apart make the texture a loud cue
