@@ -14,9 +14,9 @@ include: "rules/report.smk"
 
 
 rule all:
+    default_target: True
     input:
         rules.tables.input,
         rules.claims.input,
         "reports/index.html",
         SUBMISSIONS,
-    default_target: True

@@ -1,30 +1,6 @@
 """From ILSVRC-2012's archives to shards and statistics."""
 
 
-def made_archives(wildcards):
-    """The miniature makes its archives; ILSVRC-2012's are the user's and no part of the DAG."""
-    return f"{DATA['directory']}/manifest.json" if DATA["source"] == "miniature" else []
-
-
-def ground_truth(wildcards):
-    """Where a split's labels are, if not in the names of its archive's members."""
-    name = {"train": None, "val": "devkit", "test": "test_ground_truth"}[wildcards.split]
-    return options(ground_truth=archive(name) if name and DATA["archives"][name] else None)
-
-
-def smallest_store(wildcards):
-    """The training shards of the smallest S: the cheapest to measure statistics on."""
-    scales = min((model["S"] for model in MODELS.values()), key=experiments.scale_range)
-    return shards("train", f"_S{experiments.scale_name(scales)}")
-
-
-def rescaling(wildcards):
-    """Fixed S: exactly S. Jittered S: no larger than its upper end, and never enlarged."""
-    scales = wildcards.S.split("-")
-    pixels = round(int(scales[-1]) * config["convnet"]["crop"] / 224)
-    return options(smallest_side=pixels, only_shrink=len(scales) == 2)
-
-
 rule make_miniature:
     output:
         "resources/{name}/manifest.json",
@@ -32,6 +8,8 @@ rule make_miniature:
         "logs/make_miniature/{name}.log",
     benchmark:
         f"{BENCHMARKS}/make_miniature/{{name}}.tsv"
+    conda:
+        "../envs/environment.yml"
     threads: 2
     resources:
         mem_mb=1000,
@@ -57,6 +35,8 @@ rule read_devkit:
         f"{LOGS}/read_devkit.log",
     benchmark:
         f"{BENCHMARKS}/read_devkit.tsv"
+    conda:
+        "../envs/environment.yml"
     threads: 1
     resources:
         mem_mb=1000,
@@ -78,18 +58,17 @@ rule index_archive:
         f"{LOGS}/index_archive/{{split}}.log",
     benchmark:
         f"{BENCHMARKS}/index_archive/{{split}}.tsv"
+    conda:
+        "../envs/environment.yml"
     threads: 1
     resources:
         mem_mb=by_size(4000, 1000),
         runtime=by_size(240, 10),
         gpu=0,
     params:
-        archive=lambda wildcards: archive(wildcards.split),
-        images=lambda wildcards: DATA["images"][wildcards.split],
-        ground_truth=ground_truth,
+        options=index_options,
     shell:
-        "python -m workflow_scripts.index_archive --archive {params.archive:q}"
-        " --classes {input.classes} --images {params.images} {params.ground_truth:q}"
+        "python -m workflow_scripts.index_archive {params.options:q} --classes {input.classes}"
         " --output {output} > {log} 2>&1"
 
 
@@ -102,6 +81,8 @@ rule pack_training_shard:
         f"{LOGS}/pack_training_shard/S{{S}}_{{shard}}.log",
     benchmark:
         f"{BENCHMARKS}/pack_training_shard/S{{S}}_{{shard}}.tsv"
+    conda:
+        "../envs/environment.yml"
     threads: 1
     resources:
         mem_mb=by_size(2000, 1000),
@@ -129,6 +110,8 @@ rule pack_shard:
         f"{LOGS}/pack_shard/{{split}}_{{shard}}.log",
     benchmark:
         f"{BENCHMARKS}/pack_shard/{{split}}_{{shard}}.tsv"
+    conda:
+        "../envs/environment.yml"
     threads: 1
     resources:
         mem_mb=by_size(2000, 1000),
@@ -145,13 +128,16 @@ rule pack_shard:
 
 rule measure_statistics:
     input:
-        smallest_store,
+        # The smallest S is the cheapest to measure on.
+        shards("train", f"_S{min(STORES, key=lambda S: list(map(int, S.split('-'))))}"),
     output:
         f"{RESULTS}/statistics.json",
     log:
         f"{LOGS}/measure_statistics.log",
     benchmark:
         f"{BENCHMARKS}/measure_statistics.tsv"
+    conda:
+        "../envs/environment.yml"
     threads: by_size(16, 1)
     resources:
         mem_mb=by_size(8000, 1000),
@@ -166,8 +152,4 @@ rule shards:
     input:
         shards("val"),
         shards("test") if SUBMITTED else [],
-        [
-            path
-            for S in dict.fromkeys(experiments.scale_name(m["S"]) for m in MODELS.values())
-            for path in shards("train", f"_S{S}")
-        ],
+        [shards("train", f"_S{S}") for S in STORES],

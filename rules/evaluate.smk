@@ -11,6 +11,8 @@ rule evaluate_convnet:
         f"{LOGS}/evaluate_convnet/{{split}}_{{model}}_{{method}}_Q{{Q}}.log",
     benchmark:
         f"{BENCHMARKS}/evaluate_convnet/{{split}}_{{model}}_{{method}}_Q{{Q}}.tsv"
+    conda:
+        "../envs/environment.yml"
     threads: by_size(8, 1)
     resources:
         mem_mb=by_size(32000, 1500),
@@ -18,10 +20,7 @@ rule evaluate_convnet:
         gpu=1,
     params:
         options=options(
-            score_average=CHOICES["score_average"],
-            pool_rounding=CHOICES["pool_rounding"],
-            crop_grid=CHOICES["crop_grid"],
-            resize_filter=CHOICES["resize_filter"],
+            **choices("score_average", "pool_rounding", "crop_grid", "resize_filter"),
             **config["evaluate"],
         ),
     shell:
@@ -32,7 +31,9 @@ rule evaluate_convnet:
 
 rule write_submission:
     input:
-        posteriors=lambda wildcards: [e.path(RESULTS, "test") for e in SUBMITTED[wildcards.name]],
+        posteriors=lambda wildcards: [
+            e.path(RESULTS, "test") for e in SUBMITTED[wildcards.name]
+        ],
         classes=f"{RESULTS}/classes.parquet",
     output:
         f"{RESULTS}/submission/{{name}}.txt",
@@ -40,6 +41,8 @@ rule write_submission:
         f"{LOGS}/write_submission/{{name}}.log",
     benchmark:
         f"{BENCHMARKS}/write_submission/{{name}}.tsv"
+    conda:
+        "../envs/environment.yml"
     threads: 1
     resources:
         mem_mb=2000,

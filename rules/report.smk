@@ -9,46 +9,13 @@ localrules:
     render_index,
 
 
-MEASURED = [name for name, table in TABLES.items() if experiments.is_measured(table)]
-DESCRIBED = [name for name in TABLES if name not in MEASURED]
-PAPER_TABLES = "config/paper_tables.yaml"
-PAGE_TEMPLATES = sorted(map(str, Path("reports/templates").iterdir()))
-
-
-def measured_splits(table):
-    """The splits that a table needs and that have labels."""
-    return [split for split in experiments.splits_of(TABLES[table]) if split in LABELLED_SPLITS]
-
-
-def table_posteriors(wildcards):
-    """The posteriors that a table averages."""
-    return [
-        evaluation.path(RESULTS, split)
-        for split in measured_splits(wildcards.table)
-        for evaluation in experiments.table_evaluations(TABLES[wildcards.table])
-    ]
-
-
-def neighbours(wildcards):
-    """The tables before and after, to link to."""
-    names = list(TABLES)
-    place = names.index(wildcards.table)
-    return options(
-        previous=names[place - 1] if place else None,
-        next=names[place + 1] if place + 1 < len(names) else None,
-    )
-
-
-def claim_posteriors(wildcards):
-    """The posteriors that the claims compare."""
-    return [e.path(RESULTS, "val") for e in experiments.claim_evaluations(CLAIMS, TABLES)]
-
-
 rule record_config:
     output:
         f"{RESULTS}/config.yaml",
     log:
         f"{LOGS}/record_config.log",
+    conda:
+        "../envs/environment.yml"
     threads: 1
     resources:
         mem_mb=100,
@@ -65,19 +32,23 @@ rule describe_convnets:
         paper=PAPER_TABLES,
     output:
         multiext(f"{RESULTS}/tables/{{table}}", ".csv", ".json", ".tex"),
-    wildcard_constraints:
-        table="|".join(DESCRIBED),
     log:
         f"{LOGS}/describe_convnets/{{table}}.log",
     benchmark:
         f"{BENCHMARKS}/describe_convnets/{{table}}.tsv"
+    wildcard_constraints:
+        table="|".join(DESCRIBED),
+    conda:
+        "../envs/environment.yml"
     threads: 1
     resources:
         mem_mb=1500,
         runtime=10,
         gpu=0,
     params:
-        nets=lambda wildcards: {net: CONVNETS[net] for net in TABLES[wildcards.table]["nets"]},
+        nets=lambda wildcards: {
+            net: CONVNETS[net] for net in TABLES[wildcards.table]["nets"]
+        },
         options=options(
             tables=config["tables"],
             models=config["models"],
@@ -97,12 +68,14 @@ rule tabulate:
         paper=PAPER_TABLES,
     output:
         multiext(f"{RESULTS}/tables/{{table}}", ".csv", ".json", ".tex"),
-    wildcard_constraints:
-        table="|".join(MEASURED),
     log:
         f"{LOGS}/tabulate/{{table}}.log",
     benchmark:
         f"{BENCHMARKS}/tabulate/{{table}}.tsv"
+    wildcard_constraints:
+        table="|".join(MEASURED),
+    conda:
+        "../envs/environment.yml"
     threads: 1
     resources:
         mem_mb=2000,
@@ -128,6 +101,8 @@ rule judge_claims:
         f"{LOGS}/judge_claims.log",
     benchmark:
         f"{BENCHMARKS}/judge_claims.tsv"
+    conda:
+        "../envs/environment.yml"
     threads: 1
     resources:
         mem_mb=2000,
@@ -154,6 +129,8 @@ rule render_table:
         f"{LOGS}/render_table/{{table}}.log",
     benchmark:
         f"{BENCHMARKS}/render_table/{{table}}.tsv"
+    conda:
+        "../envs/environment.yml"
     threads: 1
     resources:
         mem_mb=500,
@@ -179,6 +156,8 @@ rule render_index:
         f"{LOGS}/render_index.log",
     benchmark:
         f"{BENCHMARKS}/render_index.tsv"
+    conda:
+        "../envs/environment.yml"
     threads: 1
     resources:
         mem_mb=1000,

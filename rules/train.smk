@@ -1,59 +1,6 @@
 """One rule for every training of models.yaml."""
 
 
-def training_shards(wildcards):
-    """The training set at the model's S."""
-    return shards("train", f"_S{experiments.scale_name(MODELS[wildcards.model]['S'])}")
-
-
-def parent_weights(wildcards):
-    """The weights that the model starts from, if any."""
-    parent = MODELS[wildcards.model].get("parent")
-    return f"{RESULTS}/weights/{parent}.safetensors" if parent else []
-
-
-def training_options(wildcards):
-    """All that decides a training's result, as options of the command."""
-    model, train = MODELS[wildcards.model], config["train"]
-    inherit = model.get("inherit")
-    stage = {None: "scratch", "layers-of-A": "transferred", "all": "fine_tuned"}[inherit]
-    return options(
-        model=wildcards.model,
-        net=model["net"],
-        layers=CONVNETS[model["net"]],
-        train_scale=experiments.scale_range(model["S"]),
-        inherit=inherit,
-        trainable=model.get("trainable"),
-        learning_rate=model["learning_rate"],
-        **train["stages"][stage],
-        **{name: train[name] for name in TRAIN_OPTIONS},
-        **{name: CHOICES[name] for name in TRAIN_CHOICES},
-        **config["convnet"],
-        classes=DATA["classes"],
-        seed=config["seed"],
-    )
-
-
-TRAIN_OPTIONS = [
-    "batch_size",
-    "momentum",
-    "weight_decay",
-    "dropout",
-    "validation_interval",
-    "patience",
-    "margin",
-    "input_scale",
-    "precision",
-]
-TRAIN_CHOICES = [
-    "initialisation",
-    "transferred_convs",
-    "biases",
-    "colour_shift",
-    "resize_filter",
-]
-
-
 rule train_convnet:
     input:
         train=training_shards,
@@ -67,6 +14,8 @@ rule train_convnet:
         f"{LOGS}/train_convnet/{{model}}.log",
     benchmark:
         f"{BENCHMARKS}/train_convnet/{{model}}.tsv"
+    conda:
+        "../envs/environment.yml"
     threads: by_size(16, 1)
     resources:
         mem_mb=by_size(64000, 1500),

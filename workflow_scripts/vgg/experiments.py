@@ -13,6 +13,8 @@ import yaml
 
 from .files import InputError
 
+SIDES = ("candidate", "baseline")  # of a claim's comparison
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -98,16 +100,12 @@ def claim_evaluations(claims: list[dict], tables: dict) -> list[Evaluation]:
     return list(dict.fromkeys(e for side in sides for e in side_evaluations(side, tables)))
 
 
-SIDES = ("candidate", "baseline")
-
-
-def check_references(models: dict, tables: dict, claims: list[dict]) -> None:
+def check_references(nets: dict, models: dict, tables: dict, claims: list[dict]) -> None:
     """Raise InputError for a model, net or row that is named but not defined, or a circle."""
-    nets, trainings = models["convnets"], models["models"]
-    for name, model in trainings.items():
+    for name, model in models.items():
         if model["net"] not in nets:
             raise InputError(f"models: {name} is of net {model['net']}, which `convnets` lacks")
-        for _ in _ancestors(name, trainings):
+        for _ in _ancestors(name, models):
             pass
     named = [
         *((f"tables: {t}", e) for t, table in tables.items() if is_measured(table)
@@ -115,7 +113,7 @@ def check_references(models: dict, tables: dict, claims: list[dict]) -> None:
         *(("claims", e) for e in claim_evaluations(claims, tables)),
     ]  # fmt: skip
     for where, evaluation in named:
-        if evaluation.model not in trainings:
+        if evaluation.model not in models:
             raise InputError(f"{where}: {evaluation.model} is not in models.yaml")
     for name, table in tables.items():
         for net in table.get("nets", []):
@@ -123,10 +121,10 @@ def check_references(models: dict, tables: dict, claims: list[dict]) -> None:
                 raise InputError(f"tables: {name} names net {net}, which models.yaml lacks")
 
 
-def _ancestors(name: str, trainings: dict) -> Iterator[str]:
+def _ancestors(name: str, models: dict) -> Iterator[str]:
     seen = [name]
-    while parent := trainings[name].get("parent"):
-        if parent not in trainings:
+    while parent := models[name].get("parent"):
+        if parent not in models:
             raise InputError(f"models: {name} starts from {parent}, which is not in models.yaml")
         if parent in seen:
             raise InputError(f"models: {' ← '.join([*seen, parent])} starts from itself")

@@ -20,7 +20,7 @@ JPEG_QUALITY = (90, 95)
 
 # What makes the set harder or easier to learn. Most images are loud, so that a small net finds a
 # cue early; the error that remains comes from the hard ones.
-HARD_IMAGES = 0.2  # share whose object is small and faint and whose texture is any class's
+HARD_IMAGES = 0.15  # share whose object is small and faint and whose texture is any class's
 HARD_SIZE = (0.25, 0.5)
 HARD_CONTRAST = (0.1, 0.5)
 OBJECT_SIZE = (0.7, 1.0)  # diameter of the object as a share of the short side

@@ -1,0 +1,30 @@
+# make demo: the whole paper in miniature. make test: the tests. make check: lint, format, dry-runs.
+.PHONY: demo test check environment clean
+
+PYTHON ?= python3.11
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+demo: environment
+	snakemake all --cores all --quiet rules
+	@echo "Open $(CURDIR)/reports/index.html"
+
+test: environment
+	python -m pytest
+
+check: environment
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile rules
+	snakemake --lint
+	tests/dry_runs.sh
+
+environment: .venv/installed
+
+.venv/installed: envs/requirements.txt envs/requirements-dev.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -r envs/requirements-dev.txt
+	touch $@
+
+clean:
+	rm -rf results resources logs benchmarks reports/*.html .snakemake

@@ -1,0 +1,262 @@
+"""The whole DAG, run by Snakemake on a still smaller miniature, and what runs again when."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from safetensors.torch import load_file
+
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.workflow
+TINY = {
+    "experiment": "tiny",
+    "data": {
+        "directory": "resources/tiny",
+        "images": {"train": 60, "val": 24, "test": 12},
+        "shards": {"train": 2, "val": 1, "test": 1},
+    },
+    "convnet": {"fc": 16, "width_divisor": 32},
+    "train": {
+        "batch_size": 8,
+        "stages": {
+            "scratch": {"iterations": 6, "drops": 3},
+            "transferred": {"iterations": 4, "drops": 3},
+            "fine_tuned": {"iterations": 2, "drops": 3},
+        },
+        "validation_interval": 2,
+    },
+}
+
+
+def merged(base, changes):
+    both = dict(base)
+    for key, value in changes.items():
+        both[key] = merged(base[key], value) if isinstance(value, dict) else value
+    return both
+
+
+def clone(folder):
+    """The tree as a fresh clone has it."""
+    files = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout.split("\n")  # fmt: skip
+    for name in filter(None, files):
+        source, target = ROOT / name, folder / name
+        if source.exists() or source.is_symlink():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target, follow_symlinks=False)
+    return folder
+
+
+def snakemake(folder, *words, check=True):
+    """Run Snakemake in a clone; gives its output."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("SNAKEMAKE")}
+    result = subprocess.run(
+        [sys.executable, "-m", "snakemake", *words],
+        cwd=folder, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    if check:
+        assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout + result.stderr
+
+
+def planned(folder, *words):
+    """The jobs of a dry-run as {rule: number}, without `total`."""
+    output = snakemake(folder, "-n", *words)
+    jobs = dict(re.findall(r"^(\w+) +(\d+)$", output, flags=re.M))
+    jobs.pop("total", None)
+    return {rule: int(count) for rule, count in jobs.items()}
+
+
+def outputs(folder, *words):
+    """All files that a dry-run would make."""
+    lines = re.findall(r"^ +output: (.*)$", snakemake(folder, "-n", *words), flags=re.M)
+    return {path for line in lines for path in line.split(", ")}
+
+
+@pytest.fixture(scope="session")
+def bare(tmp_path_factory):
+    """A clone in which nothing was run."""
+    return clone(tmp_path_factory.mktemp("bare"))
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory):
+    """A clone in which `snakemake all` has run, with the tiny configuration as its default."""
+    folder = clone(tmp_path_factory.mktemp("run"))
+    path = folder / "config/config.yaml"
+    config = merged(yaml.safe_load(path.read_text()), TINY)
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    output = snakemake(folder, "all", "--cores", "2")
+    (folder / "output.txt").write_text(output)
+    return folder
+
+
+# On a bare clone
+
+
+def test_table_5_needs_d_and_e_and_their_ancestors_only(bare):
+    made = outputs(bare, "reports/table5.html")
+    models = {Path(p).stem for p in made if p.endswith(".safetensors")}
+    assert models == {
+        "A_S256", "D_S256", "D_S384", "D_S256-512", "E_S256", "E_S384", "E_S256-512",
+    }  # fmt: skip
+    posteriors = {p.split("posteriors/")[1] for p in made if "/posteriors/" in p}
+    assert posteriors == {
+        f"val/{net}_S256-512/{method}_Q{Q}.parquet"
+        for net in "DE"
+        for method in ("dense", "multicrop")
+        for Q in (256, 384, 512)
+    }
+
+
+def test_tables_1_and_2_need_no_data(bare):
+    for table in ("table1", "table2"):
+        jobs = planned(bare, f"reports/{table}.html")
+        assert jobs == {"describe_convnets": 1, "record_config": 1, "render_table": 1}
+
+
+def test_the_full_dag_has_14_trainings_and_no_archives_among_its_inputs(bare):
+    output = snakemake(bare, "-n", "--profile", "slurm", "all")
+    assert re.search(r"^train_convnet +14$", output, flags=re.M)
+    assert "make_miniature" not in output
+    inputs = ",".join(re.findall(r"^ +input: (.*)$", output, flags=re.M))
+    assert ".tar" not in inputs
+
+
+def test_the_full_run_without_data_fails_at_once_and_says_what_is_missing(tmp_path):
+    folder = clone(tmp_path / "full")
+    output = snakemake(
+        folder, "all", "--configfile", "config/ilsvrc2012.yaml", "--cores", "1", check=False
+    )
+    logs = "".join(p.read_text() for p in (folder / "logs").rglob("read_devkit.log"))
+    for text in (output, logs):
+        assert "ILSVRC2012_devkit_t12.tar.gz: no such file" in text
+        assert "image-net.org" in text
+    assert not list((folder / "results").rglob("*.safetensors"))
+
+
+def test_a_misspelt_key_stops_the_workflow_by_name(tmp_path):
+    folder = clone(tmp_path / "slip")
+    (folder / "more.yaml").write_text("train: {wieght_decay: 0.1}\n")
+    output = snakemake(folder, "-n", "all", "--configfile", "more.yaml", check=False)
+    assert "wieght_decay" in output
+
+
+# After a run
+
+
+def test_the_run_makes_every_table_and_page(run):
+    for number in range(1, 8):
+        for suffix in (".csv", ".json", ".tex"):
+            assert (run / f"results/tiny/tables/table{number}{suffix}").stat().st_size
+        assert "miniature" in (run / f"reports/table{number}.html").read_text()
+    assert (run / "reports/index.html").stat().st_size < 3_000_000
+    assert len(list((run / "results/tiny/weights").glob("*.safetensors"))) == 14
+    assert len(list((run / "results/tiny/history").glob("*.csv"))) == 14
+    for name in ("ilsvrc_submission", "D_E_dense", "D_E_both", "E_both"):
+        lines = np.loadtxt(run / f"results/tiny/submission/{name}.txt", dtype=int)
+        assert lines.shape == (12, 5)
+        assert set(lines.ravel()) <= set(range(1, 11))
+
+
+def test_the_run_ends_with_errors_times_and_the_reports_path(run):
+    output = (run / "output.txt").read_text()
+    for number in (3, 4, 5, 6):
+        assert f"table{number}: " in output
+    assert re.search(r"^train_convnet +14 +[\d.]+ +[\d.]+$", output, flags=re.M)
+    assert str(run / "reports/index.html") in output
+
+
+def test_a_table_cell_is_the_error_of_its_posteriors(run):
+    table = json.loads((run / "results/tiny/tables/table6.json").read_text())
+    row = table["rows"][0]
+    for split, metric in (("val", "top1_val"), ("test", "top5_test")):
+        files = [e["posteriors"] for e in row["evaluations"] if e["split"] == split]
+        assert len(files) == 21
+        frames = [pd.read_parquet(run / path) for path in files]
+        mean = np.mean([np.stack(f["posterior"]).astype(float) for f in frames], axis=0)
+        k = int(metric[3])
+        highest = np.argsort(-mean, axis=1)[:, :k]
+        wrong = ~(highest == frames[0]["label"].to_numpy()[:, None]).any(1)
+        assert row["metrics"][metric]["measured"] == pytest.approx(100 * wrong.mean())
+
+
+def test_posteriors_name_the_weights_that_made_them(run):
+    path = run / "results/tiny/posteriors/val/D_S384/dense_Q384.parquet"
+    metadata = {k.decode(): v.decode() for k, v in pq.read_schema(path).metadata.items()}
+    from workflow_scripts.vgg.files import sha256
+
+    weights = run / "results/tiny/weights/D_S384.safetensors"
+    assert json.loads(metadata["weights_sha256"]) == sha256(weights)
+    assert json.loads(metadata["method"]) == "dense"
+    assert json.loads(metadata["Q"]) == 384
+    assert "score_average" in json.loads(metadata["choices"])
+
+
+def test_a_second_run_does_nothing(run):
+    assert "Nothing to be done" in snakemake(run, "all", "--cores", "2")
+
+
+def test_touching_sources_runs_nothing_again(run):
+    for folder in ("workflow_scripts", "rules", "config", "reports/templates"):
+        for path in (run / folder).rglob("*"):
+            path.touch()
+    assert planned(run, "all") == {}
+
+
+def test_another_learning_rate_runs_the_model_its_descendants_and_their_tables(run):
+    path = run / "config/models.yaml"
+    text = path.read_text()
+    changed = re.sub(r"(C_S384: .*learning_rate: )[\d.e-]+", r"\g<1>2.0e-3", text)
+    assert changed != text
+    path.write_text(changed)
+    try:
+        made = outputs(run, "all")
+    finally:
+        path.write_text(text)
+    weights = {Path(p).stem for p in made if p.endswith(".safetensors")}
+    assert weights == {"C_S384", "C_S256-512"}
+    models = {p.split("/")[-2] for p in made if "/posteriors/" in p}
+    assert models == weights
+    # Table 5 has no C, and Tables 1 and 2 no training at all.
+    tables = {Path(p).stem for p in made if p.startswith("reports/")}
+    assert tables == {"table3", "table4", "table6", "table7", "index"}
+
+
+def test_another_run_from_scratch_gives_the_same_weights_and_table(run, tmp_path):
+    folder = clone(tmp_path / "again")
+    shutil.copy(run / "config/config.yaml", folder / "config/config.yaml")
+    snakemake(folder, "results/tiny/posteriors/val/B_S256/dense_Q256.parquet", "--cores", "1")
+    for model in ("A_S256", "B_S256"):
+        one, two = (
+            load_file(f / f"results/tiny/weights/{model}.safetensors") for f in (run, folder)
+        )
+        assert all((one[key] == two[key]).all() for key in one)
+    name = "results/tiny/posteriors/val/B_S256/dense_Q256.parquet"
+    one, two = (pd.read_parquet(f / name) for f in (run, folder))
+    assert all((a == b).all() for a, b in zip(one["posterior"], two["posterior"], strict=True))
+
+
+def test_a_truncated_archive_stops_the_run_by_name_and_loses_nothing(run, tmp_path):
+    folder = clone(tmp_path / "broken")
+    shutil.copy(run / "config/config.yaml", folder / "config/config.yaml")
+    shutil.copytree(run / "resources", folder / "resources")
+    archive = folder / "resources/tiny/ILSVRC2012_img_val.tar"
+    archive.write_bytes(archive.read_bytes()[:50_000])
+    output = snakemake(folder, "shards", "--cores", "2", "--keep-going", check=False)
+    assert "ILSVRC2012_img_val.tar" in output
+    assert "truncated" in output
+    assert len(list((folder / "results/tiny/shards").rglob("train_S256/*.arrow"))) == 2
+    assert not list((folder / "results/tiny").rglob("*.tmp"))
