@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import platform
 
 import torch
@@ -10,11 +11,24 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 def pick_device(name: str, threads: int) -> torch.device:
-    """The device called `name`; "auto" is the GPU where there is one. Sets the CPU's threads."""
+    """The device called `name`; "auto" is the GPU where there is one. Sets up the CPU's side."""
     torch.set_num_threads(threads)
+    _keep_freed_memory()
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc keep large freed blocks: giving each activation back to the system and faulting it
+    in again costs a tenth of the time on a CPU."""
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return  # another C library; only slower
+    M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+    mallopt(M_MMAP_THRESHOLD, 1 << 30)
+    mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:

@@ -18,11 +18,12 @@ class InputError(Exception):
 def whole_file(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` if the block succeeds.
 
-    A block that raises, or a process that is killed, leaves no half-written `path`.
+    A block that raises, or a process that is killed, leaves no half-written `path`; what a killed
+    one leaves under the temporary name, the next attempt overwrites.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.tmp")
     try:
         yield temporary
         with open(temporary, "rb+") as file:

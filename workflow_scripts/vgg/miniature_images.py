@@ -14,20 +14,20 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 # Width and height in units; few exact ratios, so that many images share a size at any S.
-ASPECTS = ((4, 3), (3, 4), (3, 2), (2, 3), (1, 1), (5, 4))
+ASPECTS = ((4, 3), (3, 4), (1, 1), (5, 4), (4, 5))
 SHORT_SIDE = (100, 150)  # pixels: ILSVRC's 350 to 500, divided by 3.5
 JPEG_QUALITY = (90, 95)
 
 # What makes the set harder or easier to learn. Most images are loud, so that a small net finds a
 # cue early; the error that remains comes from the hard ones.
-HARD_IMAGES = 0.15  # share whose object is small and faint and whose texture is any class's
+HARD_IMAGES = 0.08  # share whose object is small and faint and whose texture is any class's
 HARD_SIZE = (0.25, 0.5)
 HARD_CONTRAST = (0.1, 0.5)
-OBJECT_SIZE = (0.7, 1.0)  # diameter of the object as a share of the short side
-WANDER = 0.4  # 0: objects in the middle; 1: anywhere inside the image
+OBJECT_SIZE = (0.75, 1.05)  # diameter of the object as a share of the short side
+WANDER = 0.6  # 0: objects in the middle; 1: anywhere inside the image
 ROTATION = 15  # degrees, either way
 STRETCH = 0.12  # width against height of the object, either way
-TEXTURE_RANDOMISED = 0.05  # share of the others whose texture says nothing of the class
+TEXTURE_RANDOMISED = 0.1  # share of the others whose texture says nothing of the class
 TEXTURE_CONTRAST = (0.75, 0.95)
 OBJECT_COLOUR = ((0.1, 0.7), (0.75, 1.0))  # saturation and value of the texture's light parts
 BACKGROUND_COLOUR = ((0.05, 0.45), (0.3, 0.65))  # these well apart make the texture a loud cue

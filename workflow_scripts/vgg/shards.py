@@ -80,9 +80,9 @@ class Shards:
                 )
                 self._batches.append(batch)
                 self._starts.append(images)
-                labels.append(batch["label"].to_numpy())
-                heights.append(batch["height"].to_numpy())
-                widths.append(batch["width"].to_numpy())
+                labels.append(_int32(batch["label"]))
+                heights.append(_int32(batch["height"]))
+                widths.append(_int32(batch["width"]))
                 images += batch.num_rows
         if not images:
             raise InputError(
@@ -111,3 +111,8 @@ class Shards:
         offsets, content = self._jpegs[number]
         row = index - self._starts[number]
         return content[offsets[row] : offsets[row + 1]]
+
+
+def _int32(column: pa.Array) -> np.ndarray:
+    """A column without nulls as it lies in the file; pyarrow's own way would import pandas."""
+    return np.frombuffer(column.buffers()[1], np.int32, len(column))
