@@ -1,7 +1,7 @@
 # make demo: the whole paper in miniature. make test: the tests. make check: lint, format, dry-runs.
 .PHONY: demo test check environment clean
 
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 

@@ -6,7 +6,13 @@ import torchvision
 import yaml
 
 from tests.conftest import ROOT
-from workflow_scripts.vgg.convnets import Architecture, ConvNet, describe, parameter_count
+from workflow_scripts.vgg.convnets import (
+    Architecture,
+    ConvNet,
+    LocalResponseNorm,
+    describe,
+    parameter_count,
+)
 
 CONVNETS = yaml.safe_load((ROOT / "config/models.yaml").read_text())["convnets"]
 PAPER = yaml.safe_load((ROOT / "config/paper_tables.yaml").read_text())
@@ -54,17 +60,16 @@ def test_forward_equals_torchvisions_with_the_same_weights(net, theirs):
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3 * expected.abs().max().item())
 
 
-def test_lrn_is_krizhevskys_formula():
-    architecture = Architecture("conv3-64 LRN", crop=8, classes=10, fc=8, width_divisor=4)
-    lrn = next(
-        m for m in ConvNet(architecture).features if isinstance(m, torch.nn.LocalResponseNorm)
-    )
+def test_lrn_is_krizhevskys_formula_and_pytorchs_with_five_times_the_alpha():
     a = torch.randn(1, 16, 3, 3, generator=torch.Generator().manual_seed(0)) * 100
     expected = torch.empty_like(a)
     for i in range(16):
         around = a[:, max(0, i - 2) : min(15, i + 2) + 1]
         expected[:, i] = a[:, i] / (2 + 1e-4 * (around**2).sum(1)) ** 0.75
-    torch.testing.assert_close(lrn(a), expected)
+    found = LocalResponseNorm(16)(a)
+    torch.testing.assert_close(found, expected)
+    theirs = torch.nn.LocalResponseNorm(size=5, alpha=5e-4, beta=0.75, k=2.0)
+    torch.testing.assert_close(found, theirs(a))
 
 
 def test_a_divided_net_has_divided_channels():

@@ -14,6 +14,7 @@ from workflow_scripts.vgg import command
 from workflow_scripts.vgg.experiments import (
     SIDES,
     Evaluation,
+    evaluations,
     find_row,
     read_yaml,
     side_evaluations,
@@ -26,12 +27,12 @@ from workflow_scripts.vgg.tables import paper_rows
 METRIC = "top1_val"
 
 
-def side_name(side: str | list[dict]) -> str:
-    """What the ledger calls one side of a comparison."""
-    if isinstance(side, str):
-        table, _, name = side.partition("/")
-        return f"{name} ({table.replace('table', 'Table ')})"
-    return ", ".join(f"{e['model']} ({e['method']}, Q={e['Q']})" for e in side)
+def side_name(side: str | list[dict], tables: dict) -> str:
+    """What the ledger calls one side of a comparison: its row's labels, or its evaluations."""
+    if not isinstance(side, str):
+        return ", ".join(f"{e.model}, {e.method}, Q = {e.Q}" for e in evaluations(side))
+    table = side.partition("/")[0].replace("table", "Table ")
+    return f"{table}: {' / '.join(find_row(side, tables)['labels'])}"
 
 
 def paper_error(side: str | list[dict], tables: dict, paper: dict) -> float | None:
@@ -65,8 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     tables, paper = read_yaml(given.tables), read_yaml(given.paper)
 
     @cache
-    def wrong(evaluations: tuple[Evaluation, ...]) -> np.ndarray:
-        return outcomes([evaluation.path(given.results, "val") for evaluation in evaluations]).top1
+    def wrong(own: tuple[Evaluation, ...]) -> np.ndarray:
+        return outcomes([evaluation.path(given.results, "val") for evaluation in own]).top1
 
     ledger = []
     for claim in read_yaml(given.claims):
@@ -79,8 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             difference = paired_difference(candidate, baseline, given.seed)
             comparisons.append(
                 {
-                    "candidate": side_name(comparison["candidate"]),
-                    "baseline": side_name(comparison["baseline"]),
+                    "candidate": side_name(comparison["candidate"], tables),
+                    "baseline": side_name(comparison["baseline"], tables),
                     "expect": comparison["expect"],
                     "margin": comparison.get("margin"),
                     "metric": METRIC,
