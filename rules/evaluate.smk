@@ -31,9 +31,7 @@ rule evaluate_convnet:
 
 rule write_submission:
     input:
-        posteriors=lambda wildcards: [
-            e.path(RESULTS, "test") for e in SUBMITTED[wildcards.name]
-        ],
+        posteriors=lambda wildcards: [e.path(RESULTS, "test") for e in SUBMITTED[wildcards.name]],
         classes=f"{RESULTS}/classes.parquet",
     output:
         f"{RESULTS}/submission/{{name}}.txt",

@@ -46,9 +46,7 @@ rule describe_convnets:
         runtime=10,
         gpu=0,
     params:
-        nets=lambda wildcards: {
-            net: CONVNETS[net] for net in TABLES[wildcards.table]["nets"]
-        },
+        nets=lambda wildcards: {net: CONVNETS[net] for net in TABLES[wildcards.table]["nets"]},
         options=options(
             tables=config["tables"],
             models=config["models"],
@@ -110,9 +108,7 @@ rule judge_claims:
         gpu=0,
     params:
         claims=CLAIMS,
-        options=options(
-            claims=config["claims"], tables=config["tables"], seed=config["seed"]
-        ),
+        options=options(claims=config["claims"], tables=config["tables"], seed=config["seed"]),
     shell:
         "python -m workflow_scripts.judge_claims {params.options:q} --paper {input.paper}"
         f" --results {RESULTS} --output {RESULTS}/claims > {{log}} 2>&1"
