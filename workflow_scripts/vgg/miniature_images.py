@@ -23,11 +23,11 @@ JPEG_QUALITY = (90, 95)
 HARD_IMAGES = 0.08  # share whose object is small and faint and whose texture is any class's
 HARD_SIZE = (0.25, 0.5)
 HARD_CONTRAST = (0.1, 0.5)
-OBJECT_SIZE = (0.75, 1.05)  # diameter of the object as a share of the short side
+OBJECT_SIZE = (0.75, 1.05)  # diameter of the object as a share of the mean side
 WANDER = 0.6  # 0: objects in the middle; 1: anywhere inside the image
 ROTATION = 15  # degrees, either way
 STRETCH = 0.12  # width against height of the object, either way
-TEXTURE_RANDOMISED = 0.1  # share of the others whose texture says nothing of the class
+TEXTURE_RANDOMISED = 0.05  # share of the others whose texture says nothing of the class
 TEXTURE_CONTRAST = (0.75, 0.95)
 OBJECT_COLOUR = ((0.1, 0.7), (0.75, 1.0))  # saturation and value of the texture's light parts
 BACKGROUND_COLOUR = ((0.05, 0.45), (0.3, 0.65))  # these well apart make the texture a loud cue
@@ -60,7 +60,7 @@ def draw(rng: np.random.Generator, shape: str, texture: str) -> Drawing:
     hard = rng.random() < HARD_IMAGES
     if hard or rng.random() < TEXTURE_RANDOMISED:
         texture = list(TEXTURES)[rng.integers(len(TEXTURES))]
-    radius = rng.uniform(*(HARD_SIZE if hard else OBJECT_SIZE)) * min(width, height) / 2
+    radius = rng.uniform(*(HARD_SIZE if hard else OBJECT_SIZE)) * (width + height) / 4
     contrast = rng.uniform(*(HARD_CONTRAST if hard else TEXTURE_CONTRAST))
     canvas = _filled(width, height, _placed(rng, width, height, SHAPES[shape], radius))
     mask = canvas.reduce(SUPERSAMPLING)

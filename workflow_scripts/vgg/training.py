@@ -193,7 +193,7 @@ def train(
                     *(iteration, loss_sum.item() / losses, top1, top5),
                 )
                 plateau.observe(top1)
-                loss_sum, losses, validated = loss_sum * 0, 0, iteration
+                loss_sum, losses, validated = torch.zeros_like(loss_sum), 0, iteration
                 last_validation = time.monotonic()
             if plateau.finished or iteration == settings.iterations:
                 break
