@@ -67,7 +67,9 @@ def test_full_configuration_has_the_papers_values():
     train = config["train"]
     assert (train["batch_size"], train["momentum"], train["weight_decay"]) == (256, 0.9, 5e-4)
     assert train["dropout"] == 0.5
-    assert train["stages"]["scratch"] == {"iterations": 370_000, "drops": 3}
+    for stage in ("scratch", "transferred"):
+        assert train["stages"][stage]["iterations"] == 370_000
+        assert len(train["stages"][stage]["latest_drops"]) == 3
     assert config["data"]["images"] == {"train": 1_281_167, "val": 50_000, "test": 100_000}
 
 

@@ -147,25 +147,41 @@ def test_biases_by_caffes_habit():
     assert [(g["rate_factor"], g["weight_decay"]) for g in groups] == [(1.0, 5e-4), (1.0, 5e-4)]
 
 
-def test_plateau_schedule_by_hand():
-    plateau = Plateau(drops=3, patience=2)
-    errors = [80, 70, 71, 72, 60, 61, 60, 50, 50, 50, 49, 49, 49]
-    #                 ^wait ^drop1     ^drop2    ^wait ^drop3 ^best ^wait ^end
-    factors = [1, 1, 1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.01, 0.001, 0.001, 0.001, 0.001]
+def factors(plateau, errors):
+    """The learning rate's factor after each of the errors, a validation every 10 iterations."""
     found = []
-    for error in errors:
-        plateau.observe(error)
+    for number, error in enumerate(errors, start=1):
+        plateau.observe(10 * number, error)
         found.append(plateau.factor)
-    assert found == pytest.approx(factors)
+    return pytest.approx(found)
+
+
+def test_plateau_schedule_by_hand():
+    plateau = Plateau(latest_drops=[1000, 1000, 1000], patience=2)
+    errors = [80, 70, 71, 72, 60, 61, 60, 50, 50, 50, 49, 49]
+    #                 ^wait ^drop     ^wait ^drop ^best ^wait ^drop ^best ^wait
+    expected = [1, 1, 1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.01, 0.001, 0.001, 0.001]
+    assert factors(plateau, errors) == expected
+    assert not plateau.finished
+    plateau.observe(130, 49)
     assert plateau.finished
-    assert not Plateau(drops=3, patience=2).finished
+
+
+def test_drops_come_in_time_without_a_plateau():
+    plateau = Plateau(latest_drops=[30, 50, 60], patience=2)
+    expected = [1, 1, 0.1, 0.1, 0.01, 0.001, 0.001]
+    assert factors(plateau, [80, 70, 60, 50, 40, 30, 20]) == expected
+    assert not plateau.finished
+
+
+def test_an_early_plateau_leaves_the_later_drops_their_time():
+    plateau = Plateau(latest_drops=[30, 60], patience=1)
+    assert factors(plateau, [80, 81, 70, 60, 50, 40]) == [1, 0.1, 0.1, 0.1, 0.1, 0.01]
 
 
 def test_a_plateaus_margin_asks_for_more_than_noise():
-    plateau = Plateau(drops=1, patience=1, margin=0.5)
-    plateau.observe(50)
-    plateau.observe(49.7)
-    assert plateau.factor == pytest.approx(0.1)
+    plateau = Plateau(latest_drops=[1000], patience=1, margin=0.5)
+    assert factors(plateau, [50, 49.7]) == [1, 0.1]
 
 
 def interrupted_then_whole(command, folder, number):

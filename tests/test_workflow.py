@@ -29,9 +29,9 @@ TINY = {
     "train": {
         "batch_size": 8,
         "stages": {
-            "scratch": {"iterations": 6, "drops": 3},
-            "transferred": {"iterations": 4, "drops": 3},
-            "fine_tuned": {"iterations": 2, "drops": 3},
+            "scratch": {"iterations": 6},
+            "transferred": {"iterations": 4},
+            "fine_tuned": {"iterations": 2},
         },
         "validation_interval": 2,
     },

@@ -79,9 +79,11 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "precision": PRECISIONS,
     }
     for field in fields(training.Optimisation):
+        several = isinstance(field.default, tuple)
         group.add_argument(
             f"--{field.name.replace('_', '-')}",
-            type=type(field.default),
+            type=float if several else type(field.default),
+            nargs="+" if several else None,
             default=field.default,
             choices=choices.get(field.name),
         )

@@ -34,6 +34,8 @@ class Optimisation:
     """How a net is optimised; defaults are the paper's (§3.1).
 
     iterations: the most that are done. validation_interval: iterations between validations.
+    latest_drops: shares of the iterations by which the rate is divided by 10, once each, if no
+        plateau has done it before.
     trainable: "all", or "fc" for the fully-connected layers only.
     biases: "as-weights", or "caffe": twice the learning rate and no weight decay.
     input_scale: the inputs are divided by this, which is undone in the saved first layer.
@@ -46,7 +48,7 @@ class Optimisation:
     dropout: float = 0.5
     iterations: int = 370_000
     validation_interval: int = 5_000
-    drops: int = 3
+    latest_drops: tuple[float, ...] = (0.7, 0.85, 0.95)
     patience: int = 3
     margin: float = 0.0
     trainable: str = "all"
@@ -107,7 +109,8 @@ def train(
     net.to(memory_format=torch.channels_last)
     net.train()
     optimizer = sgd(net, settings)
-    plateau = Plateau(settings.drops, settings.patience, settings.margin)
+    latest_drops = [round(share * settings.iterations) for share in settings.latest_drops]
+    plateau = Plateau(latest_drops, settings.patience, settings.margin)
     history: list[dict] = []
     iteration = 0
     loss_sum, losses = torch.zeros((), dtype=torch.float64, device=device), 0
@@ -192,7 +195,7 @@ def train(
                     "iteration %d: loss %.3f, validation error %.2f%% top-1, %.2f%% top-5",
                     *(iteration, loss_sum.item() / losses, top1, top5),
                 )
-                plateau.observe(top1)
+                plateau.observe(iteration, top1)
                 loss_sum, losses, validated = torch.zeros_like(loss_sum), 0, iteration
                 last_validation = time.monotonic()
             if plateau.finished or iteration == settings.iterations:
