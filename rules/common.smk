@@ -143,7 +143,7 @@ def training_options(wildcards):
     stages = {None: "scratch", "layers-of-A": "transferred", "all": "fine_tuned"}
     train = dict(config["train"])
     train.pop("checkpoint_seconds")
-    stage = train.pop("stages")[stages[model.get("inherit")]]
+    stage = dict(train.pop("stages")[stages[model.get("inherit")]])
     return options(
         model=wildcards.model,
         net=model["net"],
@@ -151,7 +151,7 @@ def training_options(wildcards):
         train_scale=experiments.scale_range(model["S"]),
         inherit=model.get("inherit"),
         trainable=model.get("trainable"),
-        learning_rate=model["learning_rate"],
+        learning_rate=model["learning_rate"] * stage.pop("rate_factor"),
         **stage,
         **train,
         **choices("initialisation", "transferred_convs", "biases"),
