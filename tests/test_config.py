@@ -70,6 +70,7 @@ def test_full_configuration_has_the_papers_values():
     for stage in ("scratch", "transferred"):
         assert train["stages"][stage]["iterations"] == 370_000
         assert len(train["stages"][stage]["latest_drops"]) == 3
+    assert {stage["rate_factor"] for stage in train["stages"].values()} == {1}
     assert config["data"]["images"] == {"train": 1_281_167, "val": 50_000, "test": 100_000}
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 # Width and height in units; few exact ratios, so that many images share a size at any S.
-ASPECTS = ((4, 3), (3, 4), (1, 1), (5, 4), (4, 5))
+ASPECTS = ((4, 3), (1, 1), (6, 5), (5, 6), (8, 7), (7, 8))
 SHORT_SIDE = (100, 150)  # pixels: ILSVRC's 350 to 500, divided by 3.5
 JPEG_QUALITY = (90, 95)
 
@@ -23,8 +23,8 @@ JPEG_QUALITY = (90, 95)
 HARD_IMAGES = 0.08  # share whose object is small and faint and whose texture is any class's
 HARD_SIZE = (0.25, 0.5)
 HARD_CONTRAST = (0.1, 0.5)
-OBJECT_SIZE = (0.75, 1.05)  # diameter of the object as a share of the mean side
-WANDER = 0.6  # 0: objects in the middle; 1: anywhere inside the image
+OBJECT_SIZE = (0.75, 1.0)  # diameter of the object as a share of the mean side
+WANDER = 0.4  # 0: objects in the middle; 1: anywhere inside the image
 ROTATION = 15  # degrees, either way
 STRETCH = 0.12  # width against height of the object, either way
 TEXTURE_RANDOMISED = 0.05  # share of the others whose texture says nothing of the class
