@@ -5,7 +5,6 @@ Light on imports: Snakemake reads this at every start, and in every job on a clu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,8 +104,7 @@ def check_references(nets: dict, models: dict, tables: dict, claims: list[dict])
     for name, model in models.items():
         if model["net"] not in nets:
             raise InputError(f"models: {name} is of net {model['net']}, which `convnets` lacks")
-        for _ in _ancestors(name, models):
-            pass
+        _check_ancestors(name, models)
     named = [
         *((f"tables: {t}", e) for t, table in tables.items() if is_measured(table)
           for e in table_evaluations(table)),
@@ -121,13 +119,13 @@ def check_references(nets: dict, models: dict, tables: dict, claims: list[dict])
                 raise InputError(f"tables: {name} names net {net}, which models.yaml lacks")
 
 
-def _ancestors(name: str, models: dict) -> Iterator[str]:
+def _check_ancestors(name: str, models: dict) -> None:
     seen = [name]
-    while parent := models[name].get("parent"):
+    while parent := models[seen[-1]].get("parent"):
         if parent not in models:
-            raise InputError(f"models: {name} starts from {parent}, which is not in models.yaml")
+            raise InputError(
+                f"models: {seen[-1]} starts from {parent}, which is not in models.yaml"
+            )
         if parent in seen:
             raise InputError(f"models: {' ← '.join([*seen, parent])} starts from itself")
         seen.append(parent)
-        yield parent
-        name = parent
