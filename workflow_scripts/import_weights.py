@@ -1,0 +1,105 @@
+"""Bring weights that exist already, the authors' for example, to the form of this pipeline's."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from workflow_scripts.vgg import command
+from workflow_scripts.vgg.convnets import Architecture
+from workflow_scripts.vgg.files import InputError, code_fingerprint, sha256
+from workflow_scripts.vgg.released_weights import WHERE_TO_GET, read_released
+from workflow_scripts.vgg.source_formats import FORMATS
+from workflow_scripts.vgg.weights import read_metadata, save_weights
+
+
+def options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = command.parser(__doc__)
+    group = parser.add_argument_group("model")
+    group.add_argument("--model", required=True, help="name, e.g. D_S256-512")
+    group.add_argument("--net", required=True, help="configuration of Table 1, e.g. D")
+    group.add_argument("--layers", required=True, help="its layers, e.g. 'conv3-64 | conv3-128'")
+    group.add_argument("--crop", type=int, default=224, help="side of the input in pixels")
+    group.add_argument("--classes", type=int, default=1000)
+    group.add_argument("--fc", type=int, default=4096, help="width of the hidden FC layers")
+    group.add_argument("--width-divisor", type=int, default=1, help="divides all conv channels")
+    group.add_argument(
+        "--scale", type=int, nargs="+", required=True, help="S, or its two ends if jittered"
+    )
+    group = parser.add_argument_group("source")
+    group.add_argument("--file", required=True, help="weights to read")
+    group.add_argument(
+        "--format", required=True, choices=FORMATS, help="whose names, layout and input it has"
+    )
+    group.add_argument("--md5", help="the sum that the file must have")
+    parser.add_argument("--output", required=True, help="weights to write (safetensors)")
+    return parser.parse_args(arguments)
+
+
+def check_md5(path: str, expected: str, source: str) -> None:
+    """Raise InputError if the file has another MD5 sum, or is missing."""
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such file; {WHERE_TO_GET[source]}")
+    with open(path, "rb") as file:
+        found = hashlib.file_digest(file, "md5").hexdigest()
+    if found != expected.lower():
+        raise InputError(
+            f"{path}: its MD5 sum is {found}, not {expected}; get it again, or correct the sum if "
+            "this is the file that you mean"
+        )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    given = options(arguments)
+    if given.md5:
+        check_md5(given.file, given.md5, given.format)
+    architecture = Architecture(
+        given.layers, given.classes, given.crop, given.fc, given.width_divisor
+    )
+    scales = [given.scale[0], given.scale[-1]]
+    trained = {
+        "iterations": None,
+        "parent": None,
+        "parent_sha256": None,
+        "choices": {},
+        "code_fingerprint": code_fingerprint(),
+        "torch": torch.__version__,
+    }
+    net, source_input = read_released(given.file, given.format, architecture)
+    if given.format == "own":
+        trained = read_metadata(given.file)
+        if trained.get("S", scales) != scales:
+            raise InputError(
+                f"{given.file}: trained at S = {trained['S']}, but {given.model} is at {scales}; "
+                "give the file of the model with that S"
+            )
+    save_weights(
+        given.output,
+        net,
+        1.0,
+        {
+            **trained,
+            "model": given.model,
+            "net": given.net,
+            "S": scales,
+            "mean_rgb": list(source_input.mean_rgb),
+            "imported": {
+                "file": Path(given.file).name,
+                "format": given.format,
+                "sha256": sha256(given.file),
+                "bytes": Path(given.file).stat().st_size,
+                "input": source_input.words,
+                "earlier": trained.get("imported"),
+            },
+        },
+    )
+    logging.info("%s from %s (%s)", given.model, given.file, given.format)
+
+
+if __name__ == "__main__":
+    command.run(main)
