@@ -1,6 +1,8 @@
 """Pixels: decoding, isotropic rescaling, and crops taken without rescaling the rest."""
 
 import io
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -46,7 +48,6 @@ def test_oddities_decode_to_what_pillow_reads(photograph, content):
     content = content(photograph)
     pillow = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
     assert np.abs(images.decode(content, "x").astype(int) - pillow).max() <= 1
-    assert images.size_of(content, "x") == pillow.shape[:2]
 
 
 def test_exif_orientation_is_ignored(photograph):
@@ -55,9 +56,64 @@ def test_exif_orientation_is_ignored(photograph):
     assert images.decode(encoded(photograph, exif=exif), "x").shape == (375, 500, 3)
 
 
+def test_the_strict_decoder_leaves_to_the_lenient_one_what_it_would_get_wrong(photograph):
+    whole = encoded(photograph)
+    assert images.decode_strictly(whole) is not None
+    assert images.decode_strictly(encoded(photograph, "CMYK")) is None
+    assert images.decode_strictly(encoded(photograph, form="PNG")) is None
+    assert images.decode_strictly(whole[:-2]) is None
+    assert images.decode_strictly(b"") is None
+    strict, lenient = images.decode_strictly(whole), images.decode_leniently(whole, "x")
+    assert np.abs(strict.astype(int) - lenient).max() <= 1
+    assert lenient.flags.writeable
+    assert strict.flags.writeable
+
+
+def test_the_lenient_decoder_keeps_pythons_warnings_as_they_were_in_threads(photograph):
+    noisy = io.BytesIO()
+    image = Image.fromarray(photograph).quantize(16)
+    image.save(noisy, "PNG", transparency=bytes(16))  # Pillow warns of dropping transparency
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        before = list(warnings.filters)
+        with ThreadPoolExecutor(8) as pool:
+            read = list(pool.map(lambda _: images.decode(noisy.getvalue(), "x"), range(32)))
+        assert warnings.filters == before
+    assert all(np.array_equal(pixels, image.convert("RGB")) for pixels in read)
+
+
+def test_running_out_of_memory_is_not_called_a_broken_image(photograph):
+    with pytest.raises(MemoryError), images.opened(encoded(photograph), "x"):
+        raise MemoryError
+
+
 def test_bytes_that_are_no_image_name_the_image():
     with pytest.raises(InputError, match="shard 3, cat"):
         images.decode(b"\xff\xd8\xff not really", "shard 3, cat")
+
+
+def test_pillow_tries_bitmaps_only(photograph):
+    for form in ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF"):
+        assert images.decode(encoded(photograph, form=form), "x").shape == photograph.shape
+    for form in ("EPS", "PDF", "PPM", "ICO", "TGA"):
+        with pytest.raises(InputError, match=r"x: .*not a JPEG, PNG, WEBP, BMP, GIF or TIFF"):
+            images.decode(encoded(photograph, form=form), "x")
+
+
+def test_an_image_too_long_for_a_jpeg_is_refused():
+    long = images.rescale(np.zeros((3, 1000, 3), np.uint8), 256, "bicubic")
+    assert long.shape == (256, 85333, 3)
+    with pytest.raises(InputError, match="256×85333 pixels cannot be stored as a JPEG"):
+        images.encode_jpeg(long, 95)
+    longest = np.zeros((1, 65_500, 3), np.uint8)
+    assert images.decode(images.encode_jpeg(longest, 95), "x").shape == longest.shape
+    with pytest.raises(InputError, match="65501×1 pixels"):
+        images.encode_jpeg(np.zeros((65_501, 1, 3), np.uint8), 95)
+
+
+def test_an_image_too_long_to_be_rescaled_is_refused():
+    with pytest.raises(InputError, match="1×60000 pixels are too elongated to be rescaled"):
+        images.rescale(np.zeros((1, 60_000, 3), np.uint8), 256, "bicubic")
 
 
 @pytest.mark.parametrize(

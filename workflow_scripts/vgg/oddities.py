@@ -1,0 +1,174 @@
+"""What is odd about an image file: ILSVRC-2012 holds PNGs and CMYK JPEGs, broken EXIF, tiny images.
+
+None of it stops packing; it is counted, so that a report can say what the pixels came from.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator
+
+import numpy as np
+
+from . import images
+
+KINDS = {
+    "png": "a PNG, though named JPEG",
+    "webp": "a WebP, though named JPEG",
+    "bmp": "a BMP, though named JPEG",
+    "gif": "a GIF, though named JPEG; its first picture is taken",
+    "tiff": "a TIFF, though named JPEG",
+    "cmyk": "stored as CMYK or YCCK; converted to RGB without its colour profile",
+    "grey-scale": "stored with one channel; R, G and B are that channel",
+    "exif-orientation": "to be turned or mirrored, says EXIF; ignored, pixels are as stored",
+    "corrupt-exif": "EXIF that ends early or points outside itself; ignored",
+    "progressive": "a progressive JPEG; its pixels are as good as any",
+    "trailing-bytes": "bytes after the JPEG's end; ignored",
+    "strict-decoder-refused": "a JPEG with stray bytes or damage, read by the lenient decoder",
+    "smaller-than-crop": "smallest side shorter than the nets' input; enlarged by rescaling",
+    "elongated": "one side more than four times as long as the other",
+    "one-colour": "all pixels are equal",
+}
+ELONGATED = 4
+# 0xFF and what can follow it in a marker: no stuffed zero of coded pixels, fill byte or restart.
+MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
+START, END, TEMPORARY, EXIF = 0xD8, 0xD9, 0x01, 0xE1
+FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # start of frame: size, channels
+PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
+EXIF_SIGNATURE = b"Exif\0\0"
+ORIENTATION = 0x0112
+DIRECTORIES = frozenset({0x8769, 0x8825, 0xA005})  # Exif, GPS, interoperability
+NEXT = -1  # instead of a tag
+BYTE_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
+BYTE_ORDER_NAMES = {"<": "little", ">": "big"}
+TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
+INTEGERS = frozenset({1, 3, 4, 13})
+
+
+def examine(encoded: bytes, name: str, crop: int) -> tuple[np.ndarray, list[str]]:
+    """Decode an image file as `images.decode` does, and say what is odd about it.
+
+    name: what an error calls the image. crop: side of the nets' input in pixels.
+    Returns uint8 [height, width, 3] RGB, and those of KINDS that apply, in its order.
+    Raises InputError if the file cannot be decoded.
+    """
+    pixels = images.decode_strictly(encoded)
+    refused = pixels is None
+    if refused:
+        pixels = images.decode_leniently(encoded, name)
+    if encoded[:2] == images.JPEG_SIGNATURE:
+        kinds = of_jpeg(encoded)
+        if refused and "cmyk" not in kinds:
+            kinds.add("strict-decoder-refused")
+    else:
+        kinds = of_other_format(encoded, name)
+    kinds |= of_pixels(pixels, crop)
+    return pixels, [kind for kind in KINDS if kind in kinds]
+
+
+def of_jpeg(encoded: bytes) -> set[str]:
+    """What is odd about the structure of a JPEG file, by its markers alone."""
+    kinds = set()
+    exif = []
+    channels = None
+    for marker, start, end in segments(encoded):
+        if marker in FRAMES and channels is None:
+            channels = encoded[start + 5]
+            if marker in PROGRESSIVE:
+                kinds.add("progressive")
+        elif marker == EXIF and encoded.startswith(EXIF_SIGNATURE, start):
+            exif.append(encoded[start + len(EXIF_SIGNATURE) : end])
+        elif marker == END and end < len(encoded):
+            kinds.add("trailing-bytes")
+    if channels in (1, 4):
+        kinds.add("grey-scale" if channels == 1 else "cmyk")
+    return kinds | of_exif(b"".join(exif)) if exif else kinds
+
+
+def of_other_format(encoded: bytes, name: str) -> set[str]:
+    """What is odd about a file that is no JPEG. Raises InputError as `images.opened` does."""
+    with images.opened(encoded, name) as image:
+        kinds = {image.format.lower()}
+        if image.mode in ("1", "L", "LA"):
+            kinds.add("grey-scale")
+        elif image.mode == "CMYK":
+            kinds.add("cmyk")
+        exif = image.info.get("exif")
+        return kinds | of_exif(exif.removeprefix(EXIF_SIGNATURE)) if exif else kinds
+
+
+def of_pixels(pixels: np.ndarray, crop: int) -> set[str]:
+    """What is odd about uint8 [height, width, 3], of which nets see `crop` × `crop` pixels."""
+    kinds = set()
+    smallest, largest = sorted(pixels.shape[:2])
+    if smallest < crop:
+        kinds.add("smaller-than-crop")
+    if largest > ELONGATED * smallest:
+        kinds.add("elongated")
+    row = pixels[0]
+    few = (row, pixels[len(pixels) // 2])  # nearly always enough, and a hundred times as fast
+    if all((part == row[0]).all() for part in few) and (pixels == row).all():
+        kinds.add("one-colour")
+    return kinds
+
+
+def segments(jpeg: bytes) -> Iterator[tuple[int, int, int]]:
+    """(marker, start, end) of each segment's content, the end-of-image marker's [end, end) last.
+
+    As libjpeg does, skips stray bytes between segments, and coded pixels. Ends where the file does.
+    """
+    place = len(images.JPEG_SIGNATURE)
+    while found := MARKER.search(jpeg, place):
+        place = found.end()
+        marker = jpeg[place - 1]
+        if marker == END:
+            yield marker, place, place
+            return
+        if marker not in (START, TEMPORARY):
+            length = int.from_bytes(jpeg[place : place + 2], "big")
+            yield marker, place + 2, place + length
+            place += length
+
+
+def of_exif(exif: bytes) -> set[str]:
+    """What is odd about EXIF data, which are laid out as a TIFF file is.
+
+    All its directories are walked: the image's, the thumbnail's, and the Exif, GPS and
+    interoperability ones. What a maker's note holds is nobody's business, nor are unknown types.
+    """
+    kinds = set()
+    try:
+        order = BYTE_ORDERS[exif[:4]]
+        (first,) = struct.unpack_from(order + "L", exif, 4)
+        pending, seen = [first], set()
+        while pending:
+            place = pending.pop()
+            if place in seen:
+                raise ValueError("a directory that refers to itself")
+            seen.add(place)
+            for tag, value in directory(exif, order, place):
+                if tag in DIRECTORIES or (tag == NEXT and value and place == first):
+                    pending.append(value)
+                elif tag == ORIENTATION and place == first and 2 <= value <= 8:
+                    kinds.add("exif-orientation")
+    except (KeyError, ValueError, struct.error):
+        kinds.add("corrupt-exif")
+    return kinds
+
+
+def directory(exif: bytes, order: str, place: int) -> Iterator[tuple[int, int]]:
+    """(tag, value) of each entry of the directory at `place`, and (NEXT, the next one's place).
+
+    order: byte order as `struct` has it. The value is 0 unless it is one integer of 1–4 bytes.
+    Raises ValueError or struct.error if the directory, or what it refers to, is not all there.
+    """
+    (number,) = struct.unpack_from(order + "H", exif, place)
+    end = place + 2 + 12 * number
+    for tag, kind, count, field in struct.iter_unpack(order + "HHL4s", exif[place + 2 : end]):
+        size = TYPE_BYTES.get(kind, 0) * count
+        if size > 4 and struct.unpack(order + "L", field)[0] + size > len(exif):
+            raise ValueError("a value outside the data")
+        integer = count == 1 and kind in INTEGERS
+        yield tag, int.from_bytes(field[:size], BYTE_ORDER_NAMES[order]) if integer else 0
+    yield NEXT, struct.unpack_from(order + "L", exif, end)[0]
