@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from workflow_scripts import index_archive, make_miniature, pack_shards, read_devkit
+from workflow_scripts import index_images, list_classes, make_miniature, pack_shards
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = {"train": 60, "val": 24, "test": 12}
@@ -42,16 +42,17 @@ def packed(archives, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("packed")
     devkit = str(archives / "ILSVRC2012_devkit_t12.tar.gz")
     classes = str(folder / "classes.parquet")
-    read_devkit.main(["--devkit", devkit, "--classes", "10", "--output", classes])
+    list_classes.main(["--devkit", devkit, "--classes", "10", "--output", classes])
     truth = {"val": devkit, "test": str(archives / "ILSVRC2012_test_ground_truth.txt")}
     for split, images in IMAGES.items():
         archive, index = str(archives / ARCHIVES[split]), str(folder / f"index/{split}.parquet")
         words = ["--archive", archive, "--classes", classes, "--images", str(images)]
         words += ["--ground-truth", truth[split]] if split in truth else []
-        index_archive.main([*words, "--output", index])
+        index_images.main([*words, "--output", index])
         for shard in "01":
-            words = ["--archive", archive, "--index", index, "--shard", shard, "--shards", "2"]
+            words = ["--index", index, "--shard", shard, "--shards", "2", "--crop", "64"]
             words += ["--smallest-side", "73"] if split == "train" else []
+            words += ["--report", str(folder / f"packing/{split}/{shard}.json")]
             pack_shards.main([*words, "--output", str(folder / f"shards/{split}/{shard}.arrow")])
     return folder
 

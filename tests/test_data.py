@@ -2,7 +2,6 @@
 
 import io
 import json
-import re
 import tarfile
 
 import numpy as np
@@ -13,10 +12,8 @@ from PIL import Image
 from scipy.io import loadmat
 
 from tests.conftest import ARCHIVES, IMAGES
-from workflow_scripts import index_archive, measure_statistics, pack_shards, read_devkit
+from workflow_scripts import measure_statistics, pack_shards
 from workflow_scripts.vgg import images
-from workflow_scripts.vgg.archives import image_members
-from workflow_scripts.vgg.files import InputError
 from workflow_scripts.vgg.shards import Shards
 
 
@@ -112,8 +109,7 @@ def test_training_shards_hold_each_image_rescaled_to_s(archives, shard_paths):
 
 def test_jittered_shards_never_enlarge(archives, packed, tmp_path):
     index = pd.read_parquet(packed / "index/train.parquet")
-    with open(archives / ARCHIVES["train"], "rb") as file:
-        rows = list(pack_shards.rows(file, index, "train", 120, True, "bicubic", 95))
+    rows = list(pack_shards.Packing(120, True, "bicubic", 95, crop=64).rows(index))
     original = archived_images(archives / ARCHIVES["train"])
     smaller = 0
     for name, _, encoded, height, width in rows:
@@ -160,80 +156,3 @@ def test_statistics_do_not_depend_on_threads(shard_paths):
     shards = Shards(shard_paths("train"))
     one, three = (json.dumps(measure_statistics.measure_statistics(shards, n)) for n in (1, 3))
     assert one == three
-
-
-# Bad input
-
-
-def index_of(path, classes, images, ground_truth=None):
-    return index_archive.index_archive(str(path), classes, ground_truth, images)
-
-
-def test_a_missing_archive_is_named_with_where_to_get_it(tmp_path, classes):
-    with pytest.raises(InputError, match=r"no-such\.tar: no such file.*image-net\.org"):
-        index_of(tmp_path / "no-such.tar", classes, 1)
-
-
-@pytest.mark.parametrize("split", ["train", "val"])
-def test_a_truncated_archive_is_refused(split, archives, tmp_path, classes):
-    whole = (archives / ARCHIVES[split]).read_bytes()
-    short = tmp_path / ARCHIVES[split]
-    short.write_bytes(whole[: len(whole) // 2 + 100])
-    with pytest.raises(InputError, match=f"{ARCHIVES[split]}.*download"):
-        index_of(short, classes, IMAGES[split])
-
-
-def test_another_number_of_images_than_configured_is_refused(archives, classes):
-    with pytest.raises(InputError, match=r"holds 24 images, 23 expected.*data\.images"):
-        index_of(archives / ARCHIVES["val"], classes, 23)
-
-
-def test_a_ground_truth_with_too_few_lines_is_refused(archives, classes, tmp_path):
-    (tmp_path / "truth.txt").write_text("1\n2\n")
-    with pytest.raises(InputError, match=r"truth\.txt: 2 lines for 24 images"):
-        index_of(archives / ARCHIVES["val"], classes, 24, str(tmp_path / "truth.txt"))
-
-
-def test_an_id_that_is_no_class_is_refused(archives, classes, tmp_path):
-    (tmp_path / "truth.txt").write_text("11\n" * 24)
-    with pytest.raises(InputError, match=r"truth\.txt: IDs from 11 to 11.*1–10"):
-        index_of(archives / ARCHIVES["val"], classes, 24, str(tmp_path / "truth.txt"))
-
-
-def test_a_kit_of_another_year_is_refused(tmp_path):
-    kit = tmp_path / "ILSVRC2010_devkit.tar.gz"
-    with tarfile.open(kit, "w:gz") as archive:
-        archive.addfile(tarfile.TarInfo("devkit-1.0/readme.txt"))
-    with pytest.raises(InputError, match=r"holds no ILSVRC2012_devkit_t12/data/meta\.mat"):
-        read_devkit.main(["--devkit", str(kit), "--classes", "10", "--output", "x.parquet"])
-
-
-def foreign_archive(path, name, content):
-    with tarfile.open(path, "w") as archive:
-        member = tarfile.TarInfo(name)
-        member.size = len(content)
-        archive.addfile(member, io.BytesIO(content))
-    return path
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "complaint"),
-    [("notes.txt", b"hello", "notes.txt is not a JPEG"), ("a.JPEG", b"", "a.JPEG has no bytes")],
-)
-def test_a_foreign_or_empty_member_is_refused(name, content, complaint, tmp_path):
-    path = foreign_archive(tmp_path / "val.tar", name, content)
-    with pytest.raises(InputError, match=re.escape(f"val.tar: {complaint}")):
-        list(image_members(path))
-
-
-def test_a_member_that_is_no_image_stops_packing_and_leaves_no_shard(tmp_path):
-    path = foreign_archive(tmp_path / "val.tar", "a.JPEG", b"\xff\xd8 this is no JPEG")
-    (member,) = image_members(path)
-    index = tmp_path / "val.parquet"
-    pd.DataFrame(
-        [{"id": member.id, "label": 0, "offset": member.offset, "size": member.size}]
-    ).to_parquet(index)
-    words = ["--archive", str(path), "--index", str(index), "--shard", "0", "--shards", "1"]
-    with pytest.raises(InputError, match=r"val\.tar: a.*not an image"):
-        pack_shards.main([*words, "--output", str(tmp_path / "out" / "0.arrow")])
-    assert list((tmp_path / "out").iterdir()) == []

@@ -1,49 +1,107 @@
-"""Pack one shard: read its images from the archive in place, rescale them if asked, write Arrow."""
+"""Pack one shard: read its images where they lie, rescale them if asked, write Arrow.
+
+Every image is decoded, so that what training and evaluation will meet is known: what is odd about
+the images is counted in a report, and one that cannot be decoded stops the packing or is left out.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO
+from dataclasses import dataclass, field
 
 import pandas as pd
 
 from workflow_scripts.vgg import command, images
-from workflow_scripts.vgg.archives import read_member, require
+from workflow_scripts.vgg.files import InputError, write_json
+from workflow_scripts.vgg.members import read_members
+from workflow_scripts.vgg.oddities import examine
 from workflow_scripts.vgg.shards import bounds, write_shard
 
+ON_BAD_IMAGE = ("error", "skip")
 
-def rows(
-    archive: BinaryIO,
-    index: pd.DataFrame,
-    name: str,
-    smallest_side: int | None,
-    only_shrink: bool,
-    resize_filter: str,
-    jpeg_quality: int,
-) -> Iterator[tuple[str, int, bytes, int, int]]:
-    """(id, label, jpeg, height, width) of each image of `index`.
 
-    smallest_side: pixels to rescale to; None keeps the original bytes.
-    only_shrink: keep the original bytes of images that are no larger than that.
+@dataclass
+class Packing:
+    """How images become a shard's rows, and what was met on the way.
+
+    smallest_side: pixels to rescale to; None keeps the original bytes. only_shrink: keep the
+    original bytes of images that are no larger than that. crop: side of the nets' input in pixels.
+    on_bad_image: "error" stops at an image that cannot be decoded, "skip" leaves it out.
     """
-    progress = command.Progress(len(index), "images")
-    for row in index.itertuples():
-        where = f"{name}: {row.id}"
-        encoded = read_member(archive, row.offset, row.size, where)
-        height, width = images.size_of(encoded, where)
-        if smallest_side and not (only_shrink and min(height, width) <= smallest_side):
-            pixels = images.decode(encoded, where)
-            pixels = images.rescale(pixels, smallest_side, resize_filter)
-            encoded = images.encode_jpeg(pixels, jpeg_quality)
+
+    smallest_side: int | None
+    only_shrink: bool
+    resize_filter: str
+    jpeg_quality: int
+    crop: int
+    on_bad_image: str = "error"
+    packed: int = 0
+    source_bytes: int = 0
+    stored_bytes: int = 0
+    oddities: dict[str, list[str]] = field(default_factory=dict)
+    skipped: list[dict[str, str]] = field(default_factory=list)
+
+    def rows(self, index: pd.DataFrame) -> Iterator[tuple[str, int, bytes, int, int]]:
+        """(id, label, jpeg, height, width) of each image of `index`, in its order.
+
+        Raises InputError for a bad image, naming it, unless it is to be skipped.
+        """
+        progress = command.Progress(len(index), "images")
+        places = zip(index["file"], index["offset"], index["size"], strict=True)
+        for row, encoded in zip(index.itertuples(), read_members(places), strict=True):
+            try:
+                stored, height, width = self.encoded(encoded, row)
+            except InputError as error:
+                if self.on_bad_image == "error":
+                    raise InputError(
+                        f"{error}; repair or replace it, or leave such images out with "
+                        "data.on_bad_image: skip"
+                    ) from error
+                logging.warning("left out: %s", error)
+                self.skipped.append({"id": row.id, "reason": str(error)})
+            else:
+                self.packed += 1
+                self.source_bytes += len(encoded)
+                self.stored_bytes += len(stored)
+                yield row.id, row.label, stored, height, width
+            progress.update(1)
+
+    def encoded(self, content: bytes, row) -> tuple[bytes, int, int]:
+        """An image's bytes as they are stored, its height and width; notes its oddities."""
+        where = f"{row.file}: {row.id}"
+        if not content:
+            raise InputError(f"{where}: has no bytes")
+        if len(content) != row.size:
+            raise InputError(f"{where}: its file ends inside it")
+        pixels, kinds = examine(content, where, self.crop)
+        height, width = pixels.shape[:2]
+        side = self.smallest_side
+        if side and not (self.only_shrink and min(height, width) <= side):
+            try:
+                pixels = images.rescale(pixels, side, self.resize_filter)
+                content = images.encode_jpeg(pixels, self.jpeg_quality)
+            except InputError as error:
+                raise InputError(f"{where}: {error}") from error
             height, width = pixels.shape[:2]
-        yield row.id, row.label, encoded, height, width
-        progress.update(1)
+        for kind in kinds:
+            self.oddities.setdefault(kind, []).append(row.id)
+        return content, height, width
+
+    def report(self) -> dict:
+        """What was packed: numbers, bytes, ids by oddity, and the images left out."""
+        return {
+            "images": self.packed,
+            "source_bytes": self.source_bytes,
+            "bytes": self.stored_bytes,
+            "oddities": self.oddities,
+            "skipped": self.skipped,
+        }
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = command.parser(__doc__)
-    parser.add_argument("--archive", required=True, help="train, validation or test tar")
-    parser.add_argument("--index", required=True, help="the archive's index (parquet)")
+    parser.add_argument("--index", required=True, help="the split's index (parquet)")
     parser.add_argument("--shard", type=int, required=True, help="number of this shard, from 0")
     parser.add_argument("--shards", type=int, required=True, help="number of shards of the split")
     parser.add_argument(
@@ -54,23 +112,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--resize-filter", choices=images.RESIZE_FILTERS, default="bicubic")
     parser.add_argument("--jpeg-quality", type=int, default=95, help="of rescaled images")
+    parser.add_argument("--crop", type=int, default=224, help="side of the nets' input in pixels")
+    parser.add_argument(
+        "--on-bad-image", choices=ON_BAD_IMAGE, default="error", help="stop, or leave it out"
+    )
+    parser.add_argument("--report", required=True, help="packing report to write (JSON)")
     parser.add_argument("--output", required=True, help="shard to write (Arrow IPC file)")
     options = parser.parse_args(arguments)
     index = pd.read_parquet(options.index)
     first, last = bounds(len(index), options.shard, options.shards)
-    with open(require(options.archive), "rb") as archive:
-        write_shard(
-            options.output,
-            rows(
-                archive,
-                index.iloc[first:last],
-                options.archive,
-                options.smallest_side,
-                options.only_shrink,
-                options.resize_filter,
-                options.jpeg_quality,
-            ),
-        )
+    packing = Packing(
+        options.smallest_side,
+        options.only_shrink,
+        options.resize_filter,
+        options.jpeg_quality,
+        options.crop,
+        options.on_bad_image,
+    )
+    write_shard(options.output, packing.rows(index.iloc[first:last]))
+    write_json(options.report, packing.report())
 
 
 if __name__ == "__main__":

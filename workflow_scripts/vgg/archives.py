@@ -8,27 +8,16 @@ from __future__ import annotations
 
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from .files import InputError
+from .members import Member
 
 WHERE_TO_GET = (
     "ILSVRC-2012 is distributed by https://image-net.org/download after registration; "
     "put its archives into the folder that `data.directory` names in the configuration"
 )
-
-
-@dataclass(frozen=True)
-class Member:
-    """An image file inside an archive: id (file name without suffix), wnid of its inner tar (or
-    None), and where its bytes lie."""
-
-    id: str
-    wnid: str | None
-    offset: int
-    size: int
 
 
 def require(path: str | Path) -> Path:
@@ -40,7 +29,7 @@ def require(path: str | Path) -> Path:
 
 
 def image_members(path: str | Path) -> Iterator[Member]:
-    """All images of an archive, in the archive's order.
+    """All images of an archive, in the archive's order; wnid is the name of the inner tar.
 
     Raises InputError if the archive is missing, truncated, not a tar, or holds a foreign file.
     """
@@ -53,19 +42,10 @@ def image_members(path: str | Path) -> Iterator[Member]:
                 inner = _Slice(file, member.offset_data, member.size, length, f"{path}: {name}")
                 for image in _files(inner, f"{path}: {name}"):
                     yield _member(
-                        f"{path}: {name}", image, member.offset_data, length, wnid=name.stem
+                        path, f"{path}: {name}", image, member.offset_data, length, name.stem
                     )
             else:
-                yield _member(str(path), member, 0, length, wnid=None)
-
-
-def read_member(file: BinaryIO, offset: int, size: int, name: str) -> bytes:
-    """The bytes of a member. Raises InputError if the archive ends before it does."""
-    file.seek(offset)
-    content = file.read(size)
-    if len(content) != size:
-        raise InputError(f"{name}: the archive ends inside this member; download it again")
-    return content
+                yield _member(path, str(path), member, 0, length, None)
 
 
 def _files(file: BinaryIO, where: str) -> Iterator[tarfile.TarInfo]:
@@ -76,23 +56,29 @@ def _files(file: BinaryIO, where: str) -> Iterator[tarfile.TarInfo]:
                 if member.isfile():
                     yield member
                 elif not member.isdir():
-                    raise InputError(f"{where}: {member.name} is a link or a device, not a file")
+                    raise InputError(
+                        f"{where}: {member.name} is a link or a device, not a file; this is not "
+                        "one of ILSVRC-2012's archives"
+                    )
     except tarfile.TarError as error:
         raise InputError(
             f"{where}: not a complete tar archive ({error}); download it again"
         ) from error
 
 
-def _member(where: str, info: tarfile.TarInfo, start: int, length: int, wnid: str | None) -> Member:
+def _member(
+    path: Path, where: str, info: tarfile.TarInfo, start: int, length: int, wnid: str | None
+) -> Member:
     name = PurePosixPath(info.name)
     if name.suffix.upper() not in (".JPEG", ".JPG"):
-        raise InputError(f"{where}: {info.name} is not a JPEG; this is not an ILSVRC-2012 archive")
+        raise InputError(
+            f"{where}: {info.name} is not named as a JPEG; is this one of ILSVRC-2012's archives? "
+            "Then download it again"
+        )
     offset = start + info.offset_data
-    if info.size == 0:
-        raise InputError(f"{where}: {info.name} has no bytes; the archive is damaged")
     if offset + info.size > length:
         raise InputError(f"{where}: truncated inside {info.name}; download the archive again")
-    return Member(name.stem, wnid, offset, info.size)
+    return Member(name.stem, wnid, str(path), offset, info.size)
 
 
 class _Slice:

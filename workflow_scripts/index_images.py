@@ -1,0 +1,167 @@
+"""Find where each image of a split lies, in an archive or in folders, and its class."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from workflow_scripts.vgg import command, devkit, kaggle, trees
+from workflow_scripts.vgg.archives import image_members
+from workflow_scripts.vgg.files import InputError, whole_file
+from workflow_scripts.vgg.members import Member
+
+COLUMNS = ["id", "wnid", "file", "offset", "size"]
+
+
+def index_members(
+    members: Iterable[Member],
+    classes: pd.DataFrame,
+    where: str,
+    images: int | None = None,
+    ground_truth: str | None = None,
+    labelled: bool = True,
+    every_class: bool = False,
+) -> pd.DataFrame:
+    """One row an image, in id order: id, label (−1 if unlabelled), file, offset, size.
+
+    where: what an error calls the images' source. images: the number expected; None for any.
+    ground_truth: file of labels, if the members' wnids do not tell. every_class: each class must
+    have an image, as in a training set.
+    Raises InputError if another number is found, if names repeat, if a class is unknown or missing,
+    if the ground truth does not fit, or if labels are nowhere to be found.
+    """
+    if images is None:
+        members = list(members)
+    progress = command.Progress(len(members) if images is None else images, "images")
+    found = []
+    for member in members:
+        found.append(astuple(member))
+        progress.update(1)
+    index = pd.DataFrame(found, columns=COLUMNS).sort_values("id", ignore_index=True)
+    if images is not None and len(index) != images:
+        raise InputError(
+            f"{where}: holds {len(index)} images, {images} expected; {_missing(index['id'])}"
+            "is it complete, and is data.images right?"
+        )
+    if repeated := index["id"][index["id"].duplicated()].tolist():
+        raise InputError(f"{where}: {len(repeated)} names occur twice, first {repeated[0]}")
+    wnids = index.pop("wnid")
+    if not labelled:
+        labels = np.full(len(index), -1)
+    elif wnids.notna().all():
+        labels = labels_of_wnids(wnids, classes, where)
+        missing = sorted(set(classes["wnid"]) - set(wnids))
+        if every_class and missing:
+            raise InputError(f"{where}: holds no image of {', '.join(missing[:5])}")
+    elif not ground_truth:
+        raise InputError(f"{where}: neither folders nor a ground truth tell the images' classes")
+    elif ground_truth.endswith(".csv"):
+        solution = kaggle.read_solution(ground_truth)
+        if lacking := sorted(set(index["id"]) - set(solution.index)):
+            raise InputError(f"{ground_truth}: has no line for {lacking[0]}")
+        labels = labels_of_wnids(index["id"].map(solution), classes, ground_truth)
+    else:
+        ids = devkit.read_ground_truth(ground_truth)
+        if len(ids) != len(index):
+            raise InputError(
+                f"{ground_truth}: {len(ids)} lines for {len(index)} images; "
+                "does it belong to this archive, and is it complete?"
+            )
+        labels = devkit.labels_of_ids(ids, classes, ground_truth)
+    index.insert(1, "label", np.asarray(labels, np.int32))
+    return index
+
+
+def labels_of_wnids(wnids: pd.Series, classes: pd.DataFrame, where: str) -> np.ndarray:
+    """Class indices, int32, of WNIDs. Raises InputError for one that is no class."""
+    labels = wnids.map(classes.set_index("wnid")["label"])
+    if labels.isna().any():
+        raise InputError(
+            f"{where}: {wnids[labels.isna()].iloc[0]} is none of the {len(classes)} classes"
+        )
+    return labels.to_numpy(np.int32)
+
+
+def unpacked(pieces: Sequence[str], classes: pd.DataFrame) -> Iterable[Member]:
+    """The images that `unpack_parquet` wrote; their labels must be those of their WNIDs."""
+    for piece in pieces:
+        rows = pd.read_parquet(piece)
+        named = rows[rows["wnid"].notna()]
+        wrong = named["label"] != labels_of_wnids(named["wnid"], classes, piece)
+        if wrong.any():
+            first = named[wrong].iloc[0]
+            raise InputError(
+                f"{piece}: {first['id']} has label {first['label']}, but its class "
+                f"{first['wnid']} is another in sorted-WNID order; is it imagenet-1k?"
+            )
+        rows["wnid"] = rows["wnid"].astype(object).where(rows["wnid"].notna(), None)
+        for row in rows[COLUMNS].itertuples(index=False):
+            yield Member(*row)
+
+
+def check_verified(record: str, archive: str) -> None:
+    """Raise InputError if an archive is not, by size and time, the one that was verified."""
+    content, state = json.loads(Path(record).read_text()), Path(archive).stat()
+    if (content["bytes"], content["modified_ns"]) != (state.st_size, state.st_mtime_ns):
+        raise InputError(f"{archive}: has changed since its MD5 sum was verified; delete {record}")
+
+
+def _missing(ids: pd.Series) -> str:
+    """What is missing from images that are numbered from 1 on, as val and test are."""
+    numbers = ids.str.extract(r"^(ILSVRC2012_(?:val|test)_)(\d{8})$")
+    if ids.empty or numbers.isna().any(axis=None):
+        return ""
+    present = set(numbers[1].astype(int))
+    absent = sorted(set(range(1, max(present) + 1)) - present)
+    named = ", ".join(f"{numbers[0].iloc[0]}{number:08d}" for number in absent[:5])
+    return f"missing: {named}{', …' if len(absent) > 5 else ''}; " if absent else ""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = command.parser(__doc__)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--archive", help="train, validation or test tar of ILSVRC-2012")
+    source.add_argument("--tree", help="folder of images, or of class folders")
+    source.add_argument("--unpacked", nargs="+", help="lists that unpack_parquet wrote")
+    parser.add_argument("--verified", help="record of the archive's MD5 check")
+    parser.add_argument("--classes", required=True, help="classes.parquet")
+    parser.add_argument(
+        "--ground-truth",
+        help="text file of ILSVRC2012_IDs, the devkit that holds it, or LOC_val_solution.csv",
+    )
+    parser.add_argument("--unlabelled", action="store_true", help="the split's labels are withheld")
+    parser.add_argument("--every-class", action="store_true", help="refuse a class without images")
+    parser.add_argument("--images", type=int, help="number of images expected")
+    parser.add_argument("--output", required=True, help="index to write (parquet)")
+    options = parser.parse_args(arguments)
+    classes = pd.read_parquet(options.classes)
+    if options.archive:
+        where, members = options.archive, image_members(options.archive)
+        if options.verified:
+            check_verified(options.verified, options.archive)
+    elif options.tree:
+        where, members = options.tree, trees.image_files(options.tree)
+    else:
+        where, members = Path(options.unpacked[0]).parent, unpacked(options.unpacked, classes)
+    index = index_members(
+        members,
+        classes,
+        str(where),
+        options.images,
+        options.ground_truth,
+        not options.unlabelled,
+        options.every_class,
+    )
+    with whole_file(options.output) as temporary:
+        index.to_parquet(temporary, index=False)
+    logging.info("%d images in %s", len(index), where)
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,55 @@
+"""List the data set's classes: from ILSVRC-2012's development kit, or as the data's form tells."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import pandas as pd
+
+from workflow_scripts.vgg import command, devkit, huggingface, kaggle, trees
+from workflow_scripts.vgg.files import InputError, whole_file
+
+
+def of_folders(folder: str) -> pd.DataFrame:
+    """The classes of a folder of class folders: label (place in sorted order), wnid, words."""
+    names = trees.class_folders(folder)
+    return pd.DataFrame(
+        {"label": pd.array(range(len(names)), "int32"), "wnid": names, "words": names}
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = command.parser(__doc__)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--devkit", help="ILSVRC2012_devkit_t12.tar.gz")
+    source.add_argument("--synsets", help="Kaggle's LOC_synset_mapping.txt")
+    source.add_argument("--huggingface", help="folder of imagenet-1k's parquet files")
+    source.add_argument("--folders", help="folder with one folder of images a class")
+    parser.add_argument("--classes", type=int, required=True, help="number of classes expected")
+    parser.add_argument("--output", required=True, help="classes.parquet to write")
+    options = parser.parse_args(arguments)
+    readers = {
+        "devkit": devkit.read_classes,
+        "synsets": kaggle.read_synsets,
+        "huggingface": huggingface.read_classes,
+        "folders": of_folders,
+    }
+    (name,) = (name for name in readers if getattr(options, name))
+    path = getattr(options, name)
+    classes = readers[name](path)
+    if len(classes) != options.classes:
+        raise InputError(
+            f"{path}: {len(classes)} classes, but the configuration's data.classes is "
+            f"{options.classes}"
+        )
+    if "ilsvrc2012_id" not in classes:
+        classes["ilsvrc2012_id"] = pd.array([None] * len(classes), "Int32")
+        logging.info("ILSVRC2012_IDs unknown: no submission files without the development kit")
+    with whole_file(options.output) as temporary:
+        columns = ["label", "wnid", "ilsvrc2012_id", "words"]
+        classes[columns].to_parquet(temporary, index=False)
+
+
+if __name__ == "__main__":
+    command.run(main)

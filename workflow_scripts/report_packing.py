@@ -1,0 +1,48 @@
+"""Join the shards' packing reports: images, bytes, oddities by kind, and images left out."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from workflow_scripts.vgg import command
+from workflow_scripts.vgg.files import write_json
+
+
+def join(reports: Sequence[dict]) -> dict:
+    """One report of several shards': numbers are added, lists follow each other."""
+    oddities: dict[str, list[str]] = {}
+    for report in reports:
+        for kind, ids in report["oddities"].items():
+            oddities.setdefault(kind, []).extend(ids)
+    return {
+        **{key: sum(r[key] for r in reports) for key in ("images", "source_bytes", "bytes")},
+        "oddities": dict(sorted(oddities.items())),
+        "skipped": [image for report in reports for image in report["skipped"]],
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = command.parser(__doc__)
+    parser.add_argument(
+        "--reports", nargs="+", required=True, help="packing/<store>/<shard>.json, of all shards"
+    )
+    parser.add_argument("--experiment", required=True, help="name of the run")
+    parser.add_argument("--output", required=True, help="packing.json to write")
+    options = parser.parse_args(arguments)
+    stores: dict[str, list[dict]] = {}
+    for path in map(Path, options.reports):
+        stores.setdefault(path.parent.name, []).append(json.loads(path.read_text()))
+    joined = {store: join(reports) for store, reports in stores.items()}
+    write_json(options.output, {"experiment": options.experiment, "stores": joined})
+    for store, report in joined.items():
+        counts = ", ".join(f"{kind} {len(ids)}" for kind, ids in report["oddities"].items())
+        logging.info("%s: %d images; %s", store, report["images"], counts or "nothing odd")
+        for image in report["skipped"]:
+            logging.warning("%s: left out %s: %s", store, image["id"], image["reason"])
+
+
+if __name__ == "__main__":
+    command.run(main)

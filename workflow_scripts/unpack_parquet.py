@@ -1,0 +1,44 @@
+"""Unpack some of Hugging Face's parquet files: image files end to end in one file, and their list.
+
+Their images lie in random order and compressed together, so that none can be read in place.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import pandas as pd
+
+from workflow_scripts.vgg import command, huggingface
+from workflow_scripts.vgg.files import whole_file
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = command.parser(__doc__)
+    parser.add_argument("--directory", required=True, help="folder of the parquet files")
+    parser.add_argument("--split", required=True, choices=huggingface.SPLITS)
+    parser.add_argument("--part", type=int, required=True, help="number of this part, from 0")
+    parser.add_argument("--parts", type=int, required=True, help="files are dealt out to so many")
+    parser.add_argument("--images", required=True, help="file to write the images' bytes to")
+    parser.add_argument("--output", required=True, help="list to write (parquet)")
+    options = parser.parse_args(arguments)
+    files = huggingface.parquet_files(options.directory, options.split)
+    files = files[options.part :: options.parts]
+    progress = command.Progress(len(files), "files")
+    lines, offset = [], 0
+    with whole_file(options.images) as temporary, open(temporary, "wb") as images:
+        for file in files:
+            for row in huggingface.rows(file):
+                size = images.write(row.content)
+                lines.append((row.id, row.wnid, row.label, options.images, offset, size))
+                offset += size
+            progress.update(1)
+    columns = ["id", "wnid", "label", "file", "offset", "size"]
+    with whole_file(options.output) as temporary:
+        pd.DataFrame(lines, columns=columns).to_parquet(temporary, index=False)
+    logging.info("%d images from %d files", len(lines), len(files))
+
+
+if __name__ == "__main__":
+    command.run(main)
