@@ -11,29 +11,36 @@ from snakemake.utils import validate
 sys.path.insert(0, str(workflow.basedir))
 os.environ.update(PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
 
+from workflow_scripts.vgg import choices as test_time_choices
 from workflow_scripts.vgg import experiments
 from workflow_scripts.vgg.files import InputError
 
 
-def read_config(kind):
+def read_config(kind, path, read=experiments.read_yaml):
     """A YAML file that the configuration names, held against its schema."""
-    content = experiments.read_yaml(config[kind])
+    content = read(path)
     # The validator takes mappings only; a list of claims is wrapped to be one.
     wrapped = {kind: content} if isinstance(content, list) else content
     try:
         validate(wrapped, f"../config/schemas/{kind}.schema.yaml", set_default=False)
     except WorkflowError as error:
-        raise WorkflowError(f"{config[kind]}: {error}")
+        raise WorkflowError(f"{path}: {error}")
     return content
 
 
 validate(config, "../config/schemas/config.schema.yaml", set_default=False)
 try:
-    definitions = read_config("models")
+    definitions = read_config("models", config["models"])
     CONVNETS, MODELS = definitions["convnets"], definitions["models"]
-    TABLES = read_config("tables")
-    CLAIMS = read_config("claims")
-    experiments.check_references(CONVNETS, MODELS, TABLES, CLAIMS)
+    for path in config["tables"]:
+        read_config("tables", path)
+    TABLES = experiments.read_tables(config["tables"])
+    CLAIMS = read_config("claims", config["claims"])
+    experiments.check_references(CONVNETS, MODELS, TABLES, CLAIMS, config["weights"]["import"])
+    ANSWERS = {}
+    if config["server_answers"]:
+        ANSWERS = read_config("server_answers", config["server_answers"], experiments.read_answers)
+        experiments.check_answers(ANSWERS, TABLES)
 except InputError as error:
     raise WorkflowError(str(error))
 
@@ -41,16 +48,29 @@ RESULTS = f"results/{config['experiment']}"
 LOGS = f"logs/{config['experiment']}"
 BENCHMARKS = f"benchmarks/{config['experiment']}"
 PAPER_TABLES = "config/paper_tables.yaml"
+CONFIG_SCHEMA = "config/schemas/config.schema.yaml"
 PAGE_TEMPLATES = sorted(map(str, Path("reports/templates").iterdir()))
 
 DATA = config["data"]
 CHOICES = config["choices"]
 FULL_SIZE = config["convnet"]["width_divisor"] == 1
-STORES = list(dict.fromkeys(experiments.scale_name(model["S"]) for model in MODELS.values()))
-LABELLED_SPLITS = ["val", "test"] if DATA["archives"]["test_ground_truth"] else ["val"]
+IMPORTED = config["weights"]["import"]
+AVAILABLE = [m for m in MODELS if config["weights"]["train"] or m in IMPORTED]
+TRAINED = [model for model in AVAILABLE if model not in IMPORTED]
+if not AVAILABLE:
+    raise WorkflowError("weights: `train` is false and `import` is empty, so there is no model")
+STORES = list(dict.fromkeys(experiments.scale_name(MODELS[model]["S"]) for model in TRAINED))
+ARCHIVED = DATA["source"] in ("miniature", "archives")
+LABELLED_SPLITS = ["val", "test"] if DATA["test"] == "labelled" else ["val"]
 MEASURED = [name for name, table in TABLES.items() if experiments.is_measured(table)]
 DESCRIBED = [name for name in TABLES if name not in MEASURED]
-SUBMITTED = experiments.submissions(TABLES) if DATA["archives"]["test"] else {}
+SUBMITTED = (
+    experiments.submissions(TABLES, AVAILABLE)
+    if DATA["test"] != "absent" and DATA["archives"]["devkit"]
+    else {}
+)
+MEASURABLE = test_time_choices.measurable(TABLES, AVAILABLE)
+SCHEMA = experiments.read_yaml(CONFIG_SCHEMA)
 SUBMISSIONS = expand(f"{RESULTS}/submission/{{name}}.txt", name=SUBMITTED)
 
 
@@ -59,14 +79,21 @@ wildcard_constraints:
     model="|".join(map(re.escape, MODELS)),
     method="dense|multicrop|center",
     Q=r"\d+",
-    S=r"\d+(-\d+)?",
+    store=r"train_S\d+(-\d+)?|val|test",
     shard=r"\d{5}",
     table="|".join(map(re.escape, TABLES)),
+    choice="|".join(test_time_choices.MEASURED_BY),
+    value="[a-z-]+",
 
 
 def by_size(full_size, miniature):
     """A resource: as much as the paper's nets and ILSVRC-2012 need, or the miniature."""
     return full_size if FULL_SIZE else miniature
+
+
+def one_of(names):
+    """A wildcard's pattern: one of these, or nothing at all."""
+    return "|".join(map(re.escape, names)) or "(?!)"
 
 
 def options(**values):
@@ -90,37 +117,114 @@ def choices(*names):
 
 
 def made_archives(wildcards):
-    """The miniature makes its archives; ILSVRC-2012's are the user's and no part of the DAG."""
+    """The miniature makes its archives; other data sets are the user's and no part of the DAG."""
     return f"{DATA['directory']}/manifest.json" if DATA["source"] == "miniature" else []
 
 
+def in_data(name):
+    """Path of something in the data set's folder; None if the configuration has none."""
+    return name and os.path.join(DATA["directory"], name)
+
+
 def archive(name):
-    """Path of one of the data set's archives; None if the configuration has none."""
-    file = DATA["archives"][name]
-    return file and os.path.join(DATA["directory"], file)
+    """Path of one of ILSVRC-2012's archives; None if the configuration has none."""
+    return in_data(DATA["archives"][name])
+
+
+def verified(name):
+    """The record of an archive's MD5 check, if one is asked for."""
+    return f"{RESULTS}/verified/{name}.json" if ARCHIVED and DATA["md5"][name] else []
+
+
+def class_list_options(wildcards):
+    """Where the classes are listed: the development kit if there is one, or the source's own way."""
+    if archive("devkit"):
+        source = {"devkit": archive("devkit")}
+    else:
+        source = {
+            "kaggle": {"synsets": in_data("LOC_synset_mapping.txt")},
+            "huggingface": {"huggingface": DATA["directory"]},
+            "folder": {"folders": in_data("train" if TRAINED else "val")},
+        }[DATA["source"]]
+    return options(**source, classes=DATA["classes"])
 
 
 def index_options(wildcards):
-    """A split's archive and where its labels are, if not in the names of its members."""
-    truth = {"train": None, "val": archive("devkit"), "test": archive("test_ground_truth")}
+    """Where a split's images are, and their labels if the names of archives and folders lack them."""
+    split = wildcards.split
+    truth = None
+    match DATA["source"]:
+        case "kaggle":
+            source = {"tree": in_data(f"ILSVRC/Data/CLS-LOC/{split}")}
+            truth = in_data("LOC_val_solution.csv") if split == "val" else None
+        case "folder":
+            source = {"tree": in_data(split)}
+        case "huggingface":
+            source = {"unpacked": unpacked(split, "parquet")}
+        case _:
+            source = {"archive": archive(split)}
+            truth = {"val": archive("devkit"), "test": archive("test_ground_truth")}.get(split)
     return options(
-        archive=archive(wildcards.split),
-        images=DATA["images"][wildcards.split],
-        ground_truth=truth[wildcards.split],
+        **source,
+        images=DATA["images"][split],
+        ground_truth=truth,
+        unlabelled=split == "test" and DATA["test"] == "withheld",
+        every_class=split == "train",
     )
 
 
-def shards(split, store=""):
-    """Paths of a split's shards; `store` tells rescaled training shards apart."""
+def unpacked(split, suffix):
+    """What is unpacked from Hugging Face's parquet files, which cannot be read in place."""
+    if DATA["source"] != "huggingface":
+        return []
     numbers = range(DATA["shards"][split])
-    return [f"{RESULTS}/shards/{split}{store}/{number:05d}.arrow" for number in numbers]
+    return [f"{RESULTS}/unpacked/{split}/{number:05d}.{suffix}" for number in numbers]
 
 
-def rescaling(wildcards):
-    """Fixed S: exactly S. Jittered S: no larger than its upper end, and never enlarged."""
-    scales = wildcards.S.split("-")
-    pixels = round(int(scales[-1]) * config["convnet"]["crop"] / 224)
-    return options(smallest_side=pixels, only_shrink=len(scales) == 2)
+def split_of(store):
+    """The split whose images a store of shards holds: train_S256 holds train."""
+    return store.split("_")[0]
+
+
+def stores(split):
+    """A split's stores of shards: for training one at each S."""
+    return [f"train_S{S}" for S in STORES] if split == "train" else [split]
+
+
+def smallest_scale(store):
+    """The smallest S of a store of training shards."""
+    return int(store.removeprefix("train_S").split("-")[0])
+
+
+def shards(store, folder="shards", suffix="arrow"):
+    """Paths of a store's shards, or of their packing reports."""
+    numbers = range(DATA["shards"][split_of(store)])
+    return [f"{RESULTS}/{folder}/{store}/{number:05d}.{suffix}" for number in numbers]
+
+
+def packing_options(wildcards):
+    """Fixed S: exactly S. Jittered S: no larger than its upper end, never enlarged. Else as is."""
+    scales = wildcards.store.partition("_S")[2].split("-")
+    rescaling = {}
+    if scales != [""]:
+        pixels = round(int(scales[-1]) * config["convnet"]["crop"] / 224)
+        rescaling = {"smallest_side": pixels, "only_shrink": len(scales) == 2}
+    return options(
+        shards=DATA["shards"][split_of(wildcards.store)],
+        resize_filter=CHOICES["resize_filter"],
+        jpeg_quality=DATA["jpeg_quality"],
+        crop=config["convnet"]["crop"],
+        on_bad_image=DATA["on_bad_image"],
+        **rescaling,
+    )
+
+
+def packed_stores():
+    """The stores that the run's trainings and evaluations read."""
+    splits = [*(["train"] if TRAINED else []), "val"]
+    return [store for split in splits for store in stores(split)] + (
+        ["test"] if SUBMITTED or "test" in LABELLED_SPLITS else []
+    )
 
 
 # Training
@@ -128,7 +232,12 @@ def rescaling(wildcards):
 
 def training_shards(wildcards):
     """The training set at the model's S."""
-    return shards("train", f"_S{experiments.scale_name(MODELS[wildcards.model]['S'])}")
+    return shards(f"train_S{experiments.scale_name(MODELS[wildcards.model]['S'])}")
+
+
+def validation_shards(wildcards):
+    """The validation set that plateaus are seen on; none if a part of the training set is."""
+    return shards("val") if CHOICES["validation_set"] == "reported" else []
 
 
 def parent_weights(wildcards):
@@ -154,12 +263,61 @@ def training_options(wildcards):
         learning_rate=model["learning_rate"] * stage.pop("rate_factor"),
         **stage,
         **train,
-        **choices("initialisation", "transferred_convs", "biases"),
-        **choices("colour_shift", "resize_filter"),
+        **choices("initialisation", "transferred_convs", "biases", "lrn", "colour_shift"),
+        **choices("scale_sampling", "resize_filter", "last_batch", "validation_set"),
         **config["convnet"],
         classes=DATA["classes"],
         seed=config["seed"],
     )
+
+
+def import_options(wildcards):
+    """The file that a model's weights are read from, and the net that it must fit."""
+    model = MODELS[wildcards.model]
+    return options(
+        model=wildcards.model,
+        net=model["net"],
+        layers=CONVNETS[model["net"]],
+        scale=experiments.scale_range(model["S"]),
+        **config["convnet"],
+        classes=DATA["classes"],
+        **IMPORTED[wildcards.model],
+    )
+
+
+# Evaluation
+
+
+def evaluation_options(**alternative):
+    """All that decides an evaluation's posteriors, as options; `alternative` replaces a choice."""
+    return options(**choices(*test_time_choices.MEASURED_BY) | alternative, **config["evaluate"])
+
+
+def alternative_options(wildcards):
+    """The same with an alternative of a test-time choice."""
+    return evaluation_options(**{wildcards.choice: wildcards.value})
+
+
+def choice_posteriors(wildcards):
+    """The posteriors under every value of every test-time choice that this run can measure."""
+    if not MEASURABLE:
+        needed = ", ".join(dict.fromkeys(test_time_choices.MEASURED_BY.values()))
+        raise WorkflowError(f"choices: no model of this run is measured by the rows {needed}")
+    paths = [
+        evaluation.path(
+            test_time_choices.results_of(RESULTS, choice, value, CHOICES[choice]), "val"
+        )
+        for choice, own in MEASURABLE.items()
+        for value in test_time_choices.values(SCHEMA, choice, CHOICES[choice])
+        for evaluation in own
+    ]
+    return list(dict.fromkeys(paths))
+
+
+def compared_choices(wildcards):
+    """The page on test-time choices, if someone had them compared: `snakemake choices`."""
+    compared = MEASURABLE and os.path.exists(f"{RESULTS}/choices.json")
+    return "reports/choices.html" if compared else []
 
 
 # Tables and claims
@@ -175,13 +333,38 @@ def table_posteriors(wildcards):
     return [
         evaluation.path(RESULTS, split)
         for split in measured_splits(wildcards.table)
-        for evaluation in experiments.table_evaluations(TABLES[wildcards.table])
+        for evaluation in experiments.table_evaluations(TABLES[wildcards.table], AVAILABLE)
     ]
+
+
+def available_models():
+    """The models that commands may expect posteriors of; left out if those are all."""
+    return options(models=AVAILABLE if len(AVAILABLE) < len(MODELS) else None)
+
+
+def table_options(wildcards):
+    """What a table's rows are filled with besides posteriors, and which answers are written."""
+    rows = TABLES[wildcards.table]["rows"]
+    names = [row["submission"] for row in rows if row.get("submission") in SUBMITTED]
+    # Splits and submissions are spelt out even if there are none: left out, they have defaults.
+    return [
+        *available_models(),
+        *("--splits", *measured_splits(wildcards.table)),
+        *("--submissions", *names),
+        *options(answers=config["server_answers"], test_images=DATA["images"]["test"]),
+    ]
+
+
+def table_answers(wildcards):
+    """The test server's answers that a table shows; a change of them makes it anew."""
+    named = {row.get("submission") for row in TABLES[wildcards.table]["rows"]}
+    return {name: answer for name, answer in ANSWERS.items() if name in named}
 
 
 def claim_posteriors(wildcards):
     """The posteriors that the claims compare."""
-    return [e.path(RESULTS, "val") for e in experiments.claim_evaluations(CLAIMS, TABLES)]
+    needed = experiments.claim_evaluations(CLAIMS, TABLES, AVAILABLE)
+    return [evaluation.path(RESULTS, "val") for evaluation in needed]
 
 
 def neighbours(wildcards):

@@ -1,4 +1,4 @@
-"""From ILSVRC-2012's archives to shards and statistics."""
+"""From the data set, in whatever form it is there, to shards and statistics."""
 
 
 rule make_miniature:
@@ -26,38 +26,92 @@ rule make_miniature:
         " {params.options:q} --processes {threads} > {log} 2>&1"
 
 
-rule read_devkit:
+rule verify_archive:
+    output:
+        f"{RESULTS}/verified/{{name}}.json",
+    log:
+        f"{LOGS}/verify_archive/{{name}}.log",
+    benchmark:
+        f"{BENCHMARKS}/verify_archive/{{name}}.tsv"
+    conda:
+        "../envs/environment.yml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=240,
+        gpu=0,
+    params:
+        options=lambda wildcards: options(
+            archive=archive(wildcards.name),
+            md5=DATA["md5"][wildcards.name],
+        ),
+    shell:
+        "python -m workflow_scripts.verify_archive {params.options:q} --output {output}"
+        " > {log} 2>&1"
+
+
+rule list_classes:
     input:
         made_archives,
+        verified("devkit") if archive("devkit") else [],
     output:
         f"{RESULTS}/classes.parquet",
     log:
-        f"{LOGS}/read_devkit.log",
+        f"{LOGS}/list_classes.log",
     benchmark:
-        f"{BENCHMARKS}/read_devkit.tsv"
+        f"{BENCHMARKS}/list_classes.tsv"
     conda:
         "../envs/environment.yml"
     threads: 1
     resources:
         mem_mb=1000,
-        runtime=10,
+        runtime=by_size(60, 10),
         gpu=0,
     params:
-        options=options(devkit=archive("devkit"), classes=DATA["classes"]),
+        options=class_list_options,
     shell:
-        "python -m workflow_scripts.read_devkit {params.options:q} --output {output} > {log} 2>&1"
+        "python -m workflow_scripts.list_classes {params.options:q} --output {output} > {log} 2>&1"
 
 
-rule index_archive:
+rule unpack_parquet:
+    output:
+        images=temp(f"{RESULTS}/unpacked/{{split}}/{{shard}}.images"),
+        list=temp(f"{RESULTS}/unpacked/{{split}}/{{shard}}.parquet"),
+    log:
+        f"{LOGS}/unpack_parquet/{{split}}_{{shard}}.log",
+    benchmark:
+        f"{BENCHMARKS}/unpack_parquet/{{split}}_{{shard}}.tsv"
+    conda:
+        "../envs/environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=by_size(120, 10),
+        gpu=0,
+    params:
+        options=lambda wildcards: options(
+            directory=DATA["directory"],
+            split=wildcards.split,
+            part=int(wildcards.shard),
+            parts=DATA["shards"][wildcards.split],
+        ),
+    shell:
+        "python -m workflow_scripts.unpack_parquet {params.options:q} --images {output.images}"
+        " --output {output.list} > {log} 2>&1"
+
+
+rule index_images:
     input:
         made_archives,
+        lambda wildcards: unpacked(wildcards.split, "parquet"),
+        verified=lambda wildcards: verified(wildcards.split),
         classes=f"{RESULTS}/classes.parquet",
     output:
         f"{RESULTS}/index/{{split}}.parquet",
     log:
-        f"{LOGS}/index_archive/{{split}}.log",
+        f"{LOGS}/index_images/{{split}}.log",
     benchmark:
-        f"{BENCHMARKS}/index_archive/{{split}}.tsv"
+        f"{BENCHMARKS}/index_images/{{split}}.tsv"
     conda:
         "../envs/environment.yml"
     threads: 1
@@ -67,49 +121,23 @@ rule index_archive:
         gpu=0,
     params:
         options=index_options,
+        verified=lambda wildcards, input: options(verified=input.verified or None),
     shell:
-        "python -m workflow_scripts.index_archive {params.options:q} --classes {input.classes}"
-        " --output {output} > {log} 2>&1"
-
-
-rule pack_training_shard:
-    input:
-        index=f"{RESULTS}/index/train.parquet",
-    output:
-        f"{RESULTS}/shards/train_S{{S}}/{{shard}}.arrow",
-    log:
-        f"{LOGS}/pack_training_shard/S{{S}}_{{shard}}.log",
-    benchmark:
-        f"{BENCHMARKS}/pack_training_shard/S{{S}}_{{shard}}.tsv"
-    conda:
-        "../envs/environment.yml"
-    threads: 1
-    resources:
-        mem_mb=by_size(2000, 1000),
-        runtime=by_size(120, 10),
-        gpu=0,
-    params:
-        options=options(
-            archive=archive("train"),
-            shards=DATA["shards"]["train"],
-            resize_filter=CHOICES["resize_filter"],
-            jpeg_quality=DATA["jpeg_quality"],
-        ),
-        rescaling=rescaling,
-    shell:
-        "python -m workflow_scripts.pack_shards {params.options:q} {params.rescaling}"
-        " --index {input.index} --shard {wildcards.shard} --output {output} > {log} 2>&1"
+        "python -m workflow_scripts.index_images {params.options:q} {params.verified:q}"
+        " --classes {input.classes} --output {output} > {log} 2>&1"
 
 
 rule pack_shard:
     input:
-        index=f"{RESULTS}/index/{{split}}.parquet",
+        lambda wildcards: unpacked(split_of(wildcards.store), "images"),
+        index=lambda wildcards: f"{RESULTS}/index/{split_of(wildcards.store)}.parquet",
     output:
-        f"{RESULTS}/shards/{{split}}/{{shard}}.arrow",
+        shard=f"{RESULTS}/shards/{{store}}/{{shard}}.arrow",
+        report=f"{RESULTS}/packing/{{store}}/{{shard}}.json",
     log:
-        f"{LOGS}/pack_shard/{{split}}_{{shard}}.log",
+        f"{LOGS}/pack_shard/{{store}}_{{shard}}.log",
     benchmark:
-        f"{BENCHMARKS}/pack_shard/{{split}}_{{shard}}.tsv"
+        f"{BENCHMARKS}/pack_shard/{{store}}_{{shard}}.tsv"
     conda:
         "../envs/environment.yml"
     threads: 1
@@ -118,18 +146,39 @@ rule pack_shard:
         runtime=by_size(120, 10),
         gpu=0,
     params:
-        archive=lambda wildcards: archive(wildcards.split),
-        shards=lambda wildcards: DATA["shards"][wildcards.split],
+        options=packing_options,
     shell:
-        "python -m workflow_scripts.pack_shards --archive {params.archive:q}"
-        " --index {input.index} --shard {wildcards.shard} --shards {params.shards}"
-        " --output {output} > {log} 2>&1"
+        "python -m workflow_scripts.pack_shards {params.options:q} --index {input.index}"
+        " --shard {wildcards.shard} --report {output.report} --output {output.shard} > {log} 2>&1"
+
+
+rule report_packing:
+    input:
+        [shards(store, "packing", "json") for store in packed_stores()],
+    output:
+        f"{RESULTS}/packing.json",
+    log:
+        f"{LOGS}/report_packing.log",
+    benchmark:
+        f"{BENCHMARKS}/report_packing.tsv"
+    conda:
+        "../envs/environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+        gpu=0,
+    params:
+        experiment=config["experiment"],
+    shell:
+        "python -m workflow_scripts.report_packing --reports {input}"
+        " --experiment {params.experiment} --output {output} > {log} 2>&1"
 
 
 rule measure_statistics:
     input:
         # The smallest S is the cheapest to measure on.
-        shards("train", f"_S{min(STORES, key=lambda S: list(map(int, S.split('-'))))}"),
+        shards(min(stores("train"), key=smallest_scale)) if TRAINED else [],
     output:
         f"{RESULTS}/statistics.json",
     log:
@@ -150,6 +199,5 @@ rule measure_statistics:
 
 rule shards:
     input:
-        shards("val"),
-        shards("test") if SUBMITTED else [],
-        [shards("train", f"_S{S}") for S in STORES],
+        [shards(store) for store in packed_stores()],
+        f"{RESULTS}/packing.json",

@@ -19,14 +19,22 @@ rule evaluate_convnet:
         runtime=by_size(1440, 30),
         gpu=1,
     params:
-        options=options(
-            **choices("score_average", "pool_rounding", "crop_grid", "resize_filter"),
-            **config["evaluate"],
-        ),
+        options=evaluation_options(),
     shell:
         "python -m workflow_scripts.evaluate --weights {input.weights} --shards {input.shards}"
         " --method {wildcards.method} --scale {wildcards.Q} {params.options:q}"
         " --threads {threads} --output {output} > {log} 2>&1"
+
+
+use rule evaluate_convnet as evaluate_choice with:
+    output:
+        f"{RESULTS}/choices/{{choice}}={{value}}/posteriors/{{split}}/{{model}}/{{method}}_Q{{Q}}.parquet",
+    log:
+        f"{LOGS}/evaluate_choice/{{choice}}={{value}}_{{split}}_{{model}}_{{method}}_Q{{Q}}.log",
+    benchmark:
+        f"{BENCHMARKS}/evaluate_choice/{{choice}}={{value}}_{{split}}_{{model}}_{{method}}_Q{{Q}}.tsv"
+    params:
+        options=alternative_options,
 
 
 rule write_submission:
@@ -46,6 +54,8 @@ rule write_submission:
         mem_mb=2000,
         runtime=60,
         gpu=0,
+    params:
+        images=options(images=DATA["images"]["test"]),
     shell:
         "python -m workflow_scripts.write_submission --posteriors {input.posteriors}"
-        " --classes {input.classes} --output {output} > {log} 2>&1"
+        " --classes {input.classes} {params.images} --output {output} > {log} 2>&1"

@@ -7,6 +7,7 @@ localrules:
     record_config,
     render_table,
     render_index,
+    render_choices,
 
 
 rule record_config:
@@ -81,11 +82,12 @@ rule tabulate:
         gpu=0,
     params:
         table=lambda wildcards: TABLES[wildcards.table],
-        splits=lambda wildcards: measured_splits(wildcards.table),
+        answers=table_answers,
         tables=config["tables"],
+        options=table_options,
     shell:
-        "python -m workflow_scripts.tabulate --table {wildcards.table} --tables {params.tables}"
-        f" --paper {{input.paper}} --results {RESULTS} --splits {{params.splits}}"
+        "python -m workflow_scripts.tabulate --table {wildcards.table} --tables {params.tables:q}"
+        f" --paper {{input.paper}} --results {RESULTS} {{params.options:q}}"
         f" --output {RESULTS}/tables/{{wildcards.table}} > {{log}} 2>&1"
 
 
@@ -109,8 +111,10 @@ rule judge_claims:
     params:
         claims=CLAIMS,
         options=options(claims=config["claims"], tables=config["tables"], seed=config["seed"]),
+        models=available_models(),
     shell:
-        "python -m workflow_scripts.judge_claims {params.options:q} --paper {input.paper}"
+        "python -m workflow_scripts.judge_claims {params.options:q} {params.models:q}"
+        " --paper {input.paper}"
         f" --results {RESULTS} --output {RESULTS}/claims > {{log}} 2>&1"
 
 
@@ -139,13 +143,67 @@ rule render_table:
         " {params.neighbours} --output {output} > {log} 2>&1"
 
 
+rule compare_choices:
+    input:
+        choice_posteriors,
+        config=f"{RESULTS}/config.yaml",
+        schema=CONFIG_SCHEMA,
+    output:
+        multiext(f"{RESULTS}/choices", ".csv", ".json"),
+    log:
+        f"{LOGS}/compare_choices.log",
+    benchmark:
+        f"{BENCHMARKS}/compare_choices.tsv"
+    conda:
+        "../envs/environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+        gpu=0,
+    params:
+        models=available_models(),
+        options=options(tables=config["tables"], seed=config["seed"]),
+    shell:
+        "python -m workflow_scripts.compare_choices {params.options:q} {params.models}"
+        f" --config {{input.config}} --schema {{input.schema}} --results {RESULTS}"
+        f" --output {RESULTS}/choices > {{log}} 2>&1"
+
+
+rule render_choices:
+    input:
+        templates=PAGE_TEMPLATES,
+        choices=f"{RESULTS}/choices.json",
+        config=f"{RESULTS}/config.yaml",
+        schema=CONFIG_SCHEMA,
+    output:
+        "reports/choices.html",
+    log:
+        f"{LOGS}/render_choices.log",
+    benchmark:
+        f"{BENCHMARKS}/render_choices.tsv"
+    conda:
+        "../envs/environment.yml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+        gpu=0,
+    shell:
+        "python -m workflow_scripts.render_choices --choices {input.choices}"
+        " --config {input.config} --schema {input.schema} --output {output} > {log} 2>&1"
+
+
 rule render_index:
     input:
         templates=PAGE_TEMPLATES,
         tables=expand(f"{RESULTS}/tables/{{table}}.json", table=TABLES),
         claims=f"{RESULTS}/claims.json",
-        histories=expand(f"{RESULTS}/history/{{model}}.csv", model=MODELS),
+        histories=expand(f"{RESULTS}/history/{{model}}.csv", model=TRAINED),
         config=f"{RESULTS}/config.yaml",
+        schema=CONFIG_SCHEMA,
+        choices=compared_choices,
+        packing=f"{RESULTS}/packing.json",
     output:
         "reports/index.html",
     log:
@@ -159,9 +217,12 @@ rule render_index:
         mem_mb=1000,
         runtime=10,
         gpu=0,
+    params:
+        choices=lambda wildcards, input: options(choices=input.choices or None),
     shell:
         "python -m workflow_scripts.render_index --tables {input.tables} --claims {input.claims}"
-        " --history {input.histories} --config {input.config} --output {output} > {log} 2>&1"
+        " --history {input.histories} --config {input.config} --schema {input.schema}"
+        " --packing {input.packing} {params.choices} --output {output} > {log} 2>&1"
 
 
 rule tables:
@@ -174,8 +235,14 @@ rule claims:
         f"{RESULTS}/claims.json",
 
 
+rule choices:
+    input:
+        f"{RESULTS}/choices.csv",
+        "reports/choices.html",
+
+
 onsuccess:
     shell(
         "python -m workflow_scripts.summarise_run"
-        f" --results {RESULTS} --benchmarks {BENCHMARKS} --tables {config['tables']}"
+        f" --results {RESULTS} --benchmarks {BENCHMARKS} --tables {{config[tables]:q}}"
     )

@@ -1,10 +1,10 @@
-"""One rule for every training of models.yaml."""
+"""One rule for every training of models.yaml; or weights from a file, and weights to take along."""
 
 
 rule train_convnet:
     input:
         train=training_shards,
-        val=shards("val"),
+        val=validation_shards,
         statistics=f"{RESULTS}/statistics.json",
         parent=parent_weights,
     output:
@@ -14,6 +14,8 @@ rule train_convnet:
         f"{LOGS}/train_convnet/{{model}}.log",
     benchmark:
         f"{BENCHMARKS}/train_convnet/{{model}}.tsv"
+    wildcard_constraints:
+        model=one_of(TRAINED),
     conda:
         "../envs/environment.yml"
     threads: by_size(16, 1)
@@ -33,6 +35,54 @@ rule train_convnet:
         " --output {output.weights} --history {output.history} > {log} 2>&1"
 
 
+rule import_weights:
+    output:
+        f"{RESULTS}/weights/{{model}}.safetensors",
+    log:
+        f"{LOGS}/import_weights/{{model}}.log",
+    benchmark:
+        f"{BENCHMARKS}/import_weights/{{model}}.tsv"
+    wildcard_constraints:
+        model=one_of(IMPORTED),
+    conda:
+        "../envs/environment.yml"
+    threads: 1
+    resources:
+        mem_mb=by_size(8000, 1500),
+        runtime=60,
+        gpu=0,
+    params:
+        options=import_options,
+    shell:
+        "python -m workflow_scripts.import_weights {params.options:q} --output {output} > {log} 2>&1"
+
+
+rule export_weights:
+    input:
+        f"{RESULTS}/weights/{{model}}.safetensors",
+    output:
+        f"{RESULTS}/exported/{{model}}.safetensors",
+    log:
+        f"{LOGS}/export_weights/{{model}}.log",
+    benchmark:
+        f"{BENCHMARKS}/export_weights/{{model}}.tsv"
+    conda:
+        "../envs/environment.yml"
+    threads: 1
+    resources:
+        mem_mb=by_size(4000, 1500),
+        runtime=30,
+        gpu=0,
+    shell:
+        "python -m workflow_scripts.export_weights --weights {input} --output {output}"
+        " > {log} 2>&1"
+
+
 rule models:
     input:
-        expand(f"{RESULTS}/weights/{{model}}.safetensors", model=MODELS),
+        expand(f"{RESULTS}/weights/{{model}}.safetensors", model=AVAILABLE),
+
+
+rule exports:
+    input:
+        expand(f"{RESULTS}/exported/{{model}}.safetensors", model=AVAILABLE),

@@ -10,7 +10,8 @@ run() {
 run all
 run --profile slurm all
 run all --configfile config/ilsvrc2012.yaml
-for target in tables claims shards models; do
+run all --configfile config/released_weights.yaml
+for target in tables claims choices shards models; do
     run "$target"
 done
 for number in 1 2 3 4 5 6 7; do

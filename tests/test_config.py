@@ -1,4 +1,4 @@
-"""Both configurations state the same keys, and a slip in either is named."""
+"""All configurations state the same keys, and a slip in any is named."""
 
 import copy
 import subprocess
@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 from workflow_scripts.vgg import experiments
 from workflow_scripts.vgg.files import InputError
 
-CONFIGS = ["config/config.yaml", "config/ilsvrc2012.yaml"]
+CONFIGS = ["config/config.yaml", "config/ilsvrc2012.yaml", "config/released_weights.yaml"]
 
 
 def read(path):
@@ -26,14 +26,16 @@ def check(config):
 
 
 def key_paths(value, prefix=""):
-    if not isinstance(value, dict):
+    # Which models are imported is no key of the configuration.
+    if not isinstance(value, dict) or prefix == "/weights/import":
         return {prefix}
     return {path for key in value for path in key_paths(value[key], f"{prefix}/{key}")}
 
 
-def test_both_configurations_state_the_same_keys():
-    first, second = (key_paths(read(path)) for path in CONFIGS)
-    assert first == second
+def test_all_configurations_state_the_same_keys():
+    first, *others = (key_paths(read(path)) for path in CONFIGS)
+    for other in others:
+        assert other == first
 
 
 @pytest.mark.parametrize("path", CONFIGS)
@@ -72,6 +74,43 @@ def test_full_configuration_has_the_papers_values():
         assert len(train["stages"][stage]["latest_drops"]) == 3
     assert {stage["rate_factor"] for stage in train["stages"].values()} == {1}
     assert config["data"]["images"] == {"train": 1_281_167, "val": 50_000, "test": 100_000}
+
+
+def test_the_released_weights_are_tested_by_the_papers_settings():
+    full, released = read("config/ilsvrc2012.yaml"), read("config/released_weights.yaml")
+    for key in ("models", "claims", "convnet", "choices", "train", "evaluate"):
+        assert released[key] == full[key], key
+    assert released["tables"] == [*full["tables"], "config/released_tables.yaml"]
+    assert released["weights"]["train"] is False
+    files = {m: entry["file"] for m, entry in released["weights"]["import"].items()}
+    assert files == {
+        "D_S256-512": "resources/weights/VGG_ILSVRC_16_layers.caffemodel",
+        "E_S256-512": "resources/weights/VGG_ILSVRC_19_layers.caffemodel",
+    }
+
+
+def answers_complaint(text):
+    """What is said of a file of answers; None if it is accepted."""
+    try:
+        validate(
+            yaml.safe_load(text),
+            str(ROOT / "config/schemas/server_answers.schema.yaml"),
+            set_default=False,
+        )
+    except WorkflowError as error:
+        return str(error)
+
+
+def test_answers_of_the_test_server_are_held_to_their_schema():
+    good = "D_E_both: {top5_test: 6.8, top1_test: 23.7, date: '2026-11-24', note: n}"
+    assert answers_complaint(good) is None
+    for slip, complaint in (
+        (good.replace("top5_test", "top5_tst"), "top5_tst"),
+        (good.replace("top5_test: 6.8, ", ""), "top5_test"),
+        (good.replace("6.8", "680"), "680"),
+        (good.replace("2026-11-24", "24 November"), "24 November"),
+    ):
+        assert complaint in answers_complaint(slip)
 
 
 def documented(schema, prefix=""):
@@ -129,6 +168,14 @@ def test_a_name_that_is_not_defined_is_reported(change, complaint):
         experiments.check_references(models["convnets"], models["models"], *others)
 
 
+def test_an_imported_model_that_is_not_defined_is_reported():
+    models, *others = (read(f"config/{name}.yaml") for name in ("models", "tables", "claims"))
+    parts = [models["convnets"], models["models"], *others]
+    experiments.check_references(*parts, ["D_S256-512"])
+    with pytest.raises(InputError, match=r"weights.import: D_S256-51 is not in models"):
+        experiments.check_references(*parts, ["D_S256-512", "D_S256-51"])
+
+
 def pins(lines):
     return {line.strip("- ").strip() for line in lines if "==" in line and "#" not in line}
 
@@ -159,7 +206,7 @@ def test_every_command_explains_itself(command):
 
 def test_a_bad_input_is_one_clear_line_and_a_failure(tmp_path):
     result = subprocess.run(
-        [sys.executable, "-m", "workflow_scripts.read_devkit", "--devkit", "nowhere.tar.gz",
+        [sys.executable, "-m", "workflow_scripts.list_classes", "--devkit", "nowhere.tar.gz",
          "--classes", "10", "--output", str(tmp_path / "c.parquet")],
         cwd=ROOT, capture_output=True, text=True,
     )  # fmt: skip

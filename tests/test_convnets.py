@@ -72,6 +72,17 @@ def test_lrn_is_krizhevskys_formula_and_pytorchs_with_five_times_the_alpha():
     torch.testing.assert_close(found, theirs(a))
 
 
+def test_caffes_lrn_is_pytorchs_with_caffes_constants():
+    a = torch.randn(1, 16, 3, 3, generator=torch.Generator().manual_seed(0)) * 100
+    theirs = torch.nn.LocalResponseNorm(size=5, alpha=1e-4, beta=0.75, k=1.0)
+    found = LocalResponseNorm(16, "caffe")(a)
+    torch.testing.assert_close(found, theirs(a))
+    assert (found - LocalResponseNorm(16)(a)).abs().max() > 1, "the two must be told apart"
+    for lrn, k in (("krizhevsky", 2.0), ("caffe", 1.0)):
+        net = ConvNet(Architecture(CONVNETS["A-LRN"], crop=64, fc=8, width_divisor=32, lrn=lrn))
+        assert [m.k for m in net.features if isinstance(m, LocalResponseNorm)] == [k]
+
+
 def test_a_divided_net_has_divided_channels():
     net = ConvNet(Architecture(CONVNETS["D"], classes=10, crop=64, fc=512, width_divisor=8))
     assert [conv.out_channels for conv in net.conv_layers][::4] == [8, 32, 64, 64]

@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 import pytest
 import yaml
 
+from tests.conftest import ROOT
 from workflow_scripts import render_index, render_table
 from workflow_scripts.vgg import report, report_inputs
 from workflow_scripts.vgg.files import InputError
@@ -62,10 +63,10 @@ class Page(HTMLParser):
         return self.values | {float(text) for text in re.findall(r"\d+(?:\.\d+)?", self.text)}
 
 
-def cell(measured, low, high, errors, paper):
+def cell(measured, low, high, errors, paper, entered=False):
     difference = None if None in (measured, paper) else measured - paper
     images = None if measured is None else 417
-    values = (measured, low, high, errors, images, paper, difference)
+    values = (measured, low, high, errors, images, paper, difference, entered)
     return dict(zip(report_inputs.CELL_KEYS, values, strict=True))
 
 
@@ -114,6 +115,7 @@ def evaluations():
         ],
         columns=["method"],
         metrics=["top1_val", "top5_test"],
+        reference="paper",
     )
 
 
@@ -184,12 +186,12 @@ def page_of(run, name):
     return read(run(f"{name}.html"))
 
 
-def index_of(run):
+def index_of(run, *words):
     tables = [run(f"table{number}.json") for number in (1, 2, 7)]
     arguments = ["--tables", *tables, "--claims", run("claims.json")]
     arguments += ["--history", run("A_S256.csv"), run("A-LRN_S256.csv")]
     arguments += ["--config", run("config.yaml")]
-    render_index.main([*arguments, "--output", run("index.html")])
+    render_index.main([*arguments, *words, "--output", run("index.html")])
     return read(run("index.html"))
 
 
@@ -306,6 +308,168 @@ def test_added_layers_are_those_that_the_net_to_the_left_lacks(configurations):
     assert first[1] == [("conv3-64", False), ("conv3-64", True)]
     assert not any(added for _, added in first[0])
     assert classifier == [[("FC-4096", False), ("soft-max", False)]]
+
+
+def spaced(html):
+    return " ".join(Page(html).text.split())
+
+
+def test_an_answer_entered_by_hand_has_a_dagger_and_a_note(run, evaluations, config):
+    answered = cell(7.25, 5.125, 10.375, 30, 7.3, entered=True)
+    evaluations["rows"][0]["metrics"]["top5_test"] = answered
+    evaluations["notes"] = ["† entered by hand from the test server's answer of 2026-11-24 to a"]
+    (page, index) = (
+        report.render_table(evaluations, config),
+        report.render_index([evaluations], {"claims": []}, [], config),
+    )
+    for html in (page, index):
+        assert html.count('<data value="7.25">7.2</data><span class="entered">†') == 1
+        assert "answer of 2026-11-24" in spaced(html)
+    assert numbers(answered) <= Page(page).numbers()
+    assert "30 of 417 images wrong, by the test server’s answer" in spaced(page)
+    evaluations["notes"] = []
+    evaluations["rows"][0]["metrics"]["top5_test"] = answered | {"entered": False}
+    assert "†" not in report.render_table(evaluations, config)
+
+
+def test_a_reference_other_than_the_paper_heads_its_column(evaluations, config):
+    evaluations |= {"reference": "authors", "section": None, "name": "released_weights"}
+    page = Page(report.render_table(evaluations, config))
+    html = report.render_table(evaluations, config)
+    assert html.count('<th scope="col" class="n">authors</th>') == 2
+    assert '<th scope="col" class="n">paper</th>' not in html
+    assert "measured minus authors" in page.text
+    assert "authors outside the interval" in page.text
+    assert "None" not in page.text
+    assert "Experiment m" in page.text
+
+
+@pytest.mark.parametrize("config", ["ilsvrc2012"], indirect=True)
+def test_the_summary_compares_with_each_reference_apart(evaluations, claims, config):
+    # By hand: 23.46 [19.61, 27.92] against 29.6 is outside, 11.125 against 12.5 and 3.375
+    # against 3.625 are inside; one row is unmeasured and one is the literature's.
+    other = copy.deepcopy(evaluations) | {"name": "released_weights", "reference": "authors"}
+    other["rows"] = other["rows"][:1]
+    text = spaced(report.render_index([evaluations, other], claims, [], config))
+    assert "The paper’s number lies within the 95% interval of 2 of the 3 measured" in text
+    assert "The number of the authors lies within the 95% interval of 0 of the 1 measured" in text
+
+
+def imported_run(config, evaluations, train):
+    source = {"file": "resources/weights/VGG_16.caffemodel", "format": "caffe"}
+    config["weights"] = {"train": train, "import": {"A_S256": source}}
+    config["train"] = {"momentum": 0.987}
+    for row in evaluations["rows"][:2]:
+        row["evaluations"][0] |= {"iterations": None, "imported": source | {"sha256": "f" * 64}}
+
+
+def test_a_run_of_imported_weights_says_so_and_claims_no_training(evaluations, claims, config):
+    imported_run(config, evaluations, train=False)
+    page = spaced(report.render_table(evaluations, config))
+    index = spaced(report.render_index([evaluations], claims, [], config))
+    assert "imported from VGG_16.caffemodel" in page
+    assert "every net is one set of weights, imported from a file" in page
+    assert "No net was trained in this run: the weights of A_S256 were imported" in index
+    assert "resources/weights/VGG_16.caffemodel (caffe)" in index
+    assert "momentum 0.987" not in index.split("The resolved configuration")[0]
+    for text in (page, index):
+        assert "trained once" not in text
+        assert "Training lowers" not in text
+
+
+def test_a_run_of_trained_and_imported_weights_tells_them_apart(evaluations, claims, config):
+    imported_run(config, evaluations, train=True)
+    history = {"model": "B_S256", "iterations": [1, 2], "errors": [3.0, 2.0], "drops": [2]}
+    index = spaced(report.render_index([evaluations], claims, [history], config))
+    assert "every net was trained once, with seed 3, except A_S256, whose weights were" in index
+    assert "A_S256 were imported from files and have no curve" in index
+    assert "Training lowers the learning rate" in index
+    assert "or imported from a file (A_S256)" in spaced(report.render_table(evaluations, config))
+
+
+def test_a_claim_that_was_not_measured_shows_the_papers_difference_only(claims, config):
+    (comparison,) = claims["claims"][0]["comparisons"]
+    measured = ("candidate_error", "baseline_error", "difference", "low", "high", "p", "images")
+    comparison |= dict.fromkeys(measured) | {"verdict": "unmeasured", "paper_difference": -1.25}
+    claims["claims"][0]["verdict"] = "unmeasured"
+    page = Page(report.render_index([], claims, [], config))
+    assert page.values == {-1.25, comparison["margin"]}
+    assert page.text.count("unmeasured") >= 3
+
+
+def test_choices_stand_beside_their_alternatives_and_what_they_decide(run):
+    schema = str(ROOT / "config/schemas/config.schema.yaml")
+    text = spaced(index_of(run, "--schema", schema))
+    known = yaml.safe_load(read(schema))["properties"]["choices"]["properties"]
+    description = known["resize_filter"]["description"]
+    assert f"resize filter bicubic bilinear {description}" in text
+
+
+PACKING = {
+    "experiment": "m",
+    "stores": {
+        "val": {
+            "images": 298,
+            "source_bytes": 6_744_924_160,
+            "bytes": 31_415,
+            "oddities": {"cmyk": ["id1", "id2"], "grey": [f"grey{n}" for n in range(1, 9)]},
+            "skipped": [{"id": "val_7", "reason": "no bytes"}, {"id": "val_8", "reason": HOSTILE}],
+        },
+        "train_S256": {
+            "images": 4000,
+            "source_bytes": 999,
+            "bytes": 27_182,
+            "oddities": {"cmyk": ["t9"]},
+            "skipped": [],
+        },
+    },
+}
+
+
+def test_the_index_lists_what_was_packed_and_every_skipped_image(run, tmp_path):
+    (tmp_path / "packing.json").write_text(json.dumps(PACKING))
+    page = Page(index_of(run, "--packing", run("packing.json")))
+    text = " ".join(page.text.split())
+    assert {298, 4000, 6_744_924_160, 31_415, 27_182, 999} <= page.values
+    assert "6.7 GB" in text
+    assert "31.4 kB" in text
+    # Counts of cmyk in both stores and of grey; no more than the first five ids.
+    assert {2, 1, 8} <= page.values
+    assert "id1, id2" in text
+    assert "grey1, grey2, grey3, grey4, grey5, …" in text
+    assert "grey6" not in text
+    assert "Skipped: 2." in text
+    for words in ("val_7 val no bytes", f"val_8 val {HOSTILE}"):
+        assert words in text
+    assert not page.tags["script"]
+
+
+def test_a_packing_without_oddities_says_so(run, tmp_path):
+    quiet = copy.deepcopy(PACKING)
+    for store in quiet["stores"].values():
+        store |= {"oddities": {}, "skipped": []}
+    (tmp_path / "packing.json").write_text(json.dumps(quiet))
+    text = spaced(index_of(run, "--packing", run("packing.json")))
+    assert "No image was odd." in text
+    assert "No image was skipped." in text
+    assert "Images as packed" not in spaced(index_of(run))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda stores: stores["val"].pop("skipped"), "store val.*skipped"),
+        (lambda stores: stores["val"]["skipped"][0].pop("reason"), "store val, skipped.*reason"),
+        (lambda stores: stores["val"].update(oddities=[]), "store val, oddities"),
+    ],
+)
+def test_a_damaged_packing_report_is_named_with_what_it_lacks(tmp_path, damage, message):
+    damaged = copy.deepcopy(PACKING)
+    damage(damaged["stores"])
+    path = tmp_path / "packing.json"
+    path.write_text(json.dumps(damaged))
+    with pytest.raises(InputError, match=rf"packing\.json.*{message}"):
+        report_inputs.load_packing(path)
 
 
 def test_the_same_inputs_give_the_same_bytes(run):

@@ -3,16 +3,20 @@
 import numpy as np
 import pytest
 import torch
+from scipy.stats import kstest
 
+from workflow_scripts.vgg import loader
 from workflow_scripts.vgg.dropout import SequencedDropout, seek_dropout
+from workflow_scripts.vgg.files import InputError
 from workflow_scripts.vgg.loader import TrainingImages
-from workflow_scripts.vgg.sampling import batch_at, colour_axes
+from workflow_scripts.vgg.sampling import batch_at, colour_axes, epochs_done, held_out
+from workflow_scripts.vgg.shards import Shards, write_shard
 
 AXES = np.diag([60.0, 20.0, 5.0])
 
 
-def batch(iteration, seed=5, size=32, images=50, scales=(256, 512)):
-    return batch_at(seed, iteration, size, images, scales, AXES)
+def batch(iteration, seed=5, size=32, images=50, scales=(256, 512), **choices):
+    return batch_at(seed, iteration, size, images, scales, AXES, **choices)
 
 
 def test_each_epoch_visits_every_image_once_and_batches_wrap():
@@ -47,7 +51,103 @@ def test_draws_have_the_papers_distributions():
 
 
 def test_a_fixed_s_is_always_that_s():
-    assert set(batch(0, scales=(384, 384)).scales) == {384}
+    for method in ("uniform-integer", "uniform-real"):
+        assert set(batch(0, scales=(384, 384), scale_sampling=method).scales) == {384}
+
+
+def philox(seed, stream, counter):
+    """numpy's own generator with the key that the module documents."""
+    return np.random.Generator(np.random.Philox(key=[seed, stream], counter=[0, counter, 0, 0]))
+
+
+def test_the_default_draws_are_those_of_earlier_weights():
+    """Draw by draw with numpy alone: a change here would change every training."""
+    found, draw = batch(7), philox(5, 2, 7)
+    orders = [philox(5, 1, epoch).permutation(50) for epoch in (4, 5)]
+    assert found.images.tolist() == [*orders[0][24:], *orders[1][:6]]
+    assert np.array_equal(found.scales, draw.integers(256, 513, size=32))
+    assert np.array_equal(found.tops, draw.random(32))
+    assert np.array_equal(found.lefts, draw.random(32))
+    assert np.array_equal(found.flips, draw.random(32) < 0.5)
+    shifts = draw.normal(0, 0.1, size=(32, 3)) * [60.0, 20.0, 5.0]
+    np.testing.assert_allclose(found.shifts, shifts, rtol=1e-6)
+
+
+def test_a_real_s_is_uniform_over_the_range_and_drawn_for_each_image():
+    many = batch(0, size=100_000, images=100_000, scale_sampling="uniform-real").scales
+    assert many.dtype == np.float64
+    assert kstest(many, "uniform", args=(256, 256)).pvalue > 0.001
+    assert len(np.unique(many)) > 99_000
+    again = batch(0, size=100_000, images=100_000, scale_sampling="uniform-real").scales
+    assert np.array_equal(many, again)
+
+
+def test_a_real_s_becomes_pixels_after_scaling(shard_paths, monkeypatch):
+    sides = []
+
+    def crop(pixels, smallest_side, *others):
+        sides.append(smallest_side)
+        return np.zeros((64, 64, 3), np.uint8)
+
+    monkeypatch.setattr(loader, "crop_of_rescaled", crop)
+    settings = (shard_paths("train"), 5, 16, 64, (256, 512), AXES)
+    TrainingImages(*settings, scale_sampling="uniform-real")[3]
+    scales = batch(3, size=16, images=60, scale_sampling="uniform-real").scales
+    assert sides == np.rint(scales * 64 / 224).astype(int).tolist()
+
+
+def test_dropped_images_are_those_left_over_at_an_epochs_end():
+    """Against a loop over epochs that makes full batches of each epoch's order."""
+    expected = []
+    for epoch in range(4):
+        order = philox(5, 1, epoch).permutation(50)
+        expected += [order[i : i + 16].tolist() for i in (0, 16, 32)]
+    found = [batch(i, size=16, last_batch="drop").images.tolist() for i in range(12)]
+    assert found == expected
+    assert batch(3, size=10, last_batch="drop").images.tolist() == batch(3, size=10).images.tolist()
+
+
+def test_epochs_are_counted_with_and_without_the_images_left_over():
+    assert [epochs_done(i, 16, 50, "drop") for i in (1, 3, 12)] == pytest.approx([1 / 3, 1, 4])
+    assert [epochs_done(i, 16, 50, "wrap") for i in (1, 3, 25)] == [0.32, 0.96, 8]
+
+
+def test_a_batch_that_no_epoch_can_fill_is_refused():
+    with pytest.raises(InputError, match="batches of 51 cannot be filled from 50 training images"):
+        batch(0, size=51, last_batch="drop")
+
+
+def test_the_held_out_part_is_a_seeded_share_of_the_training_set():
+    rest, places = held_out(0, 1_281_167)
+    assert len(places) == 51_247
+    assert np.array_equal(np.sort(np.concatenate([rest, places])), np.arange(1_281_167))
+    # A random part: as many from each tenth of the training set, which is sorted by class.
+    tenths = np.bincount(places * 10 // 1_281_167)
+    assert abs(tenths - 5124.7).max() < 5 * 5124.7**0.5
+    assert np.array_equal(held_out(0, 1_281_167)[1], places)
+    assert not np.array_equal(held_out(1, 1_281_167)[1], places)
+    assert [len(part) for part in held_out(0, 3)] == [2, 1]
+
+
+@pytest.mark.parametrize("last_batch", ["wrap", "drop"])
+def test_training_on_a_part_is_training_on_shards_of_that_part(shard_paths, tmp_path, last_batch):
+    paths, (rest, _) = shard_paths("train"), held_out(3, 60)
+    shards = Shards(paths)
+    fields = (shards.labels, shards.heights, shards.widths)
+    rows = [
+        (shards.id(i), int(fields[0][i]), bytes(shards.jpeg(i)), *(int(f[i]) for f in fields[1:]))
+        for i in rest
+    ]
+    write_shard(tmp_path / "part.arrow", rows)
+    settings = (5, 16, 64, (256, 512), AXES)
+    part = TrainingImages(paths, *settings, places=rest, last_batch=last_batch)
+    alone = TrainingImages([tmp_path / "part.arrow"], *settings, last_batch=last_batch)
+    assert part.images == alone.images == 58
+    assert part.epochs_done(9) == alone.epochs_done(9)
+    for iteration in (0, 3, 9):
+        one, other = part[iteration], alone[iteration]
+        assert torch.equal(one.images, other.images)
+        assert torch.equal(one.labels, other.labels)
 
 
 def test_colour_axes_are_numpys_principal_axes():
@@ -96,8 +196,6 @@ def test_a_process_that_takes_some_rows_sees_those_of_the_whole_batch(shard_path
 
 
 def test_flipped_samples_are_mirror_images(shard_paths, monkeypatch):
-    from workflow_scripts.vgg import loader
-
     def with_flips(flips):
         def batch(*arguments):
             drawn = batch_at(*arguments)

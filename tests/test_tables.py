@@ -11,7 +11,14 @@ from scipy import stats
 from tests.conftest import ROOT
 from workflow_scripts import judge_claims, tabulate, write_submission
 from workflow_scripts.vgg import intervals
-from workflow_scripts.vgg.experiments import evaluations, find_row, submissions, table_evaluations
+from workflow_scripts.vgg.experiments import (
+    evaluations,
+    find_row,
+    read_answers,
+    read_tables,
+    submissions,
+    table_evaluations,
+)
 from workflow_scripts.vgg.files import InputError
 from workflow_scripts.vgg.posteriors import (
     ROWS_PER_GROUP,
@@ -24,6 +31,7 @@ from workflow_scripts.vgg.posteriors import (
 from workflow_scripts.vgg.tables import paper_rows
 
 TABLES = yaml.safe_load((ROOT / "config/tables.yaml").read_text())
+RELEASED = yaml.safe_load((ROOT / "config/released_tables.yaml").read_text())
 PAPER = yaml.safe_load((ROOT / "config/paper_tables.yaml").read_text())
 METADATA = {
     "weights_sha256": "00",
@@ -225,10 +233,10 @@ def results(tmp_path):
     return results
 
 
-def run_tabulate(results, table, splits):
+def run_tabulate(results, table, splits, *more):
     output = results / "tables" / table
     words = ["--table", table, "--results", str(results), "--output", str(output)]
-    tabulate.main([*words, "--splits", *splits])
+    tabulate.main([*words, "--splits", *splits, *more])
     return json.loads(output.with_suffix(".json").read_text()), pd.read_csv(f"{output}.csv")
 
 
@@ -269,6 +277,186 @@ def test_an_unknown_table_is_named(results, monkeypatch):
     monkeypatch.chdir(ROOT)
     with pytest.raises(InputError, match="has no table99; it has table1"):
         run_tabulate(results, "table99", ["val"])
+
+
+def test_several_files_of_tables_follow_each_other(tmp_path):
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"mine": RELEASED["released_weights"]}))
+    paths = [ROOT / "config/tables.yaml", tmp_path / "mine.yaml"]
+    assert list(read_tables(paths)) == [*TABLES, "mine"]
+    with pytest.raises(InputError, match=r"mine\.yaml: .*mine\.yaml has a table mine already"):
+        read_tables([*paths, paths[1]])
+
+
+def test_rows_of_models_that_the_run_lacks_are_shown_unmeasured(results, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    for path in results.glob("posteriors/*/E_*/*"):
+        path.unlink()
+    table, lines = run_tabulate(results, "table5", ["val"], "--models", "D_S256-512")
+    assert lines["top1_val"].notna().tolist() == [True] * 3 + [False] * 3
+    for place, row in enumerate(table["rows"]):
+        printed = PAPER["table5"]["rows"][place]
+        assert row["labels"] == printed[:2]
+        assert row["metrics"]["top5_val"]["paper"] == printed[3]
+        assert bool(row["evaluations"]) == (place < 3)
+    # Without any model it is the paper's table.
+    table, lines = run_tabulate(results, "table5", ["val"], "--models")
+    assert lines["top1_val"].isna().all()
+    assert (results / "tables/table5.tex").read_text().count("–") == 12
+
+
+def test_numbers_of_other_origin_stand_in_the_papers_place(results, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    wanted = table_evaluations(RELEASED["released_weights"])
+    for seed, evaluation in enumerate(wanted):
+        write(results.parent.parent / evaluation.path("results/x", "val"), seed)
+    files = ["--tables", "config/tables.yaml", "config/released_tables.yaml"]
+    table, lines = run_tabulate(results, "released_weights", ["val"], *files)
+    assert table["reference"] == "authors"
+    assert table["section"] is None
+    # Single central crop, Q = 384, three scales; D, then E (paper.md §5).
+    assert lines["top5_val_paper"].fillna(0).tolist() == [9.9, 8.1, 7.5, 9.9, 8.0, 0]
+    assert lines["top1_val_paper"].fillna(0).tolist() == [28.5, 0, 0, 28.7, 0, 0]
+    np.testing.assert_allclose(
+        lines["top5_val_difference"], lines["top5_val"] - lines["top5_val_paper"]
+    )
+    latex = (results / "tables/released_weights.tex").read_text()
+    assert "top-5 val. error (\\%), authors" in latex
+    assert "paper" not in latex
+    table, _ = run_tabulate(results, "table5", ["val"])
+    assert table["reference"] == "paper"
+
+
+def test_the_released_rows_test_the_papers_jittered_nets_as_its_tables_do():
+    rows = RELEASED["released_weights"]["rows"]
+    own = {row["name"]: set(evaluations(row["evaluations"])) for row in rows}
+    for net in "DE":
+        same = {f"{net}_dense": "table3", f"{net}_dense_scales": "table4"}
+        for name, table in same.items():
+            row = find_row(f"{table}/{net}_S256-512", TABLES)
+            assert own[name] == set(evaluations(row["evaluations"]))
+        ((model, method, Q),) = ((e.model, e.method, e.Q) for e in own[f"{net}_center"])
+        assert (model, method, Q) == (f"{net}_S256-512", "center", 256)
+
+
+ANSWERS = """
+E_both: {top5_test: 7.03, date: 2026-11-24, note: second attempt}
+D_E_both: {top5_test: 6.8, top1_test: 23.7, date: 2025-01-02}
+"""
+
+
+@pytest.fixture
+def answers(tmp_path):
+    (tmp_path / "answers.yaml").write_text(ANSWERS)
+    return ["--answers", str(tmp_path / "answers.yaml"), "--test-images", "100000"]
+
+
+def test_an_answer_of_the_test_server_fills_its_rows(results, answers, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    table, lines = run_tabulate(results, "table7", ["val"], *answers)
+    assert lines["top5_test"].fillna(0).tolist()[:4] == [6.8, 7.03, 0, 0]
+    assert lines["top5_test_entered"].tolist() == [True, True, *[False] * 13]
+    assert not lines["top1_val_entered"].any()
+    cell = table["rows"][1]["metrics"]["top5_test"]
+    expected = stats.binomtest(7030, 100_000).proportion_ci(0.95, method="wilson")
+    assert (cell["errors"], cell["images"]) == (7030, 100_000)
+    assert [cell["low"], cell["high"]] == pytest.approx([100 * expected.low, 100 * expected.high])
+    assert cell["difference"] == pytest.approx(7.03 - PAPER["table7"]["rows"][1][3])
+    dates = {note.split("answer of ")[1].split(" ")[0]: note for note in table["notes"]}
+    assert list(dates) == ["2025-01-02", "2026-11-24"]
+    assert all(note.startswith("† entered by hand") for note in dates.values())
+    assert dates["2026-11-24"].endswith("to E_both: second attempt")
+    assert "7.0† (6.9–7.2)" in (results / "tables/table7.tex").read_text()
+
+
+def test_a_test_set_with_labels_is_measured_in_spite_of_an_answer(results, answers, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    table, _ = run_tabulate(results, "table7", ["val", "test"], *answers)
+    cells = [row["metrics"]["top5_test"] for row in table["rows"][:2]]
+    assert [cell["entered"] for cell in cells] == [False, False]
+    assert [cell["images"] for cell in cells] == [200, 200]
+    assert table["notes"] == []
+
+
+def test_an_answer_does_not_fill_the_row_of_a_model_that_the_run_lacks(
+    results, answers, monkeypatch
+):
+    monkeypatch.chdir(ROOT)
+    table, lines = run_tabulate(results, "table7", ["val"], *answers, "--models", "E_S256-512")
+    assert lines["top5_test"].fillna(0).tolist()[:3] == [0, 7.03, 0]
+    assert [row["submission"] is not None for row in table["rows"]] == [False, True, *[False] * 13]
+
+
+def test_only_submissions_that_the_run_writes_are_named(results, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    for words, expected in (
+        ([], [True, True, True]),
+        (["--submissions", "E_both"], [False, True, False]),
+        (["--submissions"], [False] * 3),
+    ):
+        table, _ = run_tabulate(results, "table7", ["val"], *words)
+        assert [row["submission"] is not None for row in table["rows"][:3]] == expected
+
+
+def test_an_answer_to_an_unknown_submission_is_refused(results, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    (tmp_path / "answers.yaml").write_text("D_E_bth: {top5_test: 6.8, date: 2025-01-02}\n")
+    words = ["--answers", str(tmp_path / "answers.yaml"), "--test-images", "100000"]
+    with pytest.raises(InputError, match=r"D_E_bth; there are .*D_E_dense, D_E_both, E_both"):
+        run_tabulate(results, "table7", ["val"], *words)
+
+
+def test_the_answers_file_as_it_comes_is_empty_and_its_example_can_be_uncommented(tmp_path):
+    path = ROOT / "config/server_answers.yaml"
+    assert read_answers(path) == {}
+    lines = path.read_text().splitlines()
+    example = [line.removeprefix("# ") for line in lines if "top5_test" in line]
+    (tmp_path / "a.yaml").write_text("\n".join(example))
+    found = read_answers(tmp_path / "a.yaml")
+    assert set(found) <= set(submissions(TABLES))
+    assert {answer["date"] for answer in found.values()} == {"2026-11-24"}
+
+
+def test_claims_about_models_that_the_run_lacks_are_unmeasured(tmp_path, results, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    for path in results.glob("posteriors/*/E_*/*"):
+        path.unlink()
+    sides = [("table5/D_both", "table5/D_dense"), ("table5/E_both", "table5/E_dense"),
+             ("table5/E_both", "table5/D_both")]  # fmt: skip
+    comparisons = [
+        {"candidate": one, "baseline": two, "expect": "lower_error"} for one, two in sides
+    ]
+    head = {"section": "4.3", "claim": "c"}
+    claims = [
+        {"number": 1, **head, "comparisons": comparisons},
+        {"number": 2, **head, "comparisons": comparisons[1:]},
+    ]
+    (tmp_path / "claims.yaml").write_text(yaml.safe_dump(claims))
+    words = ["--claims", str(tmp_path / "claims.yaml"), "--results", str(results)]
+    words += ["--models", "D_S256-512", "--output", str(tmp_path / "claims")]
+    judge_claims.main(words)
+    first, second = json.loads((tmp_path / "claims.json").read_text())["claims"]
+    verdicts = [c["verdict"] for c in first["comparisons"]]
+    assert verdicts[0] != "unmeasured"
+    assert verdicts[1:] == ["unmeasured", "unmeasured"]
+    assert first["verdict"] in ("inconclusive", "not reproduced")
+    assert second["verdict"] == "unmeasured"
+    unmeasured = first["comparisons"][1]
+    assert unmeasured["paper_difference"] == pytest.approx(24.4 - 24.8)
+    for key in ("candidate_error", "baseline_error", "difference", "low", "high", "p", "images"):
+        assert unmeasured[key] is None
+        assert first["comparisons"][0][key] is not None
+
+
+def test_imported_weights_are_named_in_a_rows_provenance(results, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    source = {"file": "resources/w.caffemodel", "format": "caffe", "sha256": "ab"}
+    for path in results.glob("posteriors/val/D_*/*"):
+        ids, labels, values = random_posteriors(0)
+        metadata = METADATA | {"iterations": None, "imported": source}
+        write_posteriors(path, ids, labels, values, metadata)
+    table, _ = run_tabulate(results, "table5", ["val"])
+    found = {e["model"]: e["imported"] for row in table["rows"] for e in row["evaluations"]}
+    assert found == {"D_S256-512": source, "E_S256-512": None}
 
 
 def test_claims_are_judged_by_paired_differences(tmp_path, results, monkeypatch):
@@ -319,6 +507,28 @@ def test_a_submission_has_five_ids_a_line_best_first(tmp_path):
     mean = parts[0][1].astype(float) + parts[1][1]
     for line, posterior in zip(found, mean, strict=True):
         assert line.tolist() == [ids[label] for label in np.argsort(-posterior)[:5]]
+
+
+def test_a_submission_that_lacks_images_is_refused(tmp_path):
+    write(tmp_path / "p.parquet", 1)
+    ids = pd.DataFrame({"label": range(10), "ilsvrc2012_id": range(1, 11)})
+    ids.to_parquet(tmp_path / "classes.parquet")
+    words = ["--posteriors", str(tmp_path / "p.parquet"), "--output", str(tmp_path / "s.txt")]
+    words += ["--classes", str(tmp_path / "classes.parquet")]
+    with pytest.raises(InputError, match=r"p\.parquet: holds 200 images.* each of 201"):
+        write_submission.main([*words, "--images", "201"])
+    assert not (tmp_path / "s.txt").exists()
+    write_submission.main([*words, "--images", "200"])
+    assert (tmp_path / "s.txt").read_text().count("\n") == 200
+
+
+def test_two_different_rows_cannot_share_a_submission():
+    rows = [
+        {"submission": "mine", "evaluations": [{"model": "A", "method": "dense", "Q": [Q]}]}
+        for Q in (256, 384)
+    ]
+    with pytest.raises(InputError, match="both called submission mine"):
+        submissions({"t": {"rows": rows}})
 
 
 def test_rows_with_a_test_error_in_the_paper_have_a_submission():

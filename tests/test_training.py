@@ -1,6 +1,7 @@
 """SGD as the paper has it, the plateau schedule, weights that say what they are, and resuming."""
 
 import csv
+import io
 import json
 import os
 import signal
@@ -12,16 +13,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
+from PIL import Image
 from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from tests.conftest import ROOT
 from workflow_scripts import measure_statistics, train
-from workflow_scripts.vgg import training
+from workflow_scripts.vgg import loader, training
 from workflow_scripts.vgg.checkpoints import load_checkpoint, save_checkpoint
 from workflow_scripts.vgg.convnets import Architecture, ConvNet
 from workflow_scripts.vgg.files import InputError, sha256
 from workflow_scripts.vgg.schedule import Plateau
+from workflow_scripts.vgg.shards import Shards
 from workflow_scripts.vgg.weights import load_weights
 
 LAYERS_A = "conv3-64 | conv3-128 | conv3-256 conv3-256 | conv3-512 conv3-512 | conv3-512 conv3-512"
@@ -91,6 +95,91 @@ def test_history_and_metadata_say_what_happened(command, tmp_path):
     assert metadata["parent"] is None
     assert len(metadata["mean_rgb"]) == 3
     assert not (tmp_path / "checkpoints").exists(), "a finished training leaves no checkpoint"
+
+
+def test_weights_say_how_every_choice_of_training_was_made(command, tmp_path):
+    choices = {
+        "initialisation": "he", "transferred_convs": "first-of-block", "biases": "caffe",
+        "lrn": "caffe", "colour_shift": "none", "scale_sampling": "uniform-real",
+        "resize_filter": "bilinear", "last_batch": "drop", "validation_set": "held-out",
+    }  # fmt: skip
+    layers = LAYERS_A.replace("conv3-64", "conv3-64 LRN")
+    train.main(command(tmp_path, layers=layers, iterations=1, **choices))
+    net, metadata = load_weights(tmp_path / "w.safetensors")
+    assert metadata["choices"] == choices
+    assert metadata["architecture"]["lrn"] == "caffe"
+    assert (net.features[2].k, net.features[2].alpha) == (1.0, 1e-4 / 5)
+    test_time = {"score_average", "pool_rounding", "crop_grid"}
+    schema = yaml.safe_load((ROOT / "config/schemas/config.schema.yaml").read_text())
+    assert {*choices, *test_time} == set(schema["properties"]["choices"]["properties"])
+
+
+def test_weights_of_before_the_choice_have_krizhevskys_constants(command, tmp_path):
+    layers = LAYERS_A.replace("conv3-64", "conv3-64 LRN")
+    train.main(command(tmp_path, layers=layers, iterations=1))
+    path = tmp_path / "w.safetensors"
+    tensors = load_file(path)
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    architecture = json.loads(metadata["architecture"])
+    assert architecture.pop("lrn") == "krizhevsky"
+    save_file(tensors, path, metadata | {"architecture": json.dumps(architecture)})
+    assert load_weights(path)[0].features[2].k == 2.0
+
+
+def test_constants_of_a_layer_that_a_net_lacks_keep_no_child_from_its_parent(command, tmp_path):
+    train.main(command(tmp_path / "parent", iterations=1))
+    parent = str(tmp_path / "parent/w.safetensors")
+    train.main(command(tmp_path / "child", parent=parent, inherit="all", iterations=1, lrn="caffe"))
+
+
+def test_epochs_without_the_images_left_over(command, tmp_path):
+    train.main(command(tmp_path, last_batch="drop"))
+    with open(tmp_path / "h.csv") as file:
+        epochs = [float(row["epoch"]) for row in csv.DictReader(file)]
+    assert epochs == pytest.approx([5 / 7, 10 / 7, 12 / 7])  # 60 images make seven batches of 8
+
+
+def test_a_held_out_part_is_validated_on_and_never_trained_on(
+    command, tmp_path, shard_paths, statistics, monkeypatch
+):
+    monkeypatch.setattr(train.sampling, "HELD_OUT_SHARE", 0.5)
+    visited = set()
+
+    real = loader.decode
+    monkeypatch.setattr(
+        loader,
+        "decode",
+        lambda encoded, name: visited.add(int(name.split()[-1])) or real(encoded, name),
+    )
+    choice = {"validation_set": "held-out", "iterations": 5}
+    train.main(command(tmp_path / "parent", **choice))
+    parent = str(tmp_path / "parent/w.safetensors")
+    child = {"model": "A_S384", "parent": parent, "inherit": "all"}
+    train.main(command(tmp_path / "child", **choice, **child))
+    assert len(visited) == 30, "both models see the same half, and all of it"
+
+    net, metadata = load_weights(tmp_path / "child/w.safetensors")
+    shards = Shards(shard_paths("train"))
+    wrong = []
+    for place in set(range(60)) - visited:
+        pixels = np.asarray(Image.open(io.BytesIO(shards.jpeg(place))).convert("RGB"))
+        top, left = ((side - 64) // 2 for side in pixels.shape[:2])
+        crop = pixels[top : top + 64, left : left + 64] - np.array(metadata["mean_rgb"])
+        with torch.inference_mode():
+            scores = net.eval()(torch.tensor(crop.transpose(2, 0, 1)[None], dtype=torch.float32))
+        wrong.append(int(scores.argmax()) != shards.labels[place])
+    with open(tmp_path / "child/h.csv") as file:
+        last = list(csv.DictReader(file))[-1]
+    assert float(last["val_top1_error"]) == pytest.approx(100 * np.mean(wrong))
+
+
+def test_validation_images_are_asked_for(command, tmp_path):
+    words = command(tmp_path)
+    start = words.index("--val-shards")
+    given = train.options(words[:start] + words[start + 3 :])
+    with pytest.raises(InputError, match="give --val-shards, or --validation-set held-out"):
+        train.validation_images(given)
 
 
 def test_the_first_step_is_sgd_with_decay_on_the_mean_loss(command, tmp_path):

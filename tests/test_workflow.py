@@ -15,11 +15,14 @@ import pytest
 import yaml
 from safetensors.torch import load_file
 
+from tests import recompute_cells
 from tests.conftest import ROOT
+from tests.forms import WRITERS, read_archives
 
 pytestmark = pytest.mark.workflow
 TINY = {
     "experiment": "tiny",
+    "server_answers": "config/server_answers.yaml",
     "data": {
         "directory": "resources/tiny",
         "images": {"train": 60, "val": 24, "test": 12},
@@ -140,11 +143,57 @@ def test_the_full_run_without_data_fails_at_once_and_says_what_is_missing(tmp_pa
     output = snakemake(
         folder, "all", "--configfile", "config/ilsvrc2012.yaml", "--cores", "1", check=False
     )
-    logs = "".join(p.read_text() for p in (folder / "logs").rglob("read_devkit.log"))
+    logs = "".join(p.read_text() for p in (folder / "logs").rglob("verify_archive/*.log"))
     for text in (output, logs):
-        assert "ILSVRC2012_devkit_t12.tar.gz: no such file" in text
+        assert re.search(r"resources/ilsvrc2012/ILSVRC2012_\w+\.tar(\.gz)?: no such file", text)
         assert "image-net.org" in text
     assert not list((folder / "results").rglob("*.safetensors"))
+
+
+RELEASED = ("--configfile", "config/released_weights.yaml")
+
+
+def test_the_released_weights_need_the_validation_set_and_no_training(bare):
+    jobs = planned(bare, "all", *RELEASED)
+    assert jobs["import_weights"] == 2
+    assert jobs["evaluate_convnet"] == 14  # dense and multi-crop at three Q and a crop, of D and E
+    assert not jobs.keys() & {
+        "make_miniature", "train_convnet", "measure_statistics", "write_submission",
+    }  # fmt: skip
+    made = outputs(bare, "all", *RELEASED)
+    stores = {p.split("/")[3] for p in made if "/shards/" in p}
+    assert stores == {"val"}
+    assert {p for p in made if "/index/" in p} == {"results/released_weights/index/val.parquet"}
+    assert {Path(p).stem for p in made if "/weights/" in p} == {"D_S256-512", "E_S256-512"}
+    pages = {Path(p).stem for p in made if p.startswith("reports/")}
+    assert pages >= {"index", "released_weights", *(f"table{n}" for n in range(1, 8))}
+
+
+def test_the_authors_figures_alone_need_eight_evaluations(bare):
+    jobs = planned(bare, "reports/released_weights.html", *RELEASED)
+    assert jobs["evaluate_convnet"] == 8
+    assert jobs["tabulate"] == 1
+
+
+def test_two_tables_of_one_name_stop_the_workflow(tmp_path):
+    folder = clone(tmp_path / "twice")
+    (folder / "more.yaml").write_text("tables: [config/tables.yaml, config/tables.yaml]\n")
+    output = snakemake(folder, "-n", "all", "--configfile", "more.yaml", check=False)
+    assert "config/tables.yaml has a table table1 already" in output
+
+
+def test_an_answer_to_an_unknown_submission_stops_the_workflow(tmp_path):
+    folder = clone(tmp_path / "answers")
+    (folder / "config/server_answers.yaml").write_text("F_both: {top5_test: 7, date: 2026-11-24}\n")
+    output = snakemake(folder, "-n", "all", "--configfile", "config/ilsvrc2012.yaml", check=False)
+    assert "no row has a submission F_both; there are ilsvrc_submission" in output
+
+
+def test_a_run_without_any_model_is_refused(tmp_path):
+    folder = clone(tmp_path / "none")
+    (folder / "more.yaml").write_text("weights: {train: false}\n")
+    output = snakemake(folder, "-n", "all", "--configfile", "more.yaml", check=False)
+    assert "`train` is false and `import` is empty" in output
 
 
 def test_a_misspelt_key_stops_the_workflow_by_name(tmp_path):
@@ -152,6 +201,15 @@ def test_a_misspelt_key_stops_the_workflow_by_name(tmp_path):
     (folder / "more.yaml").write_text("train: {wieght_decay: 0.1}\n")
     output = snakemake(folder, "-n", "all", "--configfile", "more.yaml", check=False)
     assert "wieght_decay" in output
+
+
+def test_a_held_out_part_needs_no_validation_images_in_training(bare, tmp_path):
+    more = tmp_path / "more.yaml"
+    more.write_text("choices: {validation_set: held-out}\n")
+    assert any("/shards/val/" in path for path in outputs(bare, "models"))
+    made = outputs(bare, "models", "--configfile", str(more))
+    assert any("/shards/train_S256/" in path for path in made)
+    assert not any("/shards/val/" in path for path in made)
 
 
 # After a run
@@ -193,6 +251,14 @@ def test_a_table_cell_is_the_error_of_its_posteriors(run):
         assert row["metrics"][metric]["measured"] == pytest.approx(100 * wrong.mean())
 
 
+def test_cells_of_tables_3_to_6_equal_a_recomputation_from_the_archives(run):
+    comparisons = recompute_cells.recompute(run / "results/tiny")
+    assert {cell.table for cell in recompute_cells.CELLS.values()} == {3, 4, 5, 6}
+    for name, comparison in comparisons.items():
+        assert comparison.table is not None
+        assert comparison.agrees, (name, comparison)
+
+
 def test_posteriors_name_the_weights_that_made_them(run):
     path = run / "results/tiny/posteriors/val/D_S384/dense_Q384.parquet"
     metadata = {k.decode(): v.decode() for k, v in pq.read_schema(path).metadata.items()}
@@ -202,7 +268,9 @@ def test_posteriors_name_the_weights_that_made_them(run):
     assert json.loads(metadata["weights_sha256"]) == sha256(weights)
     assert json.loads(metadata["method"]) == "dense"
     assert json.loads(metadata["Q"]) == 384
-    assert "score_average" in json.loads(metadata["choices"])
+    config = yaml.safe_load((run / "config/config.yaml").read_text())["choices"]
+    recorded = json.loads(metadata["training_choices"]) | json.loads(metadata["choices"])
+    assert recorded == config
 
 
 def test_a_second_run_does_nothing(run):
@@ -235,6 +303,19 @@ def test_another_learning_rate_runs_the_model_its_descendants_and_their_tables(r
     assert tables == {"table3", "table4", "table6", "table7", "index"}
 
 
+def test_an_answer_of_the_test_server_makes_the_tables_that_show_it_anew(run):
+    path = run / "config/server_answers.yaml"
+    text = path.read_text()
+    path.write_text("E_both: {top5_test: 7, date: 2026-11-24}\n")
+    try:
+        made = outputs(run, "all")
+    finally:
+        path.write_text(text)
+    assert {Path(p).name for p in made} == {
+        "table7.csv", "table7.json", "table7.tex", "table7.html", "index.html",
+    }  # fmt: skip
+
+
 def test_another_run_from_scratch_gives_the_same_weights_and_table(run, tmp_path):
     folder = clone(tmp_path / "again")
     shutil.copy(run / "config/config.yaml", folder / "config/config.yaml")
@@ -260,3 +341,102 @@ def test_a_truncated_archive_stops_the_run_by_name_and_loses_nothing(run, tmp_pa
     assert "truncated" in output
     assert len(list((folder / "results/tiny/shards").rglob("train_S256/*.arrow"))) == 2
     assert not list((folder / "results/tiny").rglob("*.tmp"))
+
+
+@pytest.mark.parametrize("source", sorted(WRITERS))
+def test_every_source_gives_the_same_shards_through_the_workflow(run, tmp_path, source):
+    folder = clone(tmp_path / source)
+    shutil.copy(run / "config/config.yaml", folder / "config/config.yaml")
+    splits, words = read_archives(run / "resources/tiny")
+    WRITERS[source](folder / "data", splits, words)
+    data = {"source": source, "directory": "data", "archives": {"devkit": None}, "test": "absent"}
+    (folder / "mine.yaml").write_text(yaml.safe_dump({"experiment": "mine", "data": data}))
+    snakemake(folder, "shards", "--cores", "2", "--configfile", "mine.yaml")
+    made = sorted((folder / "results/mine/shards").rglob("*.arrow"))
+    assert len(made) == 3 * 2 + 1
+    for path in made:
+        same = run / "results/tiny/shards" / path.relative_to(folder / "results/mine/shards")
+        assert path.read_bytes() == same.read_bytes(), path
+    assert not list((folder / "results/mine").rglob("*.images")), "unpacked images stay"
+    packing = json.loads((folder / "results/mine/packing.json").read_text())["stores"]
+    assert packing["val"]["images"] == TINY["data"]["images"]["val"]
+
+
+# What the test-time choices change
+
+
+@pytest.fixture(scope="session")
+def compared(run):
+    """Output of `snakemake choices` after `snakemake all`."""
+    assert 'href="choices.html"' not in (run / "reports/index.html").read_text()
+    return snakemake(run, "choices", "--cores", "2")
+
+
+ALTERNATIVES = {
+    "score_average": ("after-softmax", "dense", {"score_average": "after-softmax"}),
+    "pool_rounding": ("ceil", "dense", {}),
+    "crop_grid": ("central-square", "multicrop", {"grid": "central-square"}),
+    "resize_filter": ("bilinear", "dense", {"resize_filter": "bilinear"}),
+}
+
+
+@pytest.mark.parametrize("choice", ALTERNATIVES)
+def test_an_alternatives_errors_are_those_of_evaluating_with_it(run, compared, choice):
+    from workflow_scripts.vgg.evaluation import evaluate
+    from workflow_scripts.vgg.shards import Shards
+    from workflow_scripts.vgg.weights import load_weights
+
+    value, method, changes = ALTERNATIVES[choice]
+    lines = pd.read_csv(run / "results/tiny/choices.csv")
+    configured, alternative = (lines.iloc[i] for i in lines.index[lines["choice"] == choice])
+    assert (alternative["value"], alternative["method"]) == (value, method)
+    assert (configured["configured"], alternative["configured"]) == (True, False)
+    assert f"{alternative['top1_error']:.2f} [{alternative['top1_low']:.2f}, " in compared
+
+    rounding = value if choice == "pool_rounding" else "floor"
+    shards = [str(run / "results/tiny/shards/val/00000.arrow")]
+    labels, ranked, means = Shards(shards).labels, {}, {}
+    for name, folder, own_rounding, own_changes in (
+        ("configured", "", "floor", {}),
+        ("alternative", f"choices/{choice}={value}/", rounding, changes),
+    ):
+        path = run / "results/tiny/weights/D_S256-512.safetensors"
+        net, metadata = load_weights(path, pool_rounding=own_rounding)
+        mean = np.mean(
+            [
+                evaluate(
+                    net, shards, method=method, smallest_side=round(Q * 64 / 224),
+                    mean=metadata["mean_rgb"], progress=False, **own_changes,
+                )
+                for Q in (256, 384, 512)
+            ],
+            axis=0,
+        )  # fmt: skip
+        files = (run / f"results/tiny/{folder}posteriors/val/D_S256-512").glob(f"{method}_*")
+        stored = [np.stack(pd.read_parquet(path)["posterior"]) for path in files]
+        assert len(stored) == 3
+        np.testing.assert_allclose(np.mean(stored, axis=0), mean, rtol=1e-3, atol=1e-6)
+        means[name] = mean
+        ranked[name] = np.argsort(-mean, axis=1, kind="stable")
+    assert np.abs(means["configured"] - means["alternative"]).max() > 1e-5
+    for line, name in ((configured, "configured"), (alternative, "alternative")):
+        for k in (1, 5):
+            wrong = ~(ranked[name][:, :k] == labels[:, None]).any(1)
+            assert line[f"top{k}_error"] == pytest.approx(100 * wrong.mean())
+    first = {name: order[:, 0] for name, order in ranked.items()}
+    changed = first["configured"] != first["alternative"]
+    assert alternative["changed_class"] == changed.sum()
+    outcomes = [first[name] == labels for name in ("configured", "alternative")]
+    assert alternative["changed_outcome"] == (outcomes[0] != outcomes[1]).sum()
+    difference = alternative["top1_error"] - configured["top1_error"]
+    assert alternative["top1_difference"] == pytest.approx(difference)
+
+
+def test_the_index_links_to_the_compared_choices_once_there_are_any(run, compared):
+    page = (run / "reports/choices.html").read_text()
+    for value, _, _ in ALTERNATIVES.values():
+        assert value in page
+    assert planned(run, "all") == {"render_index": 1, "all": 1}
+    snakemake(run, "all", "--cores", "2")
+    assert 'href="choices.html"' in (run / "reports/index.html").read_text()
+    assert "Nothing to be done" in snakemake(run, "all", "choices", "--cores", "2")

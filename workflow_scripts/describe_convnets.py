@@ -10,7 +10,7 @@ import pandas as pd
 
 from workflow_scripts.vgg import command
 from workflow_scripts.vgg.convnets import Architecture, describe, parameter_count
-from workflow_scripts.vgg.experiments import read_yaml
+from workflow_scripts.vgg.experiments import read_tables, read_yaml
 from workflow_scripts.vgg.files import InputError
 from workflow_scripts.vgg.tables import write_table
 
@@ -59,7 +59,7 @@ def parameters(nets: dict[str, Architecture], this_run: dict, paper: dict) -> li
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = command.parser(__doc__)
     parser.add_argument("--table", required=True, choices=("table1", "table2"))
-    parser.add_argument("--tables", default="config/tables.yaml")
+    parser.add_argument("--tables", nargs="+", default=["config/tables.yaml"], help="YAML files")
     parser.add_argument("--models", default="config/models.yaml")
     parser.add_argument("--paper", default="config/paper_tables.yaml", help="the paper's numbers")
     parser.add_argument("--crop", type=int, default=224, help="of this run, as are the next three")
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--experiment", required=True)
     parser.add_argument("--output", required=True, help="path without suffix: .csv, .json, .tex")
     given = parser.parse_args(arguments)
-    entry = read_yaml(given.tables)[given.table]
+    entry = read_tables(given.tables)[given.table]
     convnets = read_yaml(given.models)["convnets"]
     if unknown := [net for net in entry["nets"] if net not in convnets]:
         raise InputError(f"{given.models}: has no net {', '.join(unknown)}")

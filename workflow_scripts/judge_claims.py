@@ -16,6 +16,8 @@ from workflow_scripts.vgg.experiments import (
     Evaluation,
     evaluations,
     find_row,
+    has_models,
+    read_tables,
     read_yaml,
     side_evaluations,
 )
@@ -25,6 +27,15 @@ from workflow_scripts.vgg.posteriors import outcomes
 from workflow_scripts.vgg.tables import paper_rows
 
 METRIC = "top1_val"
+MEASURED = (
+    "candidate_error",
+    "baseline_error",
+    "difference",
+    "low",
+    "high",
+    "p",
+    "images",
+)
 
 
 def side_name(side: str | list[dict], tables: dict) -> str:
@@ -45,9 +56,26 @@ def paper_error(side: str | list[dict], tables: dict, paper: dict) -> float | No
     return paper_rows(paper[table["paper"]])[find_row(side, tables)["index"]][1][METRIC]
 
 
+def judge(
+    candidate: np.ndarray, baseline: np.ndarray, expect: str, margin: float | None, seed: int
+) -> dict:
+    """The fields MEASURED of a comparison, from two sides' outcomes, bool [images]; its verdict."""
+    difference = paired_difference(candidate, baseline, seed)
+    return {
+        "candidate_error": 100 * float(candidate.mean()),
+        "baseline_error": 100 * float(baseline.mean()),
+        **asdict(difference),
+        "images": len(candidate),
+        "verdict": verdict(expect, difference.low, difference.high, margin),
+    }
+
+
 def overall(verdicts: list[str]) -> str:
-    """A claim's verdict: refuted if any comparison is, reproduced if all are."""
-    if not verdicts:
+    """A claim's verdict: refuted if any comparison is, reproduced if all are.
+
+    One of which only a part was measured is at best inconclusive.
+    """
+    if set(verdicts) <= {"unmeasured"}:
         return "unmeasured"
     if "not reproduced" in verdicts:
         return "not reproduced"
@@ -57,13 +85,16 @@ def overall(verdicts: list[str]) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = command.parser(__doc__)
     parser.add_argument("--claims", default="config/claims.yaml")
-    parser.add_argument("--tables", default="config/tables.yaml")
+    parser.add_argument("--tables", nargs="+", default=["config/tables.yaml"], help="YAML files")
     parser.add_argument("--paper", default="config/paper_tables.yaml", help="the paper's numbers")
     parser.add_argument("--results", required=True, help="the experiment's results folder")
+    parser.add_argument(
+        "--models", nargs="*", help="that the run has; comparisons of others stay unmeasured"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
     parser.add_argument("--output", required=True, help="path without suffix: .csv, .json")
     given = parser.parse_args(arguments)
-    tables, paper = read_yaml(given.tables), read_yaml(given.paper)
+    tables, paper = read_tables(given.tables), read_yaml(given.paper)
 
     @cache
     def wrong(own: tuple[Evaluation, ...]) -> np.ndarray:
@@ -73,29 +104,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for claim in read_yaml(given.claims):
         comparisons = []
         for comparison in claim["comparisons"]:
-            candidate, baseline = (
-                wrong(tuple(side_evaluations(comparison[side], tables))) for side in SIDES
-            )
+            own = [tuple(side_evaluations(comparison[side], tables)) for side in SIDES]
             papers = [paper_error(comparison[side], tables, paper) for side in SIDES]
-            difference = paired_difference(candidate, baseline, given.seed)
+            expect, margin = comparison["expect"], comparison.get("margin")
+            measured = dict.fromkeys(MEASURED) | {"verdict": "unmeasured"}
+            if has_models([e for side in own for e in side], given.models):
+                measured = judge(*map(wrong, own), expect, margin, given.seed)
             comparisons.append(
                 {
                     "candidate": side_name(comparison["candidate"], tables),
                     "baseline": side_name(comparison["baseline"], tables),
-                    "expect": comparison["expect"],
-                    "margin": comparison.get("margin"),
+                    "expect": expect,
+                    "margin": margin,
                     "metric": METRIC,
-                    "candidate_error": 100 * float(candidate.mean()),
-                    "baseline_error": 100 * float(baseline.mean()),
-                    **asdict(difference),
-                    "images": len(candidate),
+                    **measured,
                     "paper_difference": None if None in papers else papers[0] - papers[1],
-                    "verdict": verdict(
-                        comparison["expect"],
-                        difference.low,
-                        difference.high,
-                        comparison.get("margin"),
-                    ),
                 }
             )
         ledger.append(

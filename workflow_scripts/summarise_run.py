@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from workflow_scripts.vgg import command
-from workflow_scripts.vgg.experiments import read_yaml
+from workflow_scripts.vgg import choices, command
+from workflow_scripts.vgg.experiments import read_tables
 
 
 def errors(results: Path, tables: dict) -> str:
@@ -25,7 +26,8 @@ def errors(results: Path, tables: dict) -> str:
             *table["columns"],
             *(c for m in table["metrics"] for c in (m, f"{m}_paper")),
         ]
-        text = lines[columns].rename(columns=lambda c: c.replace("_paper", " (paper)"))
+        reference = f" ({table.get('reference', 'paper')})"
+        text = lines[columns].rename(columns=lambda c, r=reference: c.replace("_paper", r))
         for column in table["columns"]:
             text[column] = text[column].astype(str).str.slice(0, 38)
         shown = text.to_string(index=False, float_format="%.1f", na_rep="-")
@@ -54,13 +56,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = command.parser(__doc__)
     parser.add_argument("--results", required=True, help="the experiment's results folder")
     parser.add_argument("--benchmarks", required=True, help="the experiment's benchmarks folder")
-    parser.add_argument("--tables", default="config/tables.yaml")
+    parser.add_argument("--tables", nargs="+", default=["config/tables.yaml"], help="YAML files")
     given = parser.parse_args(arguments)
     results, benchmarks = Path(given.results), Path(given.benchmarks)
-    if shown := errors(results, read_yaml(given.tables)):
+    if shown := errors(results, read_tables(given.tables)):
         print(shown)
     if any(benchmarks.rglob("*.tsv")):
         print(f"\nWhere the time went (summed over jobs)\n{times(benchmarks)}")
+    compared = results / "choices.json"
+    if compared.exists():
+        print(
+            "\nWhat the test-time choices change (* as configured; errors in %, 95% intervals; "
+            "images whose top-1 class or outcome changed)"
+        )
+        print(choices.printed(json.loads(compared.read_text())["choices"]))
     index = Path("reports/index.html")
     if index.exists():
         print(f"\nReport: {index.resolve()}")

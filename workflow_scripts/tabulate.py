@@ -7,7 +7,15 @@ from functools import cache
 from pathlib import Path
 
 from workflow_scripts.vgg import command, tables
-from workflow_scripts.vgg.experiments import Evaluation, read_yaml
+from workflow_scripts.vgg.experiments import (
+    Evaluation,
+    check_answers,
+    evaluations,
+    has_models,
+    read_answers,
+    read_tables,
+    read_yaml,
+)
 from workflow_scripts.vgg.files import InputError
 from workflow_scripts.vgg.posteriors import Outcomes, outcomes
 
@@ -15,23 +23,35 @@ from workflow_scripts.vgg.posteriors import Outcomes, outcomes
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = command.parser(__doc__)
     parser.add_argument("--table", required=True, help="entry of tables.yaml, e.g. table3")
-    parser.add_argument("--tables", default="config/tables.yaml")
+    parser.add_argument("--tables", nargs="+", default=["config/tables.yaml"], help="YAML files")
     parser.add_argument("--paper", default="config/paper_tables.yaml", help="the paper's numbers")
     parser.add_argument("--results", required=True, help="the experiment's results folder")
     parser.add_argument(
-        "--splits", nargs="+", choices=("val", "test"), default=["val"], help="splits with labels"
+        "--splits", nargs="*", choices=("val", "test"), default=["val"], help="splits with labels"
+    )
+    parser.add_argument(
+        "--models", nargs="*", help="that the run has; rows that need others stay unmeasured"
+    )
+    parser.add_argument("--answers", help="the test server's answers, YAML")
+    parser.add_argument("--test-images", type=int, help="of the test set; needed for answers")
+    parser.add_argument(
+        "--submissions", nargs="*", help="files for the test server that the run writes; else all"
     )
     parser.add_argument("--output", required=True, help="path without suffix: .csv, .json, .tex")
     given = parser.parse_args(arguments)
-    entries = read_yaml(given.tables)
+    entries, files = read_tables(given.tables), ", ".join(given.tables)
     if given.table not in entries:
-        raise InputError(f"{given.tables}: has no {given.table}; it has {', '.join(entries)}")
+        raise InputError(f"{files}: has no {given.table}; it has {', '.join(entries)}")
+    answers = read_answers(given.answers) if given.answers else {}
+    check_answers(answers, entries)
+    if answers and given.test_images is None:
+        raise InputError(f"{given.answers}: needs --test-images, the number of test images")
     entry = entries[given.table]
     paper = []
     if "paper" in entry:
         paper = tables.paper_rows(read_yaml(given.paper)[entry["paper"]])
         if len(paper) < len(entry["rows"]):
-            raise InputError(f"{given.tables}: {given.table} has more rows than the paper's table")
+            raise InputError(f"{files}: {given.table} has more rows than the paper's table")
 
     @cache
     def outcomes_of(evaluations: tuple[Evaluation, ...], split: str) -> Outcomes:
@@ -40,12 +60,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     def measure(evaluations: Sequence[Evaluation], split: str) -> Outcomes:
         return outcomes_of(tuple(evaluations), split)
 
-    rows = []
+    rows, notes = [], {}
     for index, row in enumerate(entry["rows"]):
-        errors = paper[index][1] if paper else {}
-        rows.append(
-            tables.measured_row(row, entry["metrics"], errors, given.results, given.splits, measure)
+        errors = row.get("reference") or (paper[index][1] if paper else {})
+        there = has_models(evaluations(row["evaluations"]), given.models)
+        submission = row.get("submission")
+        answer = answers.get(submission) if there else None
+        measured = tables.measured_row(
+            row,
+            entry["metrics"],
+            errors,
+            given.results,
+            given.splits if there else [],
+            measure,
+            answer,
+            given.test_images,
+            there and (given.submissions is None or submission in given.submissions),
         )
+        if any(cell["entered"] for cell in measured["metrics"].values()):
+            notes[submission] = tables.entered_note(submission, answer)
+        rows.append(measured)
     for labels, errors in paper[len(rows) :]:
         rows.append(tables.literature_row(labels, entry["metrics"], errors))
     table = {
@@ -56,8 +90,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "kind": "evaluation",
         "columns": entry["columns"],
         "metrics": entry["metrics"],
+        "reference": entry.get("reference", "paper"),
         "rows": rows,
-        "notes": [],
+        "notes": list(notes.values()),
     }
     tables.write_table(given.output, table, tables.flat(table), tables.printed(table))
 

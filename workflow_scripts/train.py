@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ import torch
 
 from workflow_scripts.vgg import command, initialisation, sampling, training
 from workflow_scripts.vgg.checkpoints import delete_checkpoints
-from workflow_scripts.vgg.convnets import Architecture, ConvNet
+from workflow_scripts.vgg.convnets import LRN_CONSTANTS, Architecture, ConvNet
 from workflow_scripts.vgg.devices import PRECISIONS, describe_hardware, pick_device
 from workflow_scripts.vgg.evaluation import evaluate
 from workflow_scripts.vgg.files import (
@@ -35,6 +35,18 @@ from workflow_scripts.vgg.randomness import model_seed
 from workflow_scripts.vgg.shards import Shards
 from workflow_scripts.vgg.weights import load_weights, read_metadata, save_weights
 
+CHOICES = (  # of the configuration, those that decide a training
+    "initialisation",
+    "transferred_convs",
+    "biases",
+    "lrn",
+    "colour_shift",
+    "scale_sampling",
+    "resize_filter",
+    "last_batch",
+    "validation_set",
+)
+
 
 def options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = command.parser(__doc__)
@@ -46,6 +58,9 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
     group.add_argument("--classes", type=int, default=1000)
     group.add_argument("--fc", type=int, default=4096, help="width of the hidden FC layers")
     group.add_argument("--width-divisor", type=int, default=1, help="divides all conv channels")
+    group.add_argument(
+        "--lrn", choices=LRN_CONSTANTS, default="krizhevsky", help="constants of LRN layers"
+    )
     group = parser.add_argument_group("beginning")
     group.add_argument("--parent", help="weights to start from; random if not given")
     group.add_argument(
@@ -63,7 +78,9 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
     group.add_argument("--seed", type=int, default=0)
     group = parser.add_argument_group("data")
     group.add_argument("--train-shards", nargs="+", required=True)
-    group.add_argument("--val-shards", nargs="+", required=True)
+    group.add_argument(
+        "--val-shards", nargs="*", default=[], help="not needed if --validation-set is held-out"
+    )
     group.add_argument("--statistics", required=True, help="statistics.json")
     group.add_argument(
         "--train-scale", type=int, nargs="+", required=True, help="S, or its two ends if jittered"
@@ -71,6 +88,24 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
     group.add_argument("--resize-filter", choices=RESIZE_FILTERS, default="bicubic")
     group.add_argument(
         "--colour-shift", choices=sampling.COLOUR_SHIFTS, default="pca-root-eigenvalues"
+    )
+    group.add_argument(
+        "--scale-sampling",
+        choices=sampling.SCALE_SAMPLING,
+        default="uniform-integer",
+        help="how each image's S is drawn if jittered",
+    )
+    group.add_argument(
+        "--last-batch",
+        choices=sampling.LAST_BATCH,
+        default="wrap",
+        help="at an epoch's end, wrap into the next one or drop the images left over",
+    )
+    group.add_argument(
+        "--validation-set",
+        choices=sampling.VALIDATION_SETS,
+        default="reported",
+        help="where plateaus are seen: on the validation shards, or on a part of the training set",
     )
     group = parser.add_argument_group("optimisation")
     choices = {
@@ -102,6 +137,8 @@ def initial_net(given: argparse.Namespace, dropout: float, input_scale: float) -
     architecture = Architecture(
         given.layers, given.classes, given.crop, given.fc, given.width_divisor
     )
+    if "LRN" in given.layers:  # without such a layer, nets of other constants are the same net
+        architecture = replace(architecture, lrn=given.lrn)
     seed = model_seed(given.seed, given.model)
     if given.parent and given.inherit == "all":
         net, _ = load_weights(given.parent, input_scale, dropout=dropout)
@@ -117,6 +154,26 @@ def initial_net(given: argparse.Namespace, dropout: float, input_scale: float) -
     return net
 
 
+def validation_images(
+    given: argparse.Namespace,
+) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray | None]:
+    """Where plateaus are seen: shards, places in them, their labels, and the places to train on.
+
+    The last is None if all training images are trained on. Places are int64.
+    Raises InputError if the validation images are not given or have no labels.
+    """
+    if given.validation_set == "held-out":
+        labels = Shards(given.train_shards).labels
+        rest, places = sampling.held_out(given.seed, len(labels))
+        return given.train_shards, places, labels[places], rest
+    if not given.val_shards:
+        raise InputError("give --val-shards, or --validation-set held-out")
+    labels = Shards(given.val_shards).labels
+    if labels.min() < 0:
+        raise InputError(f"{given.val_shards[0]}: validation images without labels")
+    return given.val_shards, np.arange(len(labels)), labels, None
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     given = options(arguments)
     settings = training.Optimisation(
@@ -127,6 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     device = pick_device(given.device, given.threads)
     workers = given.threads - 1
     net = initial_net(given, settings.dropout, settings.input_scale).to(device)
+    shards, places, labels, trained = validation_images(given)
     images = TrainingImages(
         given.train_shards,
         model_seed(given.seed, given.model),
@@ -135,15 +193,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         scales,
         sampling.colour_axes(statistics, given.colour_shift),
         given.resize_filter,
+        scale_sampling=given.scale_sampling,
+        last_batch=given.last_batch,
+        places=trained,
     )
-    labels = Shards(given.val_shards).labels
-    if labels.min() < 0:
-        raise InputError(f"{given.val_shards[0]}: validation images without labels")
 
     def validate(net: ConvNet) -> tuple[float, float]:
         posteriors = evaluate(
             net,
-            given.val_shards,
+            shards,
+            places=places,
             method="center",
             smallest_side=pixels_at(sum(scales) / 2, given.crop),
             mean=statistics["mean_rgb"],
@@ -199,11 +258,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "parent": read_metadata(given.parent)["model"] if given.parent else None,
             "parent_sha256": decides["parent"],
             "inherit": given.inherit if given.parent else None,
-            "choices": {
-                name: getattr(given, name)
-                for name in ("initialisation", "transferred_convs", "colour_shift", "biases")
-            }
-            | {"resize_filter": given.resize_filter},
+            "choices": {name: getattr(given, name) for name in CHOICES},
             "optimisation": asdict(settings),
             "config_fingerprint": fingerprint(decides),
             "code_fingerprint": code_fingerprint(),

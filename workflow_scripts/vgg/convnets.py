@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from .dropout import SequencedDropout
 
 POOLING_ROUNDING = ("floor", "ceil")
+LRN_CONSTANTS = {"krizhevsky": (2.0, 1e-4), "caffe": (1.0, 1e-4 / 5)}  # k, and α on the plain sum
 _CONV = re.compile(r"conv(\d+)-(\d+)")
 
 
@@ -27,6 +28,7 @@ class Architecture:
     fc: width of the two hidden fully-connected layers; 4096 in the paper.
     width_divisor: the channels of every conv layer are divided by this; 1 in the paper.
     pool_rounding: "floor" or "ceil" for odd sides; they differ in dense evaluation only.
+    lrn: constants of `LRN` layers, "krizhevsky" or "caffe"; see LocalResponseNorm.
     """
 
     layers: str
@@ -35,6 +37,7 @@ class Architecture:
     fc: int = 4096
     width_divisor: int = 1
     pool_rounding: str = "floor"
+    lrn: str = "krizhevsky"
 
     def blocks(self) -> list[list[str]]:
         """The layer names of each block, e.g. [["conv3-64", "LRN"], ["conv3-128"]]."""
@@ -52,13 +55,20 @@ class Architecture:
 class LocalResponseNorm(nn.Module):
     """Krizhevsky et al.'s normalisation over five neighbouring channels: a / (k + α Σ a²)^β.
 
-    k = 2, α = 10⁻⁴ on the plain sum (Caffe and PyTorch divide it by five), β = 0.75. The sum is a
-    1×1 convolution, two to three times as fast on a CPU as PyTorch's pooling over channels, and in
-    float32 always: squares of 0–255 activations would lose their small terms in bfloat16.
+    constants: "krizhevsky" is their paper's k = 2 and α = 10⁻⁴ on the plain sum; "caffe" is what
+        Caffe makes of its AlexNet's settings, k = 1 and α = 10⁻⁴ on the mean of the five squares.
+        β = 0.75 in both. Input and output: float [N, channels, height, width].
+
+    The sum is a 1×1 convolution, two to three times as fast on a CPU as PyTorch's pooling over
+    channels, and in float32 always: squares of 0–255 activations would lose their small terms in
+    bfloat16. Raises ValueError for unknown constants.
     """
 
-    def __init__(self, channels: int):
+    def __init__(self, channels: int, constants: str = "krizhevsky"):
         super().__init__()
+        if constants not in LRN_CONSTANTS:
+            raise ValueError(f"unknown constants of response normalisation {constants!r}")
+        self.k, self.alpha = LRN_CONSTANTS[constants]
         place = torch.arange(channels)
         near = ((place[:, None] - place).abs() <= 2).float()[:, :, None, None]
         self.register_buffer("near", near, persistent=False)
@@ -66,7 +76,7 @@ class LocalResponseNorm(nn.Module):
     def forward(self, activations: torch.Tensor) -> torch.Tensor:
         with torch.autocast(activations.device.type, enabled=False):
             activations = activations.float()
-            scale = 2.0 + 1e-4 * F.conv2d(activations.square(), self.near)
+            scale = self.k + self.alpha * F.conv2d(activations.square(), self.near)
             return activations * (scale * scale.sqrt()).rsqrt()  # (scale^1.5)^-0.5 = scale^-0.75
 
 
@@ -84,7 +94,7 @@ def feature_layers(architecture: Architecture) -> Iterator[nn.Module]:
                 yield nn.ReLU(inplace=True)
                 channels = width
             elif layer == "LRN":
-                yield LocalResponseNorm(channels)
+                yield LocalResponseNorm(channels, architecture.lrn)
             else:
                 raise ValueError(f"unknown layer {layer!r}; expected e.g. conv3-64 or LRN")
         yield nn.MaxPool2d(2, stride=2, ceil_mode=architecture.pool_rounding == "ceil")

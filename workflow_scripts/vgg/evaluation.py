@@ -188,11 +188,13 @@ def evaluate(
     batch_size: int = 64,
     workers: int = 0,
     progress: bool = True,
+    places: np.ndarray | None = None,
 ) -> np.ndarray:
     """Posteriors float32 [images, classes] of a split's shards at one test scale, in shard order.
 
     net: on its device, in evaluation mode or not (its mode is kept). smallest_side: Q in pixels.
     batch_size: crops, or as many pixels of whole images, in one forward pass.
+    places: int [images], those of the shards' images to evaluate, in this order; all if None.
     Raises InputError if Q is too small for the net.
     """
     crop = net.architecture.crop
@@ -202,14 +204,20 @@ def evaluate(
             "no window fits, choose a Q of at least 224 in the paper's units"
         )
     shards = Shards(paths)
+    if places is None:
+        places = np.arange(len(shards))
     if method == "center":
-        groups = groups_of(np.arange(len(shards)), batch_size)
+        groups = groups_of(np.arange(len(places)), batch_size)
     else:
         groups = groups_of_equal_size(
-            shards.heights, shards.widths, smallest_side, batch_size * crop**2
+            shards.heights[places], shards.widths[places], smallest_side, batch_size * crop**2
         )
     images = RescaledImages(
-        paths, groups, smallest_side, crop if method == "center" else None, resize_filter
+        paths,
+        [places[rows] for rows in groups],
+        smallest_side,
+        crop if method == "center" else None,
+        resize_filter,
     )
     device = next(net.parameters()).device
     loader = DataLoader(
@@ -219,9 +227,9 @@ def evaluate(
     net.eval()
     dense = DenseConvNet(net) if method == "dense" else None
     mean_rgb = torch.tensor(mean, dtype=torch.float32, device=device)
-    result = np.empty((len(shards), net.architecture.classes), np.float32)
-    bar = Progress(len(shards), "images")
-    for places, pixels in loader:
+    result = np.empty((len(places), net.architecture.classes), np.float32)
+    bar = Progress(len(places), "images")
+    for rows, (_, pixels) in zip(groups, loader, strict=True):
         batch = to_input(pixels.to(device, non_blocking=True), mean_rgb, input_scale)
         match method:
             case "dense":
@@ -232,9 +240,9 @@ def evaluate(
                 posteriors = net(batch).float().softmax(1)
             case _:
                 raise ValueError(f"unknown method {method!r}")
-        result[places] = posteriors.cpu().numpy()
+        result[rows] = posteriors.cpu().numpy()
         if progress:
-            bar.update(len(places))
+            bar.update(len(rows))
     net.train(was_training)
     if not np.isfinite(result).all():
         raise InputError("the net's posteriors are not finite; are its weights?")

@@ -5,7 +5,9 @@ Light on imports: Snakemake reads this at every start, and in every job on a clu
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import yaml
@@ -38,6 +40,42 @@ def read_yaml(path: str | Path) -> dict | list:
         raise InputError(f"{path}: not valid YAML: {error}") from error
 
 
+def read_tables(paths: Sequence[str | Path]) -> dict:
+    """The tables of several files, in order. Raises InputError if two have the same name."""
+    tables, origin = {}, {}
+    for path in paths:
+        for name, table in (read_yaml(path) or {}).items():
+            if name in tables:
+                raise InputError(f"{path}: {origin[name]} has a table {name} already; rename one")
+            tables[name], origin[name] = table, path
+    return tables
+
+
+def read_answers(path: str | Path) -> dict[str, dict]:
+    """The test server's answers, entered by hand: submission name → errors in percent, date.
+
+    A file of comments alone is empty. Dates are given as text: YAML reads 2026-11-24 as a date.
+    Raises InputError if the file is missing or malformed.
+    """
+    answers = read_yaml(path) or {}
+    if not isinstance(answers, dict) or not all(isinstance(a, dict) for a in answers.values()):
+        raise InputError(f"{path}: expected <submission>: {{top5_test: …, date: …}}")
+    return {
+        name: {k: v.isoformat() if isinstance(v, date) else v for k, v in answer.items()}
+        for name, answer in answers.items()
+    }
+
+
+def check_answers(answers: Mapping, tables: dict) -> None:
+    """Raise InputError for an answer to a submission that no row of the tables names."""
+    known = submissions(tables)
+    for name in answers:
+        if name not in known:
+            raise InputError(
+                f"server answers: no row has a submission {name}; there are {', '.join(known)}"
+            )
+
+
 def scale_range(S: int | list[int]) -> list[int]:
     """Smallest and largest S of a training; equal if S is fixed."""
     return S if isinstance(S, list) else [S, S]
@@ -53,6 +91,11 @@ def evaluations(entries: list[dict]) -> list[Evaluation]:
     return [Evaluation(entry["model"], entry["method"], Q) for entry in entries for Q in entry["Q"]]
 
 
+def has_models(own: Sequence[Evaluation], models: Collection[str] | None) -> bool:
+    """True if `models`, those that a run has, suffice for evaluations; None stands for all."""
+    return models is None or all(evaluation.model in models for evaluation in own)
+
+
 def is_measured(table: dict) -> bool:
     """True if a table's rows come from posteriors, False if from the nets themselves."""
     return "rows" in table
@@ -63,19 +106,32 @@ def splits_of(table: dict) -> list[str]:
     return list(dict.fromkeys(metric.split("_")[1] for metric in table["metrics"]))
 
 
-def table_evaluations(table: dict) -> list[Evaluation]:
-    """All evaluations that a table averages, each once."""
-    return list(dict.fromkeys(e for row in table["rows"] for e in evaluations(row["evaluations"])))
+def table_evaluations(table: dict, models: Collection[str] | None = None) -> list[Evaluation]:
+    """All evaluations that a table averages, each once.
+
+    models: those that the run has; rows that need others are left out. None stands for all.
+    """
+    rows = (evaluations(row["evaluations"]) for row in table["rows"])
+    return list(dict.fromkeys(e for own in rows if has_models(own, models) for e in own))
 
 
-def submissions(tables: dict) -> dict[str, list[Evaluation]]:
-    """The rows whose test-set answers are written for the test server, by file name."""
-    return {
-        row["submission"]: evaluations(row["evaluations"])
-        for table in tables.values()
-        for row in table.get("rows", [])
-        if "submission" in row
-    }
+def submissions(tables: dict, models: Collection[str] | None = None) -> dict[str, list[Evaluation]]:
+    """The rows whose test-set answers are written for the test server, by file name.
+
+    models: as for `table_evaluations`. Raises InputError if two rows that differ share a name.
+    """
+    found = {}
+    for table in tables.values():
+        for row in table.get("rows", []):
+            if "submission" not in row:
+                continue
+            own = evaluations(row["evaluations"])
+            if set(found.setdefault(row["submission"], own)) != set(own):
+                raise InputError(
+                    f"tables: two rows with different evaluations are both called submission "
+                    f"{row['submission']}"
+                )
+    return {name: own for name, own in found.items() if has_models(own, models)}
 
 
 def find_row(reference: str, tables: dict) -> dict:
@@ -93,14 +149,31 @@ def side_evaluations(side: str | list[dict], tables: dict) -> list[Evaluation]:
     return evaluations(entries)
 
 
-def claim_evaluations(claims: list[dict], tables: dict) -> list[Evaluation]:
-    """All evaluations that the claims compare, each once."""
-    sides = [c[side] for claim in claims for c in claim["comparisons"] for side in SIDES]
-    return list(dict.fromkeys(e for side in sides for e in side_evaluations(side, tables)))
+def claim_evaluations(
+    claims: list[dict], tables: dict, models: Collection[str] | None = None
+) -> list[Evaluation]:
+    """All evaluations that the claims compare, each once.
+
+    models: those that the run has; comparisons that need others are left out.
+    """
+    comparisons = (
+        [e for side in SIDES for e in side_evaluations(comparison[side], tables)]
+        for claim in claims
+        for comparison in claim["comparisons"]
+    )
+    return list(dict.fromkeys(e for own in comparisons if has_models(own, models) for e in own))
 
 
-def check_references(nets: dict, models: dict, tables: dict, claims: list[dict]) -> None:
-    """Raise InputError for a model, net or row that is named but not defined, or a circle."""
+def check_references(
+    nets: dict, models: dict, tables: dict, claims: list[dict], imported: Collection[str] = ()
+) -> None:
+    """Raise InputError for a model, net or row that is named but not defined, or a circle.
+
+    imported: the models that `weights.import` names.
+    """
+    for name in imported:
+        if name not in models:
+            raise InputError(f"weights.import: {name} is not in models.yaml")
     for name, model in models.items():
         if model["net"] not in nets:
             raise InputError(f"models: {name} is of net {model['net']}, which `convnets` lacks")

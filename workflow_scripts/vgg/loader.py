@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from .images import crop_of_rescaled, decode, pixels_at
-from .sampling import batch_at
+from .sampling import batch_at, epochs_done
 from .shards import Shards
 
 
@@ -34,7 +34,11 @@ class TrainingBatch:
 
 @dataclass(frozen=True)
 class TrainingImages(Dataset):
-    """`training_images[iteration]` is the batch of that iteration, or only `rows` of it."""
+    """`training_images[iteration]` is the batch of that iteration, or only `rows` of it (§3.1).
+
+    paths: the training set's shards, of which only the images at `places` are used; all if None.
+    scales: smallest and largest S in the paper's units. The other fields are as in `batch_at`.
+    """
 
     paths: Sequence[str | Path]
     seed: int
@@ -44,6 +48,9 @@ class TrainingImages(Dataset):
     colour_axes: np.ndarray
     resize_filter: str = "bicubic"
     rows: slice | None = None
+    scale_sampling: str = "uniform-integer"
+    last_batch: str = "wrap"
+    places: np.ndarray | None = None
 
     @cached_property
     def shards(self) -> Shards:
@@ -53,17 +60,28 @@ class TrainingImages(Dataset):
     def __getstate__(self) -> dict:
         return {name: value for name, value in self.__dict__.items() if name != "shards"}
 
+    @property
+    def images(self) -> int:
+        """Number of images that an epoch visits."""
+        return len(self.shards if self.places is None else self.places)
+
+    def epochs_done(self, iterations: int) -> float:
+        """Epochs that so many iterations make."""
+        return epochs_done(iterations, self.batch_size, self.images, self.last_batch)
+
     def __getitem__(self, iteration: int) -> TrainingBatch:
         shards = self.shards
         batch = batch_at(
             *(self.seed, iteration, self.batch_size),
-            *(len(shards), self.scales, self.colour_axes),
+            *(self.images, self.scales, self.colour_axes),
+            *(self.scale_sampling, self.last_batch),
         )
+        images = batch.images if self.places is None else self.places[batch.images]
         rows = slice(None) if self.rows is None else self.rows
         samples = range(self.batch_size)[rows]
         crops = np.empty((len(samples), self.crop, self.crop, 3), np.uint8)
         for place, sample in enumerate(samples):
-            image = int(batch.images[sample])
+            image = int(images[sample])
             crop = crop_of_rescaled(
                 decode(shards.jpeg(image), f"training image {image}"),
                 pixels_at(batch.scales[sample], self.crop),
@@ -75,7 +93,7 @@ class TrainingImages(Dataset):
             crops[place] = crop[:, ::-1] if batch.flips[sample] else crop
         return TrainingBatch(
             torch.from_numpy(crops).permute(0, 3, 1, 2),
-            torch.from_numpy(shards.labels[batch.images[rows]].astype(np.int64)),
+            torch.from_numpy(shards.labels[images[rows]].astype(np.int64)),
             torch.from_numpy(batch.shifts[rows]),
         )
 

@@ -46,6 +46,11 @@ def read_metadata(path: str | Path) -> dict:
     return {k.decode(): json.loads(v) for k, v in metadata.items() if k != b"ARROW:schema"}
 
 
+def count_images(path: str | Path) -> int:
+    """Number of images of a posterior file."""
+    return _open(path).metadata.num_rows
+
+
 def mean_posteriors(
     paths: Sequence[str | Path],
 ) -> Iterator[tuple[list[str], np.ndarray, np.ndarray]]:

@@ -18,6 +18,7 @@ class Stream(enum.IntEnum):
     AUGMENTATION = 2
     DROPOUT = 3
     INITIALISATION = 4
+    HELD_OUT = 5
 
 
 def model_seed(seed: int, model: str) -> int:

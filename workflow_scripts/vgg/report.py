@@ -18,6 +18,7 @@ import jinja2
 import yaml
 from markupsafe import Markup
 
+from .oddities import KINDS
 from .report_inputs import VERDICTS
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "reports" / "templates"
@@ -33,17 +34,20 @@ def render_table(
 
 
 def render_index(
-    tables: Sequence[dict], claims: dict, histories: Sequence[dict], config: dict
+    tables: Sequence[dict],
+    claims: dict,
+    histories: Sequence[dict],
+    config: dict,
+    schema: dict | None = None,
+    packing: dict | None = None,
+    choices_page: str | None = None,
 ) -> str:
-    """The index: summary, every table in brief, the ledger of claims, curves and settings."""
+    """The index: summary, every table in brief, the ledger of claims, curves, images, settings.
+
+    schema: of the choices, by name. packing: what was packed, by store; no section if None.
+    choices_page: file name of the page that compares the test-time choices, if there is one.
+    """
     limit = max((max(history["errors"], default=0) for history in histories), default=0)
-    cells = [
-        cell
-        for table in tables
-        if table["kind"] == "evaluation"
-        for row in table["rows"]
-        for cell in row["metrics"].values()
-    ]
     return _render(
         "index.html",
         tables=tables,
@@ -51,10 +55,26 @@ def render_index(
         verdicts=Counter(claim["verdict"] for claim in claims["claims"]),
         span=_widest(claims["claims"]),
         rows=[row for table in tables if table["kind"] == "evaluation" for row in table["rows"]],
-        compared=[c for c in cells if c["measured"] is not None and c["paper"] is not None],
+        compared=_compared(tables),
         curves=[(history, learning_curve(history, limit)) for history in histories],
+        choices=described_choices(config.get("choices", {}), schema or {}),
+        choices_page=choices_page,
+        packing=packing,
+        oddities=None if packing is None else oddities(packing),
         config=config,
         resolved=yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
+        previous=None,
+        following=None,
+    )
+
+
+def render_choices(compared: dict, config: dict, schema: dict | None = None) -> str:
+    """The page that compares the test-time choices. schema: of the choices, by name."""
+    return _render(
+        "choices.html",
+        compared=compared,
+        described=schema or {},
+        config=config,
         previous=None,
         following=None,
     )
@@ -126,6 +146,32 @@ def blocks(rows: Sequence[dict]) -> Iterator[list[list[tuple[str, bool]]]]:
         ]
 
 
+def described_choices(choices: dict, schema: dict) -> list[dict]:
+    """A run's choices with what the schema says: `name`, `value`, `alternatives`, `decides`."""
+    return [
+        {
+            "name": name,
+            "value": value,
+            "alternatives": [v for v in schema.get(name, {}).get("enum", []) if v != value],
+            "decides": schema.get(name, {}).get("description", ""),
+        }
+        for name, value in choices.items()
+    ]
+
+
+def oddities(packing: dict) -> list[tuple[str, str, list[tuple[str, list[str]]]]]:
+    """Odd images as (kind, what it is, [(store, ids)]), kinds in alphabetical order."""
+    kinds = sorted({kind for store in packing.values() for kind in store["oddities"]})
+    return [
+        (
+            kind,
+            KINDS.get(kind, kind),
+            [(name, ids) for name, s in packing.items() if (ids := s["oddities"].get(kind))],
+        )
+        for kind in kinds
+    ]
+
+
 def outside(cell: dict) -> bool:
     """Whether the paper's number lies outside the measured 95% interval."""
     low, paper, high = cell["low"], cell["paper"], cell["high"]
@@ -140,6 +186,17 @@ def number(value: float | None, digits: int = 1, signed: bool = False) -> Markup
     if not text.strip("+-0.,"):
         text = text.lstrip("+-")
     return Markup('<data value="{}">{}</data>').format(value, text.replace("-", "−"))
+
+
+def size(value: int) -> Markup:
+    """Bytes in decimal units, such as 6.7 GB; exact for programs."""
+    amount, unit = float(value), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if amount < 1000:
+            break
+        amount, unit = amount / 1000, larger
+    text = f"{amount:.0f}" if unit == "B" else f"{amount:.1f}"
+    return Markup('<data value="{}">{} {}</data>').format(value, text, unit)
 
 
 def probability(value: float | None) -> Markup:
@@ -181,14 +238,28 @@ def _render(template: str, **context) -> str:
     )
     environment.filters |= {
         function.__name__: function
-        for function in (blocks, groups, label, metric, number, plain, probability)
+        for function in (blocks, groups, label, metric, number, plain, probability, size)
     }
     environment.tests["outside"] = outside
+    weights = context["config"].get("weights", {})
     environment.globals |= {
         "all_verdicts": VERDICTS,
+        "imported": weights.get("import", {}),
+        "trains": weights.get("train", True),
         "miniature": context["config"]["data"]["source"] == "miniature",
     }
     return environment.get_template(template).render(context)
+
+
+def _compared(tables: Sequence[dict]) -> dict[str, list[dict]]:
+    """The measured cells that stand beside a reference, by whose it is, the paper's first."""
+    found = {"paper": []}
+    for table in tables:
+        for row in table["rows"] if table["kind"] == "evaluation" else []:
+            cells = row["metrics"].values()
+            both = [c for c in cells if None not in (c["measured"], c["paper"])]
+            found.setdefault(table["reference"], []).extend(both)
+    return {reference: cells for reference, cells in found.items() if cells}
 
 
 def _first_label(row: dict) -> str:

@@ -27,7 +27,7 @@ ROW_KEYS = {
         "parameters_this_run",
     ],
 }
-CELL_KEYS = ["measured", "low", "high", "errors", "images", "paper", "difference"]
+CELL_KEYS = ["measured", "low", "high", "errors", "images", "paper", "difference", "entered"]
 EVALUATION_KEYS = [
     "model",
     "method",
@@ -55,6 +55,22 @@ COMPARISON_KEYS = [
     "paper_difference",
     "verdict",
 ]
+STORE_KEYS = ["images", "source_bytes", "bytes", "oddities", "skipped"]
+
+
+COMPARED_KEYS = ["choice", "row", "models", "method", "Q", "values"]
+VALUE_KEYS = [
+    "value",
+    "configured",
+    "images",
+    *(
+        f"{metric}_{key}"
+        for metric in ("top1", "top5")
+        for key in ("error", "low", "high", "difference", "difference_low", "difference_high", "p")
+    ),
+    "changed_class",
+    "changed_outcome",
+]
 
 
 def load_table(path: str | Path) -> dict:
@@ -62,7 +78,7 @@ def load_table(path: str | Path) -> dict:
     table = _mapping(path, _json(path), TABLE_KEYS)
     _one_of(f"{path}: kind", table["kind"], ROW_KEYS)
     if table["kind"] == "evaluation":
-        _mapping(path, table, ("columns", "metrics"))
+        _mapping(path, table, ("columns", "metrics", "reference"))
     for position, row in enumerate(table["rows"], start=1):
         where = f"{path}, row {position}"
         _mapping(where, row, ROW_KEYS[table["kind"]])
@@ -97,6 +113,40 @@ def load_config(path: str | Path) -> dict:
     config = _mapping(path, config, ("experiment", "data"))
     _mapping(f"{path}: data", config["data"], ("source",))
     return config
+
+
+def load_choices(path: str | Path) -> dict[str, dict]:
+    """What the configuration's schema says of each choice: `description` and `enum`, its values."""
+    try:
+        schema = yaml.safe_load(_text(path))
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not YAML: {error}") from None
+    for key in ("properties", "choices", "properties"):
+        schema = _mapping(path, schema, (key,))[key]
+    for name, entry in schema.items():
+        _mapping(f"{path}: {name}", entry, ("description", "enum"))
+    return schema
+
+
+def load_compared_choices(path: str | Path) -> dict:
+    """What `compare_choices` measured: `experiment`, `split` and a list `choices`."""
+    compared = _mapping(path, _json(path), ("experiment", "split", "choices"))
+    for position, choice in enumerate(compared["choices"], start=1):
+        where = f"{path}, choice {position}"
+        for value in _mapping(where, choice, COMPARED_KEYS)["values"]:
+            _mapping(where, value, VALUE_KEYS)
+    return compared
+
+
+def load_packing(path: str | Path) -> dict[str, dict]:
+    """What was packed, by store: images, bytes, ids of odd images by kind, and skipped images."""
+    stores = _mapping(path, _json(path), ("experiment", "stores"))["stores"]
+    for name, store in _mapping(path, stores, ()).items():
+        where = f"{path}, store {name}"
+        _mapping(f"{where}, oddities", _mapping(where, store, STORE_KEYS)["oddities"], ())
+        for image in store["skipped"]:
+            _mapping(f"{where}, skipped", image, ("id", "reason"))
+    return stores
 
 
 def load_history(path: str | Path) -> dict:
@@ -146,6 +196,8 @@ def _json(path: str | Path):
 
 
 def _mapping(path: str | Path, content, keys: Sequence[str]) -> dict:
+    if not isinstance(content, dict) and not keys:
+        raise InputError(f"{path}: expected a mapping, found {type(content).__name__}")
     missing = [key for key in keys if not isinstance(content, dict) or key not in content]
     if missing:
         raise InputError(

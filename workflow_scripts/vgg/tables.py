@@ -35,18 +35,36 @@ def paper_rows(entry: dict) -> list[tuple[list, dict[str, float | None]]]:
 def measured_cell(wrong: np.ndarray | None, paper: float | None) -> dict:
     """One number of a table: error in percent with 95% interval, the paper's, their difference.
 
-    wrong: bool [images], or None if nothing was measured.
+    wrong: bool [images], or None if nothing was measured. paper: the reference, if not the paper's.
     """
-    cell = dict.fromkeys(("measured", "low", "high", "errors", "images", "paper", "difference"))
-    cell["paper"] = paper
-    if wrong is not None:
-        errors, images = int(wrong.sum()), len(wrong)
-        low, high = wilson(errors, images)
-        measured = 100 * errors / images
-        cell |= {"measured": measured, "low": low, "high": high, "errors": errors, "images": images}
-        if paper is not None:
-            cell["difference"] = measured - paper
-    return cell
+    if wrong is None:
+        return _cell(paper)
+    errors, images = int(wrong.sum()), len(wrong)
+    return _cell(paper, 100 * errors / images, errors, images)
+
+
+def entered_cell(error: float, images: int, paper: float | None) -> dict:
+    """A number of a table that the test server answered, in percent, for a set of `images`."""
+    return _cell(paper, float(error), round(error * images / 100), images) | {"entered": True}
+
+
+def _cell(
+    paper: float | None,
+    measured: float | None = None,
+    errors: int | None = None,
+    images: int | None = None,
+) -> dict:
+    low, high = (None, None) if errors is None else wilson(errors, images)
+    return {
+        "measured": measured,
+        "low": low,
+        "high": high,
+        "errors": errors,
+        "images": images,
+        "paper": paper,
+        "difference": None if None in (measured, paper) else measured - paper,
+        "entered": False,
+    }
 
 
 def measured_row(
@@ -56,11 +74,16 @@ def measured_row(
     results: str,
     splits: Sequence[str],
     measure: Measure,
+    answer: dict | None = None,
+    test_images: int | None = None,
+    submitted: bool = True,
 ) -> dict:
     """A row of tables.yaml, measured.
 
-    paper: the paper's errors by metric. splits: those that were evaluated; metrics of others stay
-    unmeasured. measure: gives the outcomes of a set of evaluations on a split.
+    paper: the paper's errors by metric, or other references. splits: those that were evaluated;
+    metrics of others stay unmeasured. measure: gives the outcomes of a set of evaluations on a
+    split. answer: the test server's, for a set of `test_images`; it stands where the test set has
+    no labels. submitted: whether this run writes the row's file for the test server.
     """
     own = evaluations(row["evaluations"])
     outcomes = {split: measure(own, split) for split in splits}
@@ -68,16 +91,29 @@ def measured_row(
     cells = {}
     for metric in metrics:
         kind, split = metric.split("_")
-        wrong = getattr(outcomes[split], kind) if split in outcomes else None
-        cells[metric] = measured_cell(wrong, paper.get(metric))
+        reference = paper.get(metric)
+        if split in outcomes:
+            cells[metric] = measured_cell(getattr(outcomes[split], kind), reference)
+        elif answer and metric in answer:
+            cells[metric] = entered_cell(answer[metric], test_images, reference)
+        else:
+            cells[metric] = measured_cell(None, reference)
     return {
         "name": row["name"],
         "labels": row["labels"],
         "literature": False,
         "metrics": cells,
         "evaluations": [provenance(e, results, split) for split in splits for e in own],
-        "submission": submission and f"{results}/submission/{submission}.txt",
+        "submission": f"{results}/submission/{submission}.txt"
+        if submission and submitted
+        else None,
     }
+
+
+def entered_note(submission: str, answer: dict) -> str:
+    """What a table says of a test server's answer that it shows."""
+    note = f"† entered by hand from the test server's answer of {answer['date']} to {submission}"
+    return f"{note}: {answer['note']}" if answer.get("note") else note
 
 
 def literature_row(labels: list, metrics: list[str], paper: dict) -> dict:
@@ -104,6 +140,7 @@ def provenance(evaluation: Evaluation, results: str, split: str) -> dict:
         "Q": evaluation.Q,
         "weights_sha256": metadata["weights_sha256"],
         "iterations": metadata["iterations"],
+        "imported": metadata.get("imported"),
         "code": metadata["code_fingerprint"],
         "training_code": metadata["training_code"],
         "choices": metadata["choices"],
@@ -129,7 +166,10 @@ def flat(table: dict) -> pd.DataFrame:
 
 
 def printed(table: dict) -> pd.DataFrame:
-    """A measured table as people read it: "23.5 (19.6–27.9)" beside the paper's number."""
+    """A measured table as people read it: "23.5 (19.6–27.9)" beside the paper's number.
+
+    A dagger marks what the test server answered.
+    """
     lines = []
     for row in table["rows"]:
         line = dict(zip(table["columns"], row["labels"], strict=True))
@@ -137,10 +177,12 @@ def printed(table: dict) -> pd.DataFrame:
             kind, split = metric.split("_")
             name = f"{kind.replace('top', 'top-')} {split}. error (%)".replace("test.", "test")
             measured = "–" if cell["measured"] is None else (
-                f"{cell['measured']:.1f} ({cell['low']:.1f}–{cell['high']:.1f})"
+                f"{cell['measured']:.1f}{'†' if cell['entered'] else ''}"
+                f" ({cell['low']:.1f}–{cell['high']:.1f})"
             )  # fmt: skip
             line[name] = measured
-            line[f"{name}, paper"] = "–" if cell["paper"] is None else f"{cell['paper']:.1f}"
+            reference = "–" if cell["paper"] is None else f"{cell['paper']:.1f}"
+            line[f"{name}, {table['reference']}"] = reference
         lines.append(line)
     return pd.DataFrame(lines)
 

@@ -181,7 +181,7 @@ def train(
                 history.append(
                     {
                         "iteration": iteration,
-                        "epoch": iteration * images.batch_size / len(images.shards),
+                        "epoch": images.epochs_done(iteration),
                         "learning_rate": settings.learning_rate * plateau.factor,
                         "train_loss": loss_sum.item() / losses,
                         "val_top1_error": top1,

@@ -1,0 +1,30 @@
+"""Render the comparison of the test-time choices as a self-contained HTML page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from workflow_scripts.vgg import report, report_inputs
+from workflow_scripts.vgg.command import parser, run
+from workflow_scripts.vgg.files import whole_file
+
+
+def main(arguments: Sequence[str] | None) -> None:
+    options = parser(__doc__)
+    options.add_argument("--choices", required=True, help="choices.json of compare_choices")
+    options.add_argument("--config", required=True, help="the run's resolved configuration")
+    options.add_argument("--schema", help="the configuration's schema, which describes choices")
+    options.add_argument("--output", required=True, help="the HTML page to write")
+    given = options.parse_args(arguments)
+
+    page = report.render_choices(
+        report_inputs.load_compared_choices(given.choices),
+        report_inputs.load_config(given.config),
+        report_inputs.load_choices(given.schema) if given.schema else None,
+    )
+    with whole_file(given.output) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run(main)
