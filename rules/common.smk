@@ -208,11 +208,14 @@ def packing_options(wildcards):
     rescaling = {}
     if scales != [""]:
         pixels = round(int(scales[-1]) * config["convnet"]["crop"] / 224)
-        rescaling = {"smallest_side": pixels, "only_shrink": len(scales) == 2}
+        rescaling = {
+            "smallest_side": pixels,
+            "only_shrink": len(scales) == 2,
+            "resize_filter": CHOICES["resize_filter"],
+            "jpeg_quality": DATA["jpeg_quality"],
+        }
     return options(
         shards=DATA["shards"][split_of(wildcards.store)],
-        resize_filter=CHOICES["resize_filter"],
-        jpeg_quality=DATA["jpeg_quality"],
         crop=config["convnet"]["crop"],
         on_bad_image=DATA["on_bad_image"],
         **rescaling,

@@ -11,7 +11,10 @@ run all
 run --profile slurm all
 run all --configfile config/ilsvrc2012.yaml
 run all --configfile config/released_weights.yaml
-for target in tables claims choices shards models; do
+for source in kaggle huggingface folder; do
+    run all --configfile config/ilsvrc2012.yaml --config "data={source: $source}"
+done
+for target in tables claims choices shards models exports; do
     run "$target"
 done
 for number in 1 2 3 4 5 6 7; do

@@ -1,4 +1,4 @@
-"""Dense and multi-crop evaluation against naive loops that share no code with them."""
+"""Dense and multi-crop evaluation against naive loops; at full size they are in test_paper.py."""
 
 import io
 
@@ -8,6 +8,7 @@ import torch
 import yaml
 from PIL import Image
 
+from tests import recompute_cells
 from tests.conftest import ROOT
 from workflow_scripts.vgg import evaluation
 from workflow_scripts.vgg.convnets import Architecture, ConvNet
@@ -32,18 +33,14 @@ def images(*size, seed=0):
 
 def window_scores(net, x, side):
     """Class scores [N, classes, rows, columns]: the FC layers run on each window of the map."""
-    maps = net.features(x)
-    rows = [
-        torch.stack(
-            [
-                net.classifier(maps[:, :, i : i + side, j : j + side].flatten(1))
-                for j in range(maps.shape[3] - side + 1)
-            ],
-            dim=2,
+    shape = net.architecture
+    scores = [
+        recompute_cells.window_scores(
+            net.state_dict(), shape.layers, image[None], side, shape.pool_rounding
         )
-        for i in range(maps.shape[2] - side + 1)
+        for image in x
     ]
-    return torch.stack(rows, dim=2)
+    return torch.stack(scores).permute(0, 3, 1, 2)
 
 
 @torch.inference_mode()
@@ -54,34 +51,6 @@ def test_dense_score_map_equals_a_window_loop(net, size, pool_rounding):
     net = small(net, pool_rounding)
     found = evaluation.DenseConvNet(net)(images(*size))
     torch.testing.assert_close(found, window_scores(net, images(*size), 2), rtol=1e-4, atol=1e-4)
-
-
-@torch.inference_mode()
-@pytest.mark.parametrize("size", [(256, 341), (341, 256)])
-def test_dense_score_map_equals_a_window_loop_at_the_papers_size(size):
-    net = small("A", crop=224, width_divisor=16)
-    found = evaluation.DenseConvNet(net)(images(*size)[:1])
-    assert found.shape[2:] == tuple(side // 32 - 6 for side in size)
-    expected = window_scores(net, images(*size)[:1], 7)
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
-
-
-@torch.inference_mode()
-def test_pooling_floors_or_ceils_odd_sides():
-    shapes = [
-        evaluation.DenseConvNet(small("A", rounding))(images(73, 97)).shape[2:]
-        for rounding in ("floor", "ceil")
-    ]
-    assert shapes == [(1, 2), (2, 3)]
-
-
-@torch.inference_mode()
-def test_dense_at_the_training_size_is_the_plain_forward():
-    net = small("D")
-    x = images(64, 64)
-    plain = (net(x).softmax(1) + net(x.flip(3)).softmax(1)) / 2
-    found = evaluation.dense_posteriors(evaluation.DenseConvNet(net), x)
-    torch.testing.assert_close(found, plain, rtol=1e-4, atol=1e-5)
 
 
 @torch.inference_mode()
@@ -100,24 +69,16 @@ def test_scores_are_averaged_before_or_after_the_softmax():
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("grid", ["whole-image", "central-square"])
-def test_multicrop_equals_a_loop_over_fifty_crops(grid):
+def test_the_grid_can_lie_on_the_central_square():
     net = small("B")
     x = images(73, 98)
-    height, width = 73, 98
-    start = 0 if grid == "whole-image" else (width - height) // 2
-    span = width if grid == "whole-image" else height
-    expected, count = 0, 0
+    expected = 0
     for i in range(5):
         for j in range(5):
-            top, left = round(i * (height - 64) / 4), start + round(j * (span - 64) / 4)
-            for mirrored in (False, True):
-                crop = x[:, :, top : top + 64, left : left + 64]
-                crop = torch.flip(crop, [3]) if mirrored else crop
-                expected = expected + net(crop).softmax(1)
-                count += 1
-    assert count == 50
-    found = evaluation.multicrop_posteriors(net, x, grid, batch_size=7)
+            top, left = round(i * 9 / 4), 12 + round(j * 9 / 4)
+            crop = x[:, :, top : top + 64, left : left + 64]
+            expected = expected + net(crop).softmax(1) + net(torch.flip(crop, [3])).softmax(1)
+    found = evaluation.multicrop_posteriors(net, x, "central-square", batch_size=7)
     torch.testing.assert_close(found, expected / 50, rtol=1e-4, atol=1e-5)
 
 
@@ -175,6 +136,15 @@ def test_a_splits_posteriors_equal_a_loop_over_pillow_images(method, workers, sh
         ]
         expected = sum(s.softmax(1) for s in scores)[0] / len(views)
         torch.testing.assert_close(torch.tensor(found[place]), expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("method", ["dense", "center"])
+def test_some_places_are_rows_of_the_whole(shard_paths, method):
+    settings = {"method": method, "smallest_side": 73, "mean": MEAN, "progress": False}
+    whole = evaluation.evaluate(small("A"), shard_paths("val"), **settings)
+    places = np.array([20, 3, 4, 11])
+    found = evaluation.evaluate(small("A"), shard_paths("val"), **settings, places=places)
+    np.testing.assert_allclose(found, whole[places], rtol=1e-3, atol=1e-6)
 
 
 def test_a_test_scale_below_the_crop_is_refused(shard_paths):

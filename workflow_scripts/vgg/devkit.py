@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .archives import require
+from .archives import WHERE_TO_GET, require
 from .files import InputError
 
 META = "ILSVRC2012_devkit_t12/data/meta.mat"
@@ -73,8 +73,13 @@ def labels_of_ids(ids: np.ndarray, classes: pd.DataFrame, name: str) -> np.ndarr
 
 
 def _read(devkit: str | Path, member: str) -> bytes:
+    if not Path(devkit).is_file():
+        raise InputError(
+            f"{devkit}: no such file. {WHERE_TO_GET}; or, if data.source is another than archives, "
+            "set data.archives.devkit to null"
+        )
     try:
-        with tarfile.open(require(devkit)) as archive:
+        with tarfile.open(devkit) as archive:
             return archive.extractfile(member).read()
     except KeyError as error:
         raise InputError(
