@@ -15,13 +15,18 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from PIL import Image
 
 from tests.conftest import ARCHIVES, IMAGES, ROOT
 from tests.odd_images import odd_images, undecodable_images
 from workflow_scripts import pack_shards, report_packing
+from workflow_scripts.vgg import evaluation
 from workflow_scripts.vgg.archives import image_members
+from workflow_scripts.vgg.convnets import Architecture, ConvNet
 from workflow_scripts.vgg.images import decode
-from workflow_scripts.vgg.shards import Shards
+from workflow_scripts.vgg.initialisation import initialise
+from workflow_scripts.vgg.shards import Shards, write_shard
 
 DEVKIT = "ILSVRC2012_devkit_t12.tar.gz"
 
@@ -221,6 +226,37 @@ def test_bad_images_are_left_out_and_listed_if_asked(tmp_path):
         if odd[name].pixels is not None:
             pixels = decode(shards.jpeg(place), name).astype(int)
             assert np.abs(pixels - odd[name].pixels).max() <= odd[name].tolerance, name
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("method", evaluation.METHODS)
+def test_odd_images_are_evaluated_by_the_pixels_that_they_show(method, tmp_path):
+    """Tiny, elongated, grey, CMYK, broken EXIF: the posteriors are those of the known pixels."""
+    odd = {k: v for k, v in odd_images(np.random.default_rng(0)).items() if v.pixels is not None}
+    paths = []
+    for kind in ("found", "expected"):
+        rows = []
+        for name, image in sorted(odd.items()):
+            pixels = Image.fromarray(np.asarray(image.pixels, np.uint8))
+            lossless = io.BytesIO()
+            pixels.save(lossless, "PNG")
+            content = image.content if kind == "found" else lossless.getvalue()
+            rows.append((name, 0, content, pixels.height, pixels.width))
+        paths.append(tmp_path / f"{kind}.arrow")
+        write_shard(paths[-1], rows)
+    layers = "conv3-64 | conv3-64 | conv3-128 | conv3-128 | conv3-128"
+    net = ConvNet(Architecture(layers, classes=10, crop=64, fc=32, width_divisor=8))
+    initialise(net, "he", seed=3)
+    found, expected = (
+        evaluation.evaluate(
+            net, [path], method=method, smallest_side=73, mean=[128.0] * 3, input_scale=64.0
+        )
+        for path in paths
+    )
+    assert len(np.unique(expected.argmax(1))) > 1, "the images must be told apart"
+    for place, name in enumerate(sorted(odd)):
+        atol = 1e-6 if odd[name].tolerance == 0 else 0.02
+        np.testing.assert_allclose(found[place], expected[place], atol=atol, err_msg=name)
 
 
 @pytest.mark.parametrize("words", [[], ["--smallest-side", "73"]])

@@ -145,8 +145,12 @@ class RescaledImages(Dataset):
         places = self.groups[group]
         batch = []
         for place in places:
-            pixels = decode(self.shards.jpeg(place), f"image {self.shards.id(place)}")
-            pixels = rescale(pixels, self.smallest_side, self.resize_filter)
+            name = f"image {self.shards.id(place)}"
+            pixels = decode(self.shards.jpeg(place), name)
+            try:
+                pixels = rescale(pixels, self.smallest_side, self.resize_filter)
+            except InputError as error:
+                raise InputError(f"{name}: {error}") from error
             batch.append(pixels if self.crop is None else centre_crop(pixels, self.crop))
         return places, torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2)
 
