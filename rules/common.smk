@@ -61,6 +61,11 @@ if not AVAILABLE:
     raise WorkflowError("weights: `train` is false and `import` is empty, so there is no model")
 STORES = list(dict.fromkeys(experiments.scale_name(MODELS[model]["S"]) for model in TRAINED))
 ARCHIVED = DATA["source"] in ("miniature", "archives")
+if ARCHIVED and not DATA["archives"]["devkit"]:
+    raise WorkflowError(
+        "data.archives.devkit: is null, but without the development kit the classes and labels of "
+        "ILSVRC-2012's archives are not known; name its file, ILSVRC2012_devkit_t12.tar.gz"
+    )
 LABELLED_SPLITS = ["val", "test"] if DATA["test"] == "labelled" else ["val"]
 MEASURED = [name for name, table in TABLES.items() if experiments.is_measured(table)]
 DESCRIBED = [name for name in TABLES if name not in MEASURED]

@@ -172,14 +172,20 @@ def dense(net: Net, image: Image.Image) -> torch.Tensor:
     return sum(posteriors) / 2
 
 
-def crop_boxes(size: tuple[int, int], crop: int) -> list[tuple[int, int, int, int]]:
+def crop_boxes(
+    size: tuple[int, int], crop: int, grid: str = "whole-image"
+) -> list[tuple[int, int, int, int]]:
     """The 5×5 grid of crops of an image of (width, height), as Pillow's boxes."""
-    lefts, tops = ([round(i * (length - crop) / 4) for i in range(5)] for length in size)
+    spans = size if grid == "whole-image" else (min(size), min(size))  # or the central square
+    lefts, tops = (
+        [(length - span) // 2 + round(i * (span - crop) / 4) for i in range(5)]
+        for length, span in zip(size, spans, strict=True)
+    )
     return [(left, top, left + crop, top + crop) for top in tops for left in lefts]
 
 
 def multicrop(net: Net, image: Image.Image) -> torch.Tensor:
-    crops = [image.crop(box) for box in crop_boxes(image.size, net.crop)]
+    crops = [image.crop(box) for box in crop_boxes(image.size, net.crop, net.choices["crop_grid"])]
     crops += [ImageOps.mirror(crop) for crop in crops]
     assert len(crops) == 50
     maps = feature_map(net.tensors, net.layers, net.input(crops))
@@ -250,8 +256,6 @@ def recompute(results: Path, count: int | None = None) -> dict[str, Comparison]:
     """
     config = yaml.safe_load((results / "config.yaml").read_text())
     data, choices = config["data"], config["choices"]
-    if choices["crop_grid"] != "whole-image":
-        raise NotImplementedError("crops of the central square are not recomputed here")
     folder = results.parents[1] / data["directory"]
     images = read_images(folder / data["archives"]["val"], count)
     labels = read_labels(folder / data["archives"]["devkit"])[:count]

@@ -97,12 +97,13 @@ def test_a_truncated_archive(split, archives, packed, tmp_path):
     assert "download" in message
 
 
-def test_a_validation_archive_with_an_image_missing(archives, packed, tmp_path):
+@pytest.mark.parametrize("missing", [11, IMAGES["val"]])
+def test_a_validation_archive_with_an_image_missing(missing, archives, packed, tmp_path):
     members = read_tar(archives / ARCHIVES["val"])
-    del members["ILSVRC2012_val_00000011.JPEG"]
+    del members[f"ILSVRC2012_val_{missing:08d}.JPEG"]
     path = write_tar(tmp_path / "val.tar", members)
     message = indexing(path, packed, tmp_path, "--ground-truth", archives / DEVKIT)
-    assert "val.tar: holds 23 images, 24 expected; missing: ILSVRC2012_val_00000011" in message
+    assert f"holds 23 images, 24 expected; missing: ILSVRC2012_val_{missing:08d}; " in message
     assert "data.images" in message
 
 

@@ -66,7 +66,10 @@ def random_parameters(net, first_scale, classes=CLASSES):
     first_scale: the size of the source's inputs, so that activations stay near 1.
     """
     generator = seeded(len(net) + ord(net))
-    normal = lambda *sides: torch.randn(*sides, generator=generator)  # noqa: E731
+
+    def normal(*sides: int) -> torch.Tensor:
+        return torch.randn(*sides, generator=generator)
+
     convs, channels = {}, 3
     for block, place in names_of(net):
         width = WIDTHS[block - 1]
@@ -228,15 +231,19 @@ def write_keras(path, named, form):
             file["optimizer_weights/block1_conv1/kernel"] = np.zeros((3, 3, 3, 4))
 
 
+def pooled(maps: torch.Tensor) -> torch.Tensor:
+    """2×2 max-pooling of maps [N, height, width, channels]."""
+    return F.max_pool2d(maps.permute(0, 3, 1, 2), 2).permute(0, 2, 3, 1)
+
+
 def run_keras(named, images):
     """Logits with maps [height, width, channels], flattened in that order."""
     maps, last = images.flip(-1).float() - torch.tensor(BGR_MEAN), 1
-    pool = lambda maps: F.max_pool2d(maps.permute(0, 3, 1, 2), 2).permute(0, 2, 3, 1)  # noqa: E731
     for name, (kernel, bias) in named.items():
         if not name.startswith("block"):
             continue
         if int(name[5]) > last:
-            maps, last = pool(maps), int(name[5])
+            maps, last = pooled(maps), int(name[5])
         height, width = maps.shape[1:3]
         padded = F.pad(maps, (0, 0, 1, 1, 1, 1))
         maps = bias + sum(
@@ -245,7 +252,7 @@ def run_keras(named, images):
             for x in range(3)
         )
         maps = maps.relu()
-    units = pool(maps).flatten(1)
+    units = pooled(maps).flatten(1)
     for name in ("fc1", "fc2", "predictions"):
         kernel, bias = named[name]
         units = units @ kernel + bias

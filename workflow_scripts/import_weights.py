@@ -20,15 +20,8 @@ from workflow_scripts.vgg.weights import read_metadata, save_weights
 
 def options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = command.parser(__doc__)
-    group = parser.add_argument_group("model")
-    group.add_argument("--model", required=True, help="name, e.g. D_S256-512")
-    group.add_argument("--net", required=True, help="configuration of Table 1, e.g. D")
-    group.add_argument("--layers", required=True, help="its layers, e.g. 'conv3-64 | conv3-128'")
-    group.add_argument("--crop", type=int, default=224, help="side of the input in pixels")
-    group.add_argument("--classes", type=int, default=1000)
-    group.add_argument("--fc", type=int, default=4096, help="width of the hidden FC layers")
-    group.add_argument("--width-divisor", type=int, default=1, help="divides all conv channels")
-    group.add_argument(
+    command.add_model_options(parser)
+    parser.add_argument(
         "--scale", type=int, nargs="+", required=True, help="S, or its two ends if jittered"
     )
     group = parser.add_argument_group("source")

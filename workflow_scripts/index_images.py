@@ -46,8 +46,8 @@ def index_members(
     index = pd.DataFrame(found, columns=COLUMNS).sort_values("id", ignore_index=True)
     if images is not None and len(index) != images:
         raise InputError(
-            f"{where}: holds {len(index)} images, {images} expected; {_missing(index['id'])}"
-            "is it complete, and is data.images right?"
+            f"{where}: holds {len(index)} images, {images} expected; "
+            f"{_missing(index['id'], images)}is it complete, and is data.images right?"
         )
     if repeated := index["id"][index["id"].duplicated()].tolist():
         raise InputError(f"{where}: {len(repeated)} names occur twice, first {repeated[0]}")
@@ -60,7 +60,10 @@ def index_members(
         if every_class and missing:
             raise InputError(f"{where}: holds no image of {', '.join(missing[:5])}")
     elif not ground_truth:
-        raise InputError(f"{where}: neither folders nor a ground truth tell the images' classes")
+        raise InputError(
+            f"{where}: neither folders nor a ground truth tell the images' classes; a test set "
+            "whose labels are not known needs data.test: withheld"
+        )
     elif ground_truth.endswith(".csv"):
         solution = kaggle.read_solution(ground_truth)
         if lacking := sorted(set(index["id"]) - set(solution.index)):
@@ -112,13 +115,12 @@ def check_verified(record: str, archive: str) -> None:
         raise InputError(f"{archive}: has changed since its MD5 sum was verified; delete {record}")
 
 
-def _missing(ids: pd.Series) -> str:
-    """What is missing from images that are numbered from 1 on, as val and test are."""
+def _missing(ids: pd.Series, images: int) -> str:
+    """What is missing of `images` images that are numbered from 1 on, as val and test are."""
     numbers = ids.str.extract(r"^(ILSVRC2012_(?:val|test)_)(\d{8})$")
     if ids.empty or numbers.isna().any(axis=None):
         return ""
-    present = set(numbers[1].astype(int))
-    absent = sorted(set(range(1, max(present) + 1)) - present)
+    absent = sorted(set(range(1, images + 1)) - set(numbers[1].astype(int)))
     named = ", ".join(f"{numbers[0].iloc[0]}{number:08d}" for number in absent[:5])
     return f"missing: {named}{', …' if len(absent) > 5 else ''}; " if absent else ""
 

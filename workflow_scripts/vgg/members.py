@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import BinaryIO
+from itertools import groupby
+from operator import itemgetter
 
 from .files import InputError
 
@@ -31,31 +31,28 @@ def read_members(members: Iterable[tuple[str, int, int]]) -> Iterator[bytes]:
     lie scattered within their class's part of an archive. A member that its file ends before is
     given as far as it goes. Raises InputError if a file is missing.
     """
-    files: dict[str, BinaryIO] = {}
     window: list[tuple[str, int, int]] = []
-    size = 0
-    try:
-        for member in members:
-            window.append(member)
-            size += member[2]
-            if size >= AHEAD:
-                yield from _read_in_order(window, files)
-                window, size = [], 0
-        yield from _read_in_order(window, files)
-    finally:
-        for file in files.values():
-            file.close()
+    ahead = 0
+    for member in members:
+        window.append(member)
+        ahead += member[2]
+        if ahead >= AHEAD:
+            yield from _read_in_order(window)
+            window, ahead = [], 0
+    yield from _read_in_order(window)
 
 
-def _read_in_order(window: list[tuple[str, int, int]], files: dict[str, BinaryIO]) -> list[bytes]:
+def _read_in_order(window: list[tuple[str, int, int]]) -> list[bytes]:
     contents: dict[tuple[str, int, int], bytes] = {}
-    for name, offset, size in sorted(window):
-        if name not in files:
-            if len(files) >= 64:  # folders of single images: keep few open
-                files.pop(next(iter(files))).close()
-            if not Path(name).is_file():
-                raise InputError(f"{name}: no such file, though it was there when it was indexed")
-            files[name] = open(name, "rb")  # noqa: SIM115
-        files[name].seek(offset)
-        contents[name, offset, size] = files[name].read(size)
+    for name, members in groupby(sorted(window), key=itemgetter(0)):
+        try:
+            with open(name, "rb") as file:
+                for member in members:
+                    _, offset, size = member
+                    file.seek(offset)
+                    contents[member] = file.read(size)
+        except FileNotFoundError as error:
+            raise InputError(
+                f"{name}: no such file, though it was there when it was indexed"
+            ) from error
     return [contents[member] for member in window]
