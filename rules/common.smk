@@ -259,7 +259,8 @@ def training_options(wildcards):
     model = MODELS[wildcards.model]
     stages = {None: "scratch", "layers-of-A": "transferred", "all": "fine_tuned"}
     train = dict(config["train"])
-    train.pop("checkpoint_seconds")
+    for name in ("checkpoint_seconds", "flat_line_iterations", "processes", "micro_batch"):
+        train.pop(name)  # these decide how a training runs, not what it gives
     stage = dict(train.pop("stages")[stages[model.get("inherit")]])
     return options(
         model=wildcards.model,
