@@ -1,6 +1,7 @@
 """What the rules share: validated configuration, and the inputs and options that follow from it."""
 
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -113,10 +114,20 @@ def options(**values):
     return words
 
 
+def in_text(**values):
+    """Options as a part of a rule's text.
+
+    Unlike params, it starts nothing anew when it changes: for what changes no result.
+    """
+    return shlex.join(options(**values)).replace("{", "{{").replace("}", "}}")
+
+
 def choices(*names):
     """Some of the configuration's choices, as arguments of `options`."""
     return {name: CHOICES[name] for name in names}
 
+
+LOCAL_SCRATCH = in_text(local_scratch=DATA["local_scratch"])
 
 # Data
 
@@ -238,6 +249,40 @@ def packed_stores():
 # Training
 
 
+def launcher(processes, nodes):
+    """The command that starts a training: one process, torchrun on a node, or srun on several."""
+    if processes == 1:
+        return "python -m workflow_scripts.train"
+    torchrun = (
+        f"torchrun --nnodes={nodes} --nproc-per-node={processes // nodes}"
+        " --signals-to-handle=SIGTERM,SIGINT,SIGUSR1"
+    )
+    if nodes == 1:
+        return f"{torchrun} --standalone -m workflow_scripts.train"
+    # The first node's address and a port are known to Slurm's tasks only, hence the shell.
+    return (
+        f"srun --nodes={nodes} --ntasks={nodes} --ntasks-per-node=1 bash -c 'exec {torchrun}"
+        " --node-rank=$SLURM_NODEID --rdzv-backend=c10d --rdzv-id=$SLURM_JOB_ID"
+        " --rdzv-endpoint=$SLURM_LAUNCH_NODE_IPADDR:$((20000 + SLURM_JOB_ID % 10000))"
+        ' -m workflow_scripts.train "$@"\' torchrun'
+    )
+
+
+def several_nodes(nodes):
+    """What the Slurm plugin needs to give a job several nodes, with one task on each."""
+    return {"nodes": nodes, "tasks": nodes, "tasks_per_gpu": 0, "mpi": "srun"} if nodes > 1 else {}
+
+
+PROCESSES, NODES = config["train"]["processes"], config["train"]["nodes"]
+if PROCESSES % NODES:
+    raise WorkflowError(f"train: {PROCESSES} processes cannot be shared evenly by {NODES} nodes")
+PROCESSES_PER_NODE = PROCESSES // NODES
+TRAIN = launcher(PROCESSES, NODES)
+SEVERAL_NODES = several_nodes(NODES)
+RUNNING_KEYS = ("checkpoint_seconds", "flat_line_iterations", "micro_batch")
+RUNNING = in_text(**{key: config["train"][key] for key in RUNNING_KEYS})
+
+
 def training_shards(wildcards):
     """The training set at the model's S."""
     return shards(f"train_S{experiments.scale_name(MODELS[wildcards.model]['S'])}")
@@ -259,7 +304,7 @@ def training_options(wildcards):
     model = MODELS[wildcards.model]
     stages = {None: "scratch", "layers-of-A": "transferred", "all": "fine_tuned"}
     train = dict(config["train"])
-    for name in ("checkpoint_seconds", "flat_line_iterations", "processes", "micro_batch"):
+    for name in (*RUNNING_KEYS, "processes", "nodes"):
         train.pop(name)  # these decide how a training runs, not what it gives
     stage = dict(train.pop("stages")[stages[model.get("inherit")]])
     return options(
@@ -384,3 +429,26 @@ def neighbours(wildcards):
         previous=names[place - 1] if place else None,
         next=names[place + 1] if place + 1 < len(names) else None,
     )
+
+
+# Plan
+
+
+def planned_jobs():
+    """What `all` makes at a cost, as options of the plan."""
+    return options(
+        results=RESULTS,
+        records=LOGS,
+        stores=packed_stores(),
+        models=AVAILABLE,
+        splits=LABELLED_SPLITS,
+        submissions=list(SUBMITTED),
+        page="reports/plan.html",
+        output=f"{RESULTS}/plan",
+    )
+
+
+def is_recorded(text):
+    """True if the configuration that the run has recorded is this text of the active one."""
+    path = Path(RESULTS, "config.yaml")
+    return path.exists() and path.read_text(encoding="utf-8") == text

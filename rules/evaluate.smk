@@ -23,7 +23,8 @@ rule evaluate_convnet:
     shell:
         "python -m workflow_scripts.evaluate --weights {input.weights} --shards {input.shards}"
         " --method {wildcards.method} --scale {wildcards.Q} {params.options:q}"
-        " --threads {threads} --output {output} > {log} 2>&1"
+        f" {LOCAL_SCRATCH}"
+        " --threads {threads} --output {output} --cost {log}.json > {log} 2>&1"
 
 
 use rule evaluate_convnet as evaluate_choice with:
@@ -58,4 +59,5 @@ rule write_submission:
         images=options(images=DATA["images"]["test"]),
     shell:
         "python -m workflow_scripts.write_submission --posteriors {input.posteriors}"
-        " --classes {input.classes} {params.images} --output {output} > {log} 2>&1"
+        " --classes {input.classes} {params.images} --output {output}"
+        " --cost {log}.json > {log} 2>&1"

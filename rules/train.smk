@@ -18,21 +18,21 @@ rule train_convnet:
         model=one_of(TRAINED),
     conda:
         "../envs/environment.yml"
-    threads: by_size(16, 1)
+    threads: by_size(16, 1) * PROCESSES_PER_NODE
     resources:
-        mem_mb=by_size(64000, 1500),
+        **SEVERAL_NODES,
+        mem_mb=by_size(64000, 1500) * PROCESSES_PER_NODE,
         runtime=by_size(20160, 30),
-        gpu=1,
+        gpu=PROCESSES,
     params:
         options=training_options,
         parent=lambda wildcards, input: options(parent=input.parent or None),
-        checkpoint_seconds=config["train"]["checkpoint_seconds"],
     shell:
-        "python -m workflow_scripts.train {params.options:q} {params.parent:q}"
+        f"{TRAIN} {{params.options:q}} {{params.parent:q}}"
         " --train-shards {input.train} --val-shards {input.val} --statistics {input.statistics}"
         f" --checkpoints {RESULTS}/checkpoints/{{wildcards.model}}"
-        " --checkpoint-seconds {params.checkpoint_seconds} --threads {threads}"
-        " --output {output.weights} --history {output.history} > {log} 2>&1"
+        f" --threads {{threads}} {RUNNING} {LOCAL_SCRATCH}"
+        " --output {output.weights} --history {output.history} --cost {log}.json > {log} 2>&1"
 
 
 rule import_weights:
@@ -54,7 +54,8 @@ rule import_weights:
     params:
         options=import_options,
     shell:
-        "python -m workflow_scripts.import_weights {params.options:q} --output {output} > {log} 2>&1"
+        "python -m workflow_scripts.import_weights {params.options:q} --output {output}"
+        " --cost {log}.json > {log} 2>&1"
 
 
 rule export_weights:
@@ -75,7 +76,7 @@ rule export_weights:
         gpu=0,
     shell:
         "python -m workflow_scripts.export_weights --weights {input} --output {output}"
-        " > {log} 2>&1"
+        " --cost {log}.json > {log} 2>&1"
 
 
 rule models:

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 
 import torch
 
-from workflow_scripts.vgg import command, evaluation
+from workflow_scripts.vgg import command, costs, evaluation
 from workflow_scripts.vgg.convnets import POOLING_ROUNDING
 from workflow_scripts.vgg.devices import autocast, describe_hardware, pick_device
 from workflow_scripts.vgg.files import InputError, code_fingerprint, sha256
 from workflow_scripts.vgg.images import RESIZE_FILTERS, pixels_at
 from workflow_scripts.vgg.posteriors import write_posteriors
 from workflow_scripts.vgg.shards import Shards
+from workflow_scripts.vgg.staging import stage
 from workflow_scripts.vgg.weights import load_weights
 
 
@@ -35,17 +36,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, …")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads, loader included")
+    parser.add_argument(
+        "--local-scratch",
+        help="folder on the node's disk to copy the shards to; read in place if not given",
+    )
     parser.add_argument("--output", required=True, help="posteriors to write (parquet)")
     given = parser.parse_args(arguments)
 
     device = pick_device(given.device, given.threads)
     net, weights = load_weights(given.weights, pool_rounding=given.pool_rounding)
-    shards = Shards(given.shards)
+    shards = Shards(given.shards)  # not the copies, so that an error names the shard itself
+    copies = stage(given.shards, given.local_scratch)
     try:
-        with autocast(device, given.precision):
+        with costs.working_on(len(shards)), autocast(device, given.precision):
             posteriors = evaluation.evaluate(
                 net.to(device, memory_format=torch.channels_last),
-                given.shards,
+                copies,
                 method=given.method,
                 smallest_side=pixels_at(given.scale, net.architecture.crop),
                 mean=weights["mean_rgb"],

@@ -1,22 +1,27 @@
-"""Train one ConvNet: at random from scratch, from net A's layers, or on from a whole parent."""
+"""Train one ConvNet: at random from scratch, from net A's layers, or on from a whole parent.
+
+Several processes share a training under torchrun, one GPU each, with the result of a single one
+(paper §3.3): torchrun --standalone --nproc-per-node=4 -m workflow_scripts.train …
+"""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import io
 import json
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from workflow_scripts.vgg import command, initialisation, sampling, training
+from workflow_scripts.vgg import command, costs, initialisation, sampling, training
 from workflow_scripts.vgg.checkpoints import delete_checkpoints
 from workflow_scripts.vgg.convnets import LRN_CONSTANTS, Architecture, ConvNet
 from workflow_scripts.vgg.devices import PRECISIONS, describe_hardware, pick_device
@@ -24,6 +29,7 @@ from workflow_scripts.vgg.evaluation import evaluate
 from workflow_scripts.vgg.files import (
     InputError,
     code_fingerprint,
+    exclusive,
     fingerprint,
     sha256,
     whole_file,
@@ -31,8 +37,10 @@ from workflow_scripts.vgg.files import (
 from workflow_scripts.vgg.images import RESIZE_FILTERS, pixels_at
 from workflow_scripts.vgg.loader import TrainingImages
 from workflow_scripts.vgg.posteriors import rank_of_class
+from workflow_scripts.vgg.processes import Processes, processes_on_node
 from workflow_scripts.vgg.randomness import model_seed
 from workflow_scripts.vgg.shards import Shards
+from workflow_scripts.vgg.staging import stage
 from workflow_scripts.vgg.weights import load_weights, read_metadata, save_weights
 
 CHOICES = (  # of the configuration, those that decide a training
@@ -117,9 +125,28 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
         )
     group = parser.add_argument_group("running")
     group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, …")
-    group.add_argument("--threads", type=int, default=1, help="CPU threads, loader included")
+    group.add_argument(
+        "--threads", type=int, default=1, help="CPU threads on this node, loaders included"
+    )
+    group.add_argument(
+        "--local-scratch",
+        help="folder on the node's disk to copy the shards to; read in place if not given",
+    )
+    group.add_argument(
+        "--micro-batch", type=int, help="most samples that a process has in memory at once"
+    )
     group.add_argument("--checkpoints", required=True, help="folder for checkpoints")
-    group.add_argument("--checkpoint-seconds", type=float, default=600)
+    group.add_argument(
+        "--checkpoint-seconds",
+        type=float,
+        default=600,
+        help="between checkpoints; one is also written at the end of each epoch",
+    )
+    group.add_argument(
+        "--flat-line-iterations",
+        type=int,
+        help="stop a net that is still at chance after so many iterations; never if not given",
+    )
     group.add_argument("--output", required=True, help="weights to write (safetensors)")
     group.add_argument("--history", required=True, help="history to write (CSV)")
     return parser.parse_args(arguments)
@@ -148,7 +175,7 @@ def initial_net(given: argparse.Namespace, dropout: float, input_scale: float) -
 
 
 def validation_images(
-    given: argparse.Namespace,
+    given: argparse.Namespace, train_shards: list[str], val_shards: list[str]
 ) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray | None]:
     """Where plateaus are seen: shards, places in them, their labels, and the places to train on.
 
@@ -156,46 +183,81 @@ def validation_images(
     Raises InputError if the validation images are not given or have no labels.
     """
     if given.validation_set == "held-out":
-        labels = Shards(given.train_shards).labels
+        labels = Shards(train_shards).labels
         rest, places = sampling.held_out(given.seed, len(labels))
-        return given.train_shards, places, labels[places], rest
-    if not given.val_shards:
+        return train_shards, places, labels[places], rest
+    if not val_shards:
         raise InputError("give --val-shards, or --validation-set held-out")
-    labels = Shards(given.val_shards).labels
+    labels = Shards(val_shards).labels
     if labels.min() < 0:
-        raise InputError(f"{given.val_shards[0]}: validation images without labels")
-    return given.val_shards, np.arange(len(labels)), labels, None
+        raise InputError(f"{val_shards[0]}: validation images without labels")
+    return val_shards, np.arange(len(labels)), labels, None
+
+
+# Arguments that do not decide the result
+RUNNING = (
+    *("device", "threads", "micro_batch", "checkpoint_seconds", "flat_line_iterations"),
+    *("local_scratch", "output", "history"),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     given = options(arguments)
+    place, on_node = processes_on_node()
+    threads = max(1, given.threads // on_node)
+    device = pick_device(given.device, threads, place)
+    processes = Processes.of_torchrun()
+    if processes.rank:
+        logging.getLogger().setLevel(logging.WARNING)
+        lock = contextlib.nullcontext()
+    else:
+        lock = exclusive(given.checkpoints, "training this model")
+    with lock:
+        copies = [
+            stage(paths, given.local_scratch) for paths in (given.train_shards, given.val_shards)
+        ]
+        with processes.joined(device):
+            train(given, *copies, device, threads - 1, processes)
+
+
+def train(
+    given: argparse.Namespace,
+    train_shards: list[str],
+    val_shards: list[str],
+    device: torch.device,
+    workers: int,
+    processes: Processes,
+) -> None:
+    """Train and write weights and history, in every process of a training.
+
+    train_shards, val_shards: those given, or copies of them on this node.
+    """
     settings = training.Optimisation(
         **{field.name: getattr(given, field.name) for field in fields(training.Optimisation)}
     )
     scales = (given.train_scale[0], given.train_scale[-1])
     statistics = json.loads(Path(given.statistics).read_text())
-    device = pick_device(given.device, given.threads)
-    workers = given.threads - 1
     net = initial_net(given, settings.dropout, settings.input_scale).to(device)
-    shards, places, labels, trained = validation_images(given)
+    shards, places, labels, trained = validation_images(given, train_shards, val_shards)
     images = TrainingImages(
-        given.train_shards,
+        train_shards,
         model_seed(given.seed, given.model),
         settings.batch_size,
         given.crop,
         scales,
         sampling.colour_axes(statistics, given.colour_shift),
         given.resize_filter,
+        rows=processes.rows(settings.batch_size),
         scale_sampling=given.scale_sampling,
         last_batch=given.last_batch,
         places=trained,
     )
 
-    def validate(net: ConvNet) -> tuple[float, float]:
+    def validate(net: ConvNet, stop: Callable[[], bool]) -> tuple[int, int]:
         posteriors = evaluate(
             net,
             shards,
-            places=places,
+            places=processes.share(places),
             method="center",
             smallest_side=pixels_at(sum(scales) / 2, given.crop),
             mean=statistics["mean_rgb"],
@@ -203,38 +265,55 @@ def main(arguments: Sequence[str] | None = None) -> None:
             resize_filter=given.resize_filter,
             workers=workers,
             progress=False,
+            stop=stop,
         )
-        rank = rank_of_class(posteriors, labels)
-        return 100 * float(np.mean(rank >= 1)), 100 * float(np.mean(rank >= 5))
+        rank = rank_of_class(posteriors, processes.share(labels))
+        return int(np.sum(rank >= 1)), int(np.sum(rank >= 5))
 
     decides = {
         **vars(given),
-        **{name: None for name in ("device", "threads", "checkpoint_seconds", "output", "history")},
+        **{name: None for name in RUNNING},
         "parent": sha256(given.parent) if given.parent else None,
         "statistics": statistics,
     }
-    logging.info("%s on %s, %d parameters", given.model, device, net.parameter_count())
+    logging.info(
+        "%s on %d × %s, %d parameters",
+        *(given.model, processes.count, device.type, net.parameter_count()),
+    )
     try:
-        history = training.train(
+        done = training.train(
             net,
             images,
             validate,
+            len(places),
             settings,
+            training.Running(
+                Path(given.checkpoints),
+                given.checkpoint_seconds,
+                workers,
+                given.micro_batch,
+                given.flat_line_iterations,
+                processes,
+            ),
             mean=statistics["mean_rgb"],
             seed=model_seed(given.seed, given.model),
-            checkpoints=Path(given.checkpoints),
             fingerprint=fingerprint(decides),
-            checkpoint_seconds=given.checkpoint_seconds,
-            workers=workers,
         )
     except training.Interrupted as interruption:
         logging.warning("%s; run the same command again to go on", interruption)
         sys.exit(training.STOPPED)
+    if processes.rank:
+        return
+    costs.note(
+        images=done.iteration * settings.batch_size,
+        earlier_seconds=done.earlier_seconds,
+        attempts=done.attempts,
+    )
 
     rows = io.StringIO()
-    writer = csv.DictWriter(rows, history[0].keys(), lineterminator="\n")
+    writer = csv.DictWriter(rows, done.history[0].keys(), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(history)
+    writer.writerows(done.history)
     with whole_file(given.history) as temporary:
         temporary.write_text(rows.getvalue())
     save_weights(
@@ -247,7 +326,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "S": list(scales),
             "mean_rgb": statistics["mean_rgb"],
             "seed": given.seed,
-            "iterations": history[-1]["iteration"],
+            "iterations": done.iteration,
             "parent": read_metadata(given.parent)["model"] if given.parent else None,
             "parent_sha256": decides["parent"],
             "inherit": given.inherit if given.parent else None,
@@ -257,6 +336,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "code_fingerprint": code_fingerprint(),
             "torch": torch.__version__,
             "hardware": describe_hardware(device),
+            "processes": processes.count,
             "node": os.uname().nodename,
         },
     )

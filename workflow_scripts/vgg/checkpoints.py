@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import pickle
 import shutil
+import zipfile
 from pathlib import Path
 
 import torch
@@ -22,23 +23,39 @@ def save_checkpoint(directory: Path, iteration: int, state: dict) -> None:
         old.unlink()
 
 
-def load_checkpoint(directory: Path, settings: str) -> dict | None:
-    """The newest readable checkpoint made with the same settings; None if there is none.
+def newest_checkpoint(directory: Path, settings: str) -> Path | None:
+    """The newest whole checkpoint made with the same settings; None if there is none.
 
-    settings: fingerprint of all that decides the result. Checkpoints of other settings are deleted.
+    settings: fingerprint of all that decides the result. Checkpoints of other settings are deleted;
+    a corrupt one is set aside as `.corrupt`, with a warning.
     """
     for path in sorted(directory.glob("*.pt"), reverse=True):
         try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-            logging.warning("%s is corrupt (%s); falling back to the one before", path, error)
+            with zipfile.ZipFile(path) as archive:
+                if damaged := archive.testzip():  # torch.load does not check the sums
+                    raise zipfile.BadZipFile(f"bad checksum of {damaged}")
+            state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        except (zipfile.BadZipFile, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            logging.warning(
+                "WARNING: checkpoint %s is corrupt (%s); falling back to the one before",
+                path,
+                error,
+            )
+            path.replace(path.with_suffix(".corrupt"))
             continue
         if state["settings"] != settings:
             logging.warning("%s was made with other settings or data; starting anew", path)
             delete_checkpoints(directory)
             return None
-        return state
+        return path
+    if any(directory.glob("*.corrupt")):
+        logging.warning("WARNING: no whole checkpoint is left in %s; starting anew", directory)
     return None
+
+
+def load_checkpoint(path: Path) -> dict:
+    """The state in a checkpoint, on the CPU."""
+    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def delete_checkpoints(directory: Path) -> None:

@@ -9,14 +9,32 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
+from . import costs
 from .files import InputError
+
+_cost_records: list[str] = []  # paths that `--cost` gave
+
+
+class _CostOption(argparse.Action):
+    """Keeps its path aside: no result and no fingerprint of the options may depend on it."""
+
+    def __call__(self, parser, namespace, path, option=None):
+        _cost_records[:] = [path]
 
 
 def parser(description: str) -> argparse.ArgumentParser:
-    """An argument parser whose `--help` shows the defaults."""
-    return argparse.ArgumentParser(
+    """An argument parser whose `--help` shows the defaults, with the options of all commands."""
+    made = argparse.ArgumentParser(
         description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
+    made.add_argument(
+        "--cost",
+        action=_CostOption,
+        default=argparse.SUPPRESS,
+        metavar="FILE",
+        help="where to record what the job cost once it has succeeded (JSON)",
+    )
+    return made
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -32,12 +50,17 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(main: Callable[[Sequence[str] | None], None]) -> None:
-    """Run `main`; turn bad input and a full disk into one clear line and exit status 1."""
+    """Run `main`; turn bad input and a full disk into one clear line and exit status 1.
+
+    If `main` succeeds, what it cost is recorded in the file that `--cost` names.
+    """
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
     try:
         main(None)
+        for path in _cost_records:
+            costs.write_record(path)
     except InputError as error:
         sys.exit(f"error: {error}")
     except OSError as error:

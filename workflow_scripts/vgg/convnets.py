@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from .devices import at_least_float32
 from .dropout import SequencedDropout
 
 POOLING_ROUNDING = ("floor", "ceil")
@@ -75,7 +76,7 @@ class LocalResponseNorm(nn.Module):
 
     def forward(self, activations: torch.Tensor) -> torch.Tensor:
         with torch.autocast(activations.device.type, enabled=False):
-            activations = activations.float()
+            activations = at_least_float32(activations)
             scale = self.k + self.alpha * F.conv2d(activations.square(), self.near)
             return activations * (scale * scale.sqrt()).rsqrt()  # (scale^1.5)^-0.5 = scale^-0.75
 

@@ -3,20 +3,50 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 
 import torch
 
-PRECISIONS = ("auto", "float32", "bfloat16")
+from .files import InputError
+
+PRECISIONS = ("auto", "float32", "bfloat16", "float64")
 
 
-def pick_device(name: str, threads: int) -> torch.device:
-    """The device called `name`; "auto" is the GPU where there is one. Sets up the CPU's side."""
+def pick_device(name: str, threads: int, place: int = 0) -> torch.device:
+    """The device called `name`; "auto" is the GPU where there is one. Sets up the CPU's side.
+
+    place: of this process among those on its node, each of which takes a GPU of its own.
+    Raises InputError if there are fewer GPUs.
+    """
     torch.set_num_threads(threads)
     _keep_freed_memory()
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+        name = f"cuda:{place}" if torch.cuda.is_available() else "cpu"
+    device = torch.device(name)
+    if device.type == "cuda":
+        if (device.index or 0) >= torch.cuda.device_count():
+            raise InputError(
+                f"{name}: the job has {torch.cuda.device_count()} GPUs on this node; every process "
+                "of a training needs its own, lower train.processes or ask for more"
+            )
+        torch.cuda.set_device(device)
+        _same_result_each_time()
+    return device
+
+
+def _same_result_each_time() -> None:
+    """GPU kernels that give the same bits each time, and float32 that is float32.
+
+    Max-pooling's backward pass has no kernel that PyTorch calls deterministic, because it adds
+    atomically; windows that do not overlap, as here, add one number each.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
 
 
 def _keep_freed_memory() -> None:
@@ -36,6 +66,20 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
     if precision == "auto":
         precision = "bfloat16" if device.type == "cuda" else "float32"
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def parameter_type(precision: str) -> torch.dtype:
+    """What a net in training keeps its parameters in: float32, also under mixed precision.
+
+    "float64" is for checks: two computations that differ by rounding only stay together in it, where
+    in float32 a ReLU or a maximum that tips over drives them apart within a few iterations.
+    """
+    return torch.float64 if precision == "float64" else torch.float32
+
+
+def at_least_float32(values: torch.Tensor) -> torch.Tensor:
+    """`values` in float32, or in float64 if they are that."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def to_input(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,11 +18,16 @@ from .devices import to_input
 from .files import InputError
 from .images import centre_crop, decode, rescale, rescaled_size
 from .shards import Shards
+from .signals import leave_signals_to_the_main_process
 
 METHODS = ("dense", "multicrop", "center")
 SCORE_AVERAGES = ("before-softmax", "after-softmax")
 CROP_GRIDS = ("whole-image", "central-square")
 GRID_SIDE = 5
+
+
+class Stopped(Exception):
+    """An evaluation was asked to stop before it was done."""
 
 
 class DenseConvNet(nn.Module):
@@ -193,13 +198,15 @@ def evaluate(
     workers: int = 0,
     progress: bool = True,
     places: np.ndarray | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> np.ndarray:
     """Posteriors float32 [images, classes] of a split's shards at one test scale, in shard order.
 
     net: on its device, in evaluation mode or not (its mode is kept). smallest_side: Q in pixels.
     batch_size: crops, or as many pixels of whole images, in one forward pass.
     places: int [images], those of the shards' images to evaluate, in this order; all if None.
-    Raises InputError if Q is too small for the net.
+    stop: asked before each batch.
+    Raises InputError if Q is too small for the net, Stopped if `stop` says so.
     """
     crop = net.architecture.crop
     if smallest_side < crop:
@@ -223,17 +230,25 @@ def evaluate(
         crop if method == "center" else None,
         resize_filter,
     )
-    device = next(net.parameters()).device
+    weights = next(net.parameters())
+    device = weights.device
     loader = DataLoader(
-        images, batch_size=None, num_workers=workers, pin_memory=device.type == "cuda"
+        images,
+        batch_size=None,
+        num_workers=workers,
+        pin_memory=device.type == "cuda",
+        worker_init_fn=leave_signals_to_the_main_process,
     )
     was_training = net.training
     net.eval()
     dense = DenseConvNet(net) if method == "dense" else None
-    mean_rgb = torch.tensor(mean, dtype=torch.float32, device=device)
+    mean_rgb = torch.tensor(mean, dtype=weights.dtype, device=device)
     result = np.empty((len(places), net.architecture.classes), np.float32)
     bar = Progress(len(places), "images")
     for rows, (_, pixels) in zip(groups, loader, strict=True):
+        if stop():
+            net.train(was_training)
+            raise Stopped
         batch = to_input(pixels.to(device, non_blocking=True), mean_rgb, input_scale)
         match method:
             case "dense":

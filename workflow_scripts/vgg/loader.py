@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,8 +12,9 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from .images import crop_of_rescaled, decode, pixels_at
-from .sampling import batch_at, epochs_done
+from .sampling import Batch, batch_at, epochs_done
 from .shards import Shards
+from .signals import leave_signals_to_the_main_process
 
 
 @dataclass(frozen=True)
@@ -69,14 +70,29 @@ class TrainingImages(Dataset):
         """Epochs that so many iterations make."""
         return epochs_done(iterations, self.batch_size, self.images, self.last_batch)
 
-    def __getitem__(self, iteration: int) -> TrainingBatch:
-        shards = self.shards
+    @property
+    def labels(self) -> np.ndarray:
+        """Labels int32 [images] of all images of an epoch."""
+        labels = self.shards.labels
+        return labels if self.places is None else labels[self.places]
+
+    def _sampled(self, iteration: int) -> tuple[Batch, np.ndarray]:
+        """An iteration's whole batch, and its images' places in the shards: int64 [batch_size]."""
         batch = batch_at(
             *(self.seed, iteration, self.batch_size),
             *(self.images, self.scales, self.colour_axes),
             *(self.scale_sampling, self.last_batch),
         )
-        images = batch.images if self.places is None else self.places[batch.images]
+        return batch, batch.images if self.places is None else self.places[batch.images]
+
+    def ids(self, iteration: int, samples: Iterable[int]) -> list[str]:
+        """Names of some samples of an iteration's whole batch."""
+        _, images = self._sampled(iteration)
+        return [self.shards.id(int(images[sample])) for sample in samples]
+
+    def __getitem__(self, iteration: int) -> TrainingBatch:
+        shards = self.shards
+        batch, images = self._sampled(iteration)
         rows = slice(None) if self.rows is None else self.rows
         samples = range(self.batch_size)[rows]
         crops = np.empty((len(samples), self.crop, self.crop, 3), np.uint8)
@@ -100,14 +116,16 @@ class TrainingImages(Dataset):
     def batches(
         self, first: int, last: int, workers: int, pin_memory: bool
     ) -> Iterator[TrainingBatch]:
-        """The batches of iterations first … last − 1 in order, read ahead by worker processes."""
-        return iter(
-            DataLoader(
-                self,
-                batch_size=None,
-                sampler=range(first, last),
-                num_workers=workers,
-                pin_memory=pin_memory,
-                prefetch_factor=4 if workers else None,
-            )
+        """The batches of iterations first … last − 1 in order, read ahead by worker processes.
+
+        Close the iterator to end the workers.
+        """
+        yield from DataLoader(
+            self,
+            batch_size=None,
+            sampler=range(first, last),
+            num_workers=workers,
+            pin_memory=pin_memory,
+            prefetch_factor=4 if workers else None,
+            worker_init_fn=leave_signals_to_the_main_process,
         )

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import logging
-import math
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import closing, nullcontext, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from torch import nn
 from torch.nn import functional as F
 
-from .checkpoints import load_checkpoint, save_checkpoint
+from .checkpoints import load_checkpoint, newest_checkpoint, save_checkpoint
 from .command import Progress
 from .convnets import ConvNet
-from .devices import autocast, to_input
+from .devices import at_least_float32, autocast, parameter_type, to_input
 from .dropout import seek_dropout
+from .evaluation import Stopped
 from .files import InputError
-from .loader import TrainingImages
+from .guards import CHECK_EVERY, FiniteGuard, chance_loss, check_flat_line, explained_memory
+from .loader import TrainingBatch, TrainingImages
+from .processes import Processes
 from .schedule import Plateau
+from .signals import StopSignals
 
 BIAS_RULES = ("as-weights", "caffe")
 TRAINABLE = ("all", "fc")
-CHECK_EVERY = 50  # iterations between looks at the loss; a look makes a GPU wait
 
 STOPPED = 75  # exit status of an interrupted training that can go on: EX_TEMPFAIL
 
@@ -85,150 +89,297 @@ def sgd(net: ConvNet, settings: Optimisation) -> torch.optim.SGD:
     )
 
 
+@dataclass(frozen=True)
+class Running:
+    """How a training runs; none of it changes the result by more than rounding.
+
+    checkpoints: folder. checkpoint_seconds: between checkpoints; one is also written at the end of
+        each epoch.
+    workers: loader processes of each process.
+    micro_batch: most samples in memory at once; None for the process's whole part of a batch.
+    flat_line_iterations: as in `check_flat_line`.
+    """
+
+    checkpoints: Path
+    checkpoint_seconds: float = 600.0
+    workers: int = 0
+    micro_batch: int | None = None
+    flat_line_iterations: int | None = None
+    processes: Processes = field(default_factory=Processes)
+
+
+class Training:
+    """A net in training: everything that a checkpoint holds.
+
+    images: with the rows of this process. fingerprint: of all that decides the result.
+    """
+
+    def __init__(
+        self, net: ConvNet, images: TrainingImages, settings: Optimisation, fingerprint: str
+    ):
+        self.net, self.images, self.settings = net, images, settings
+        self.fingerprint = fingerprint
+        net.to(dtype=parameter_type(settings.precision), memory_format=torch.channels_last)
+        net.train()
+        self.device = next(net.parameters()).device
+        self.optimizer = sgd(net, settings)
+        latest_drops = [round(share * settings.iterations) for share in settings.latest_drops]
+        self.plateau = Plateau(latest_drops, settings.patience, settings.margin)
+        self.history: list[dict] = []
+        self.iteration = 0
+        self.losses = torch.zeros((), dtype=torch.float64, device=self.device)  # since validation
+        self.attempts, self.earlier_seconds = 1, 0.0
+        self.started = self.last_validation = time.monotonic()
+
+    @property
+    def rate(self) -> float:
+        """The learning rate that holds now."""
+        return self.settings.learning_rate * self.plateau.factor
+
+    @property
+    def validated(self) -> int:
+        """The iteration of the last validation, 0 if there was none."""
+        return self.history[-1]["iteration"] if self.history else 0
+
+    @property
+    def ends_epoch(self) -> bool:
+        """True if the last iteration finished an epoch."""
+        done = self.images.epochs_done
+        return int(done(self.iteration)) > int(done(self.iteration - 1))
+
+    @property
+    def awaits_validation(self) -> bool:
+        """True if a validation follows the last iteration and has not been done."""
+        at = (
+            self.iteration % self.settings.validation_interval == 0
+            or self.iteration == self.settings.iterations
+        )
+        return at and self.validated < self.iteration
+
+    @property
+    def finished(self) -> bool:
+        """True if nothing is left to do."""
+        return not self.awaits_validation and (
+            self.plateau.finished or self.iteration == self.settings.iterations
+        )
+
+    def save(self, running: Running) -> None:
+        """Write a checkpoint; every process must call this."""
+        losses = running.processes.gather(self.losses.cpu())
+        if running.processes.rank:
+            return
+        state = {
+            "settings": self.fingerprint,
+            "net": self.net.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "plateau": self.plateau.state(),
+            "history": self.history,
+            "iteration": self.iteration,
+            "losses": torch.stack(losses),
+            "seconds": self.earlier_seconds + time.monotonic() - self.started,
+            "unvalidated_seconds": time.monotonic() - self.last_validation,
+            "attempts": self.attempts,
+        }
+        save_checkpoint(running.checkpoints, self.iteration, state)
+
+    def resume(self, running: Running) -> None:
+        """Go on from the newest checkpoint if there is one; every process must call this."""
+        processes = running.processes
+        found = None
+        if processes.rank == 0:
+            found = newest_checkpoint(running.checkpoints, self.fingerprint)
+        path = processes.gather(found)[0]
+        if path is None:
+            return
+        state = load_checkpoint(path)
+        self.net.load_state_dict(state["net"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.plateau = Plateau(**state["plateau"])
+        self.history, self.iteration = state["history"], state["iteration"]
+        self.attempts = state["attempts"] + 1
+        self.earlier_seconds = state["seconds"]
+        self.last_validation = time.monotonic() - state["unvalidated_seconds"]
+        losses = state["losses"]
+        if len(losses) == processes.count:
+            self.losses = losses[processes.rank].to(self.device)
+        else:
+            logging.warning(
+                "the checkpoint is of %d processes: from here on equal up to rounding only",
+                len(losses),
+            )
+            self.losses = losses.sum().to(self.device) * (processes.rank == 0)
+        logging.info("going on from iteration %d", self.iteration)
+
+    def settle(self, model: nn.Module) -> None:
+        """One backward pass whose gradients are thrown away, so that all iterations are alike.
+
+        Gradients travel in buckets, and for three processes or more the place in a bucket decides
+        the order of the sum. PyTorch rearranges the buckets after its first backward pass, which
+        would make the first iteration after a restart differ in the last bit.
+        """
+        if model is self.net:
+            return
+        crop = self.images.crop
+        seek_dropout(self.net, 0, 0, slice(1), 1)
+        model(next(self.net.parameters()).new_zeros(1, 3, crop, crop)).sum().backward()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def step(
+        self,
+        model: nn.Module,
+        batch: TrainingBatch,
+        mean: torch.Tensor,
+        seed: int,
+        running: Running,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """One iteration of SGD: the loss's mean over the whole batch of all processes (§3.1).
+
+        model: the net, or what `Processes.wrap` made of it. batch: this process's rows.
+        mean: float [3], RGB. Gives the losses float [rows] and the gradient's norm float [].
+        """
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate * group["rate_factor"]
+        self.optimizer.zero_grad(set_to_none=True)
+        pixels = batch.images.to(self.device, non_blocking=True)
+        shifts = batch.shifts.to(self.device, non_blocking=True)
+        labels = batch.labels.to(self.device, non_blocking=True)
+        rows, batch_size = self.images.rows.start, self.settings.batch_size
+        most = running.micro_batch or len(labels)
+        losses = []
+        for first in range(0, len(labels), most):
+            part = slice(first, min(first + most, len(labels)))
+            place = slice(rows + part.start, rows + part.stop)
+            seek_dropout(self.net, seed, self.iteration, place, batch_size)
+            inputs = to_input(pixels[part], mean, self.settings.input_scale, shifts[part])
+            alone = running.processes.count == 1
+            last = part.stop == len(labels)  # gradients travel once, when all are summed
+            with nullcontext() if alone or last else model.no_sync():
+                with autocast(self.device, self.settings.precision):
+                    scores = model(inputs)
+                scores = at_least_float32(scores)
+                losses.append(F.cross_entropy(scores, labels[part], reduction="none"))
+                # The processes' gradients are averaged, hence the factor.
+                (losses[-1].sum() * (running.processes.count / batch_size)).backward()
+        losses = torch.cat(losses).detach()
+        gradients = [p.grad for p in self.net.parameters() if p.grad is not None]
+        norm = nn.utils.get_total_norm(gradients)
+        self.optimizer.step()
+        self.iteration += 1
+        self.losses += losses.sum(dtype=torch.float64)
+        return losses, norm
+
+    def observe(
+        self, wrong: list[int], validation_images: int, seconds: float, processes: Processes
+    ) -> None:
+        """Take in a validation; every process must call this.
+
+        wrong: how many of the images are wrong in top-1 and in top-5. seconds: from the last
+        validation to the beginning of this one.
+        """
+        iterations = self.iteration - self.validated
+        loss = sum(part.item() for part in processes.gather(self.losses.cpu()))
+        top1, top5 = (100 * (number / validation_images) for number in wrong)
+        self.history.append(
+            {
+                "iteration": self.iteration,
+                "epoch": self.images.epochs_done(self.iteration),
+                "learning_rate": self.rate,
+                "train_loss": loss / (iterations * self.settings.batch_size),
+                "val_top1_error": top1,
+                "val_top5_error": top5,
+                "images_per_second": iterations * self.settings.batch_size / seconds,
+            }
+        )
+        logging.info(
+            "iteration %d: loss %.3f, validation error %.2f%% top-1, %.2f%% top-5",
+            *(self.iteration, self.history[-1]["train_loss"], top1, top5),
+        )
+        self.plateau.observe(self.iteration, top1)
+        self.losses = torch.zeros_like(self.losses)
+        self.last_validation = time.monotonic()
+
+
 def train(
     net: ConvNet,
     images: TrainingImages,
-    validate: Callable[[ConvNet], tuple[float, float]],
+    validate: Callable[[ConvNet, Callable[[], bool]], tuple[int, int]],
+    validation_images: int,
     settings: Optimisation,
+    running: Running,
     *,
     mean: list[float],
     seed: int,
-    checkpoints: Path,
     fingerprint: str,
-    checkpoint_seconds: float = 600.0,
-    workers: int = 0,
-) -> list[dict]:
+) -> Training:
     """Train `net` in place, going on from the newest checkpoint if there is one.
 
-    net: initialised, on its device. validate: gives top-1 and top-5 error in percent.
+    net: initialised, on its device. images: with this process's rows.
+    validate: gives how many of this process's validation images are wrong in top-1 and in top-5;
+        it may raise Stopped when the function that it is given says so.
+    validation_images: of all processes.
     fingerprint: of everything that decides the result; checkpoints of another are not used.
-    Returns the history: one entry a validation.
-    Raises InputError on a non-finite loss and Interrupted after SIGTERM, SIGINT or SIGUSR1.
+    Returns the finished training; its history has one entry a validation.
+    Raises InputError on what `guards` finds, Interrupted after SIGTERM, SIGINT or SIGUSR1 in any
+    process, when a checkpoint is written.
     """
-    device = next(net.parameters()).device
-    net.to(memory_format=torch.channels_last)
-    net.train()
-    optimizer = sgd(net, settings)
-    latest_drops = [round(share * settings.iterations) for share in settings.latest_drops]
-    plateau = Plateau(latest_drops, settings.patience, settings.margin)
-    history: list[dict] = []
-    iteration = 0
-    loss_sum, losses = torch.zeros((), dtype=torch.float64, device=device), 0
-
-    if (state := load_checkpoint(checkpoints, fingerprint)) is not None:
-        net.load_state_dict(state["net"])
-        optimizer.load_state_dict(state["optimizer"])
-        plateau = Plateau(**state["plateau"])
-        history, iteration = state["history"], state["iteration"]
-        loss_sum, losses = state["loss_sum"].to(device), state["losses"]
-        logging.info("going on from iteration %d", iteration)
-
-    def checkpoint() -> None:
-        state = {
-            "settings": fingerprint,
-            "net": net.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "plateau": plateau.state(),
-            "history": history,
-            "iteration": iteration,
-            "loss_sum": loss_sum,
-            "losses": losses,
-        }
-        save_checkpoint(checkpoints, iteration, state)
-
-    mean_rgb = torch.tensor(mean, dtype=torch.float32, device=device)
+    training = Training(net, images, settings, fingerprint)
+    training.resume(running)
+    processes, device = running.processes, training.device
+    model = processes.wrap(net)
+    training.settle(model)
+    guard = FiniteGuard(images, processes)
+    chance = chance_loss(images.labels)
+    mean_rgb = torch.tensor(mean, dtype=parameter_type(settings.precision), device=device)
     progress = Progress(
-        settings.iterations * images.batch_size, "images", done=iteration * images.batch_size
+        settings.iterations * settings.batch_size,
+        "images",
+        done=training.iteration * settings.batch_size,
     )
-    last_checkpoint = last_validation = time.monotonic()
-    validated = iteration
-    with _Signals() as signals:
-        batches = images.batches(iteration, settings.iterations, workers, device.type == "cuda")
-        for batch in batches:
-            for group in optimizer.param_groups:
-                group["lr"] = settings.learning_rate * plateau.factor * group["rate_factor"]
-            seek_dropout(net, seed, iteration, images.rows, images.batch_size)
-            inputs = to_input(
-                batch.images.to(device, non_blocking=True),
-                mean_rgb,
-                settings.input_scale,
-                batch.shifts.to(device, non_blocking=True),
-            )
-            labels = batch.labels.to(device, non_blocking=True)
-            with autocast(device, settings.precision):
-                scores = net(inputs)
-            loss = F.cross_entropy(scores.float(), labels)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            iteration += 1
-            loss_sum += loss.detach()
-            losses += 1
+    samples = running.micro_batch or images.rows.stop - images.rows.start
+    last_checkpoint = time.monotonic()
+    batches = images.batches(
+        training.iteration, settings.iterations, running.workers, device.type == "cuda"
+    )
+    with StopSignals() as signals, closing(batches):
 
-            at_validation = (
-                iteration % settings.validation_interval == 0 or iteration == settings.iterations
-            )
-            due = time.monotonic() - last_checkpoint >= checkpoint_seconds
-            if at_validation or due or signals.received or iteration % CHECK_EVERY == 0:
-                _check_finite(loss_sum, iteration, optimizer.param_groups[0]["lr"])
-            progress.update(
-                images.batch_size,
-                f"iteration {iteration}, rate {settings.learning_rate * plateau.factor:g}",
-            )
-            if at_validation:
-                now = time.monotonic()
-                top1, top5 = validate(net)
-                history.append(
-                    {
-                        "iteration": iteration,
-                        "epoch": images.epochs_done(iteration),
-                        "learning_rate": settings.learning_rate * plateau.factor,
-                        "train_loss": loss_sum.item() / losses,
-                        "val_top1_error": top1,
-                        "val_top5_error": top5,
-                        "images_per_second": (iteration - validated)
-                        * images.batch_size
-                        / (now - last_validation),
-                    }
-                )
-                logging.info(
-                    "iteration %d: loss %.3f, validation error %.2f%% top-1, %.2f%% top-5",
-                    *(iteration, loss_sum.item() / losses, top1, top5),
-                )
-                plateau.observe(iteration, top1)
-                loss_sum, losses, validated = torch.zeros_like(loss_sum), 0, iteration
-                last_validation = time.monotonic()
-            if plateau.finished or iteration == settings.iterations:
-                break
-            if due or signals.received:
+        def checkpoint() -> None:
+            nonlocal last_checkpoint
+            guard.look()
+            training.save(running)
+            last_checkpoint = time.monotonic()
+
+        def stop_if_asked(number: int) -> None:
+            if number:
                 checkpoint()
-                last_checkpoint = time.monotonic()
-            if signals.received:
-                raise Interrupted(f"stopped at iteration {iteration} on {signals.received}")
-    return history
+                name = signal.Signals(number).name
+                raise Interrupted(f"stopped at iteration {training.iteration} on {name}")
 
-
-def _check_finite(loss_sum: torch.Tensor, iteration: int, rate: float) -> None:
-    if not math.isfinite(loss_sum.item()):
-        raise InputError(
-            f"the training loss is not finite at iteration {iteration}, learning rate {rate:g}; "
-            "lower the model's learning_rate or choose another initialisation"
-        )
-
-
-class _Signals:
-    """Notes SIGTERM, SIGINT or SIGUSR1 instead of dying, so that an iteration can be finished."""
-
-    received: str | None = None
-
-    def __enter__(self) -> _Signals:
-        watched = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-        self.previous = {number: signal.signal(number, self._note) for number in watched}
-        return self
-
-    def _note(self, number: int, frame: object) -> None:
-        self.received = signal.Signals(number).name
-
-    def __exit__(self, *exception: object) -> None:
-        for number, handler in self.previous.items():
-            signal.signal(number, handler)
+        while True:
+            if training.awaits_validation:
+                guard.look()
+                seconds = time.monotonic() - training.last_validation
+                wrong = (0, 0)
+                with suppress(Stopped):
+                    wrong = validate(net, lambda: signals.received > 0)
+                stop_if_asked(*processes.highest(signals.received))
+                training.observe(processes.total(*wrong), validation_images, seconds, processes)
+            try:
+                check_flat_line(training.history, chance, running.flat_line_iterations)
+            except InputError:
+                checkpoint()
+                raise
+            if training.finished:
+                return training
+            rate = training.rate
+            batch = next(batches)
+            with explained_memory(samples, settings.batch_size, processes.count):
+                losses, norm = training.step(model, batch, mean_rgb, seed, running)
+            guard.keep(training.iteration, rate, losses, norm)
+            progress.update(settings.batch_size, f"iteration {training.iteration}, rate {rate:g}")
+            if training.iteration % CHECK_EVERY == 0:
+                guard.look()
+            due = time.monotonic() - last_checkpoint >= running.checkpoint_seconds
+            received, due = processes.highest(signals.received, due or training.ends_epoch)
+            stop_if_asked(received)
+            if due:
+                checkpoint()
