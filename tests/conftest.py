@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from workflow_scripts import index_images, list_classes, make_miniature, pack_shards
+from workflow_scripts import (
+    index_images,
+    list_classes,
+    make_miniature,
+    measure_statistics,
+    pack_shards,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = {"train": 60, "val": 24, "test": 12}
@@ -17,6 +24,7 @@ ARCHIVES = {
     "val": "ILSVRC2012_img_val.tar",
     "test": "ILSVRC2012_img_test_v10102019.tar",
 }
+LAYERS_A = "conv3-64 | conv3-128 | conv3-256 conv3-256 | conv3-512 conv3-512 | conv3-512 conv3-512"
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -66,3 +74,30 @@ def shard_paths(packed):
 @pytest.fixture(scope="session")
 def classes(packed) -> pd.DataFrame:
     return pd.read_parquet(packed / "classes.parquet")
+
+
+@pytest.fixture(scope="session")
+def statistics(shard_paths, tmp_path_factory):
+    path = tmp_path_factory.mktemp("statistics") / "statistics.json"
+    measure_statistics.main(["--shards", *shard_paths("train"), "--output", str(path)])
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def command(shard_paths, statistics):
+    """`command(folder, **options)` is the command line of a short training of A."""
+
+    def build(folder, **changes):
+        values = {
+            "model": "A_S256", "net": "A", "layers": LAYERS_A, "crop": 64, "classes": 10, "fc": 32,
+            "width_divisor": 16, "train_scale": 256, "initialisation": "he", "iterations": 12,
+            "batch_size": 8, "validation_interval": 5, "input_scale": 64, "statistics": statistics,
+            "checkpoints": folder / "checkpoints", "output": folder / "w.safetensors",
+            "history": folder / "h.csv",
+        } | changes  # fmt: skip
+        words = ["--train-shards", *shard_paths("train"), "--val-shards", *shard_paths("val")]
+        for name, value in values.items():
+            words += [f"--{name.replace('_', '-')}", *map(str, np.atleast_1d(value))]
+        return words
+
+    return build

@@ -1,0 +1,74 @@
+"""`workflow_scripts.train`, sending itself a signal at an exact moment of the training.
+
+python -m tests.killed_training MOMENT AT SIGNAL <arguments of train>, where the moment is one of
+
+    iteration    in the forward pass of iteration AT
+    validation   in the second batch of the validation after iteration AT or later
+    checkpoint   with half of the checkpoint of iteration AT or later written
+    drop         in the first iteration after the learning rate's AT-th drop
+
+The rest is the real program: real signals, real files, a process of its own.
+"""
+
+import functools
+import io
+import os
+import signal
+import sys
+from pathlib import Path
+
+from workflow_scripts import train
+from workflow_scripts.vgg import checkpoints, command, training
+
+moment, at, name = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+now = {"validating": False, "sent": False}
+step, cross_entropy, save = training.Training.step, training.F.cross_entropy, checkpoints.torch.save
+
+
+def send():
+    if not now["sent"]:
+        now["sent"] = True
+        os.kill(os.getpid(), signal.Signals[name])
+
+
+def watched_step(self, *arguments):
+    now["iteration"], now["dropped"] = self.iteration + 1, self.plateau.dropped
+    return step(self, *arguments)
+
+
+def watched_loss(*arguments, **options):
+    if (moment == "iteration" and now["iteration"] == at) or (
+        moment == "drop" and now["dropped"] == at
+    ):
+        send()
+    return cross_entropy(*arguments, **options)
+
+
+def watched_evaluation(*arguments, stop, **options):
+    asked = []
+
+    def watched_stop():
+        asked.append(None)
+        if moment == "validation" and now["iteration"] >= at and len(asked) == 2:
+            send()
+        return stop()
+
+    # Batches of four, so that there are several.
+    return evaluate(*arguments, stop=watched_stop, batch_size=4, **options)
+
+
+def watched_save(state, path):
+    if moment == "checkpoint" and state["iteration"] >= at:
+        buffer = io.BytesIO()
+        save(state, buffer)
+        Path(path).write_bytes(buffer.getvalue()[: len(buffer.getvalue()) // 2])
+        send()
+    save(state, path)
+
+
+evaluate = train.evaluate
+train.evaluate = functools.wraps(evaluate)(watched_evaluation)
+training.Training.step = watched_step
+training.F.cross_entropy = watched_loss
+checkpoints.torch.save = watched_save
+command.run(lambda _: train.main(sys.argv[4:]))

@@ -1,0 +1,272 @@
+"""Files are whole or absent, whoever else writes them, and locks die with their holders."""
+
+import errno
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from tests.conftest import ROOT
+from workflow_scripts.vgg import files
+from workflow_scripts.vgg.files import InputError, exclusive, whole_file, write_json
+
+HOLD = """
+import os, sys, time
+from pathlib import Path
+from workflow_scripts.vgg.files import exclusive, whole_file
+path = sys.argv[1]
+"""
+HOLD_FILE = """
+with whole_file(path) as temporary:
+    temporary.write_text("half")
+    print("holding", flush=True)
+    sys.stdin.readline()
+    temporary.write_text("whole, by the child")
+"""
+
+
+@pytest.fixture
+def child():
+    """`child(code, path)` runs code in another process until it prints `holding`; all are ended."""
+    children = []
+
+    def start(code, path):
+        process = subprocess.Popen(
+            [sys.executable, "-c", HOLD + code, str(path)],
+            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        children.append(process)
+        assert process.stdout.readline() == "holding\n"
+        return process
+
+    yield start
+    for process in children:
+        process.kill()
+        process.communicate()
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def write_arrow(path):
+    table = pa.table({"column": [1, 2, 3]})
+    with pa.ipc.new_file(path, table.schema) as writer:
+        writer.write_table(table)
+
+
+def write_tar(path):
+    with tarfile.open(path, "w") as archive:
+        archive.add(__file__, "member")
+
+
+WRITERS = {
+    "text": lambda path: path.write_text("content"),
+    "pandas": lambda path: pd.DataFrame({"column": [1, 2]}).to_parquet(path),
+    "arrow": write_arrow,
+    "torch": lambda path: torch.save({"weight": torch.ones(1000)}, path),
+    "safetensors": lambda path: save_file({"weight": torch.ones(1000)}, path),
+    "tar": write_tar,
+    "replacing": lambda path: (
+        Path(f"{path}.other").write_text("a"),
+        os.replace(f"{path}.other", path),
+    ),
+}
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_every_writer_makes_the_file_that_it_makes_alone(writer, tmp_path):
+    write = WRITERS[writer]
+    with whole_file(tmp_path / "made/file") as temporary:
+        temporary.write_bytes(b"what a killed process left" * 10_000)
+        write(temporary)
+        assert not (tmp_path / "made/file").exists()
+    write(tmp_path / "alone")
+    assert names(tmp_path / "made") == ["file"]
+    if writer not in ("torch", "tar"):  # these write down the file's name
+        assert (tmp_path / "made/file").read_bytes() == (tmp_path / "alone").read_bytes()
+
+
+def test_a_block_that_fails_leaves_nothing_and_no_lock(tmp_path):
+    with pytest.raises(ValueError, match="JSON compliant"):
+        write_json(tmp_path / "file", [1, float("nan")])
+    with pytest.raises(OSError, match="half"), whole_file(tmp_path / "file") as temporary:
+        raise OSError(temporary.write_text("half"), "half")
+    assert names(tmp_path) == []
+    write_json(tmp_path / "file", [1])
+    assert names(tmp_path) == ["file"]
+
+
+def test_a_second_writer_is_told_who_writes_the_file(child, tmp_path):
+    path = tmp_path / "file"
+    process = child(HOLD_FILE, path)
+    told = rf"{path}: process {process.pid} on {os.uname().nodename} is writing it; wait"
+    with pytest.raises(InputError, match=told), whole_file(path):
+        pytest.fail("two processes write one file")
+    process.communicate("go on\n")
+    assert path.read_text() == "whole, by the child"
+    assert names(tmp_path) == ["file"]
+
+
+def test_a_killed_writer_is_in_nobodys_way(child, tmp_path):
+    path = tmp_path / "file"
+    process = child(HOLD_FILE, path)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert names(tmp_path) == [".file.lock", ".file.tmp"]
+    with whole_file(path) as temporary:
+        temporary.write_text("whole")
+    assert path.read_text() == "whole"
+    assert names(tmp_path) == ["file"]
+
+
+def test_the_lock_of_a_killed_process_is_not_kept_by_its_forked_workers(child, tmp_path):
+    workers = """
+with exclusive(path, "training this model"):
+    if not (worker := os.fork()):
+        time.sleep(600)
+        os._exit(0)
+    Path(path + ".worker").write_text(str(worker))
+    print("holding", flush=True)
+    sys.stdin.readline()
+"""
+    process = child(workers, tmp_path / "checkpoints")
+    told = rf"checkpoints: process {process.pid} on .* is training this model; wait .* or stop it"
+    with pytest.raises(InputError, match=told), exclusive(tmp_path / "checkpoints"):
+        pytest.fail("two processes hold one folder")
+    worker = int((tmp_path / "checkpoints.worker").read_text())
+    process.kill()
+    process.wait()
+    os.kill(worker, 0)  # lives on
+    try:
+        with exclusive(tmp_path / "checkpoints") as locked:
+            assert locked
+    finally:
+        os.kill(worker, signal.SIGKILL)
+
+
+def test_the_lock_says_which_slurm_job_holds_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "77")
+    told = pytest.raises(InputError, match="of Slurm job 77 on")
+    with exclusive(tmp_path / "a"), told, exclusive(tmp_path / "a"):
+        pytest.fail("held twice")
+
+
+def test_deleting_a_held_folder_does_not_free_it(tmp_path):
+    with exclusive(tmp_path / "folder"):
+        (tmp_path / "folder").mkdir()
+        (tmp_path / "folder").rmdir()
+        with pytest.raises(InputError), exclusive(tmp_path / "folder"):
+            pytest.fail("held twice")
+
+
+COUNT = """
+print("holding", flush=True)
+for _ in range(50):
+    with exclusive(path, "counting", wait=True):
+        number = int(Path(path).read_text())
+        Path(path).write_text(str(number + 1))
+"""
+
+
+def test_those_who_wait_come_one_at_a_time(child, tmp_path):
+    path = tmp_path / "number"
+    path.write_text("0")
+    for process in [child(COUNT, path) for _ in range(6)]:
+        process.communicate(timeout=120)
+        assert process.returncode == 0
+    assert path.read_text() == "300"
+    assert names(tmp_path) == ["number"]
+
+
+def test_who_waits_says_for_whom(child, tmp_path):
+    code = """
+import logging
+logging.basicConfig(stream=sys.stdout, format="%(message)s", level="INFO")
+print("holding", flush=True)
+with exclusive(path, wait=True):
+    print("mine", flush=True)
+"""
+    with exclusive(tmp_path / "file", "copying it"):
+        process = child(code, tmp_path / "file")
+        told = f"process {os.getpid()} on {os.uname().nodename} is copying it; waiting for it"
+        assert told in process.stdout.readline()
+    assert process.stdout.readline() == "mine\n"
+
+
+WRITE_AGAIN_AND_AGAIN = """
+from workflow_scripts.vgg.files import InputError
+print("holding", flush=True)
+content = str(os.getpid()).encode() * 100_000
+end = time.monotonic() + 3
+while time.monotonic() < end:
+    try:
+        with whole_file(path) as temporary, open(temporary, "wb") as file:
+            file.write(content[: len(content) // 2])
+            file.flush()
+            file.write(content[len(content) // 2 :])
+    except InputError:
+        pass
+"""
+NO_FLOCK = """
+import errno, fcntl
+def flock(*arguments):
+    raise OSError(errno.ENOSYS, "Function not implemented")
+fcntl.flock = flock
+"""
+
+
+@pytest.mark.parametrize("locks", [True, False], ids=["with locks", "without locks"])
+def test_a_reader_never_sees_anything_but_whole_files(child, tmp_path, locks):
+    path = tmp_path / "file"
+    code = ("" if locks else NO_FLOCK) + WRITE_AGAIN_AND_AGAIN
+    processes = [child(code, path) for _ in range(4)]
+    whole = {str(process.pid).encode() * 100_000 for process in processes}
+    seen = set()
+    while any(process.poll() is None for process in processes):
+        if path.exists():
+            content = path.read_bytes()
+            assert content in whole
+            seen.add(content[:10])
+    assert all(process.returncode == 0 for process in processes)
+    assert len(seen) > 1
+    assert names(tmp_path) == ["file"]
+
+
+def test_a_file_system_without_locks_is_written_all_the_same(tmp_path, monkeypatch):
+    def flock(*arguments):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with exclusive(tmp_path / "folder") as locked:
+        assert not locked
+    write_json(tmp_path / "file", [1])
+    assert (tmp_path / "file").read_text() == "[\n 1\n]\n"
+    assert names(tmp_path) == ["file"]
+
+
+def test_other_errors_of_locking_are_not_hidden(tmp_path, monkeypatch):
+    def flock(*arguments):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(OSError, match="Input/output error"), whole_file(tmp_path / "file"):
+        pytest.fail("written without a lock")
+
+
+def test_a_renamed_file_and_its_name_are_on_the_disk(tmp_path, monkeypatch):
+    order = []
+    replace, sync = os.replace, files._sync
+    monkeypatch.setattr(files, "_sync", lambda path: (order.append(path.name), sync(path)))
+    monkeypatch.setattr(os, "replace", lambda *paths: (order.append("renamed"), replace(*paths)))
+    write_json(tmp_path / "file", [1])
+    assert order == [".file.tmp", "renamed", tmp_path.name]

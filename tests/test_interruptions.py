@@ -1,0 +1,164 @@
+"""An interrupted training ends bit for bit as an undisturbed one, whenever and however it is hit."""
+
+import csv
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from tests.conftest import ROOT
+from workflow_scripts import train
+from workflow_scripts.vgg import training
+
+# 60 images in batches of 8: an epoch, and so a checkpoint, after iterations 8, 15, 23, 30, …
+LONG = {
+    "iterations": 60, "validation_interval": 10, "latest_drops": [0.3, 0.5, 0.7], "patience": 9,
+    "train_scale": [256, 512], "batch_size": 8,
+}  # fmt: skip
+RANDOM = random.Random(os.environ.get("PYTEST_SEED", "1")).randrange(9, 60)
+
+
+def history(folder):
+    """All of a history that does not depend on the clock."""
+    with open(folder / "h.csv") as file:
+        return [
+            {key: value for key, value in row.items() if key != "images_per_second"}
+            for row in csv.DictReader(file)
+        ]
+
+
+def assert_same(folder, whole):
+    """Weights, history and learning rates of two trainings are the same in every bit."""
+    one, two = (load_file(f / "w.safetensors") for f in (folder, whole))
+    assert one.keys() == two.keys()
+    assert all(torch.equal(one[key], two[key]) for key in one)
+    assert history(folder) == history(whole)
+    rates = [float(row["learning_rate"]) for row in history(whole)]
+    assert rates == pytest.approx([1e-2, 1e-2, 1e-3, 1e-4, 1e-4, 1e-5])
+    with safe_open(folder / "w.safetensors", "pt") as file:
+        assert json.loads(file.metadata()["iterations"]) == 60
+    assert not (folder / "checkpoints").exists()
+
+
+@pytest.fixture(scope="module")
+def whole(command, tmp_path_factory):
+    """The folder of the undisturbed training."""
+    folder = tmp_path_factory.mktemp("whole")
+    train.main(command(folder, **LONG))
+    return folder
+
+
+def run(folder, words, *moment):
+    """Run the training, hit at a moment if there is one: exit status and what it logged."""
+    program = ["tests.killed_training", *map(str, moment)] if moment else ["workflow_scripts.train"]
+    done = subprocess.run(
+        [sys.executable, "-m", *program, *words], cwd=ROOT, capture_output=True, text=True
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("moment", "at", "name"),
+    [
+        ("iteration", RANDOM, "SIGTERM"),
+        ("iteration", RANDOM, "SIGINT"),
+        ("iteration", RANDOM, "SIGKILL"),
+        ("validation", 30, "SIGUSR1"),
+        ("validation", 30, "SIGKILL"),
+        ("checkpoint", 30, "SIGTERM"),
+        ("checkpoint", 30, "SIGKILL"),
+        ("drop", 3, "SIGTERM"),
+        ("drop", 3, "SIGKILL"),
+    ],
+)
+def test_hit_once(command, tmp_path, whole, moment, at, name):
+    words = command(tmp_path, **LONG)
+    status, log = run(tmp_path, words, moment, at, name)
+    assert status == (-signal.SIGKILL if name == "SIGKILL" else training.STOPPED), log
+    assert not (tmp_path / "w.safetensors").exists()
+    if name != "SIGKILL":
+        where = {"iteration": at, "validation": 30, "checkpoint": 30, "drop": 51}[moment]
+        assert f"stopped at iteration {where} on {name}" in log
+    if moment == "validation":
+        assert "iteration 30: loss" not in log, "the validation was not cut short"
+    if moment == "checkpoint" and name == "SIGKILL":
+        assert (tmp_path / "checkpoints/.000000030.pt.tmp").exists(), "no half-written checkpoint"
+    status, log = run(tmp_path, words)
+    assert status == 0, log
+    assert "going on from iteration" in log
+    assert_same(tmp_path, whole)
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL"])
+def test_hit_twice_in_a_row(command, tmp_path, whole, name):
+    words = command(tmp_path, **LONG)
+    for at in (RANDOM, RANDOM + 1):
+        status, log = run(tmp_path, words, "iteration", at, name)
+        assert status != 0, log
+    assert "going on from iteration" in log
+    assert run(tmp_path, words)[0] == 0
+    assert_same(tmp_path, whole)
+
+
+def test_the_cost_of_earlier_attempts_is_counted(command, tmp_path):
+    words = [*command(tmp_path, **LONG), "--cost", str(tmp_path / "cost.json")]
+    assert run(tmp_path, words, "iteration", 40, "SIGTERM")[0] == training.STOPPED
+    assert not (tmp_path / "cost.json").exists()
+    assert run(tmp_path, words)[0] == 0
+    cost = json.loads((tmp_path / "cost.json").read_text())
+    assert (cost["attempts"], cost["images"]) == (2, 60 * 8)
+
+
+def wait_for(condition, process, log, seconds=120):
+    """Poll until `condition()` holds; fail if the process ends before."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.01)
+
+
+def test_a_signal_to_loader_workers_too_loses_nothing(command, tmp_path, monkeypatch):
+    """A cluster signals all processes of a job, the loader's workers among them."""
+    long = LONG | {"iterations": 2000, "latest_drops": [0.9], "validation_interval": 500}
+    words = command(tmp_path, **long, threads=3)
+    log = tmp_path / "log.txt"
+    with open(log, "w") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "workflow_scripts.train", *words],
+            stderr=file, cwd=ROOT, start_new_session=True,
+        )  # fmt: skip
+        wait_for(lambda: list((tmp_path / "checkpoints").glob("*.pt")), process, log)
+        os.killpg(process.pid, signal.SIGTERM)
+        assert process.wait(60) == training.STOPPED, log.read_text()
+    assert "on SIGTERM" in log.read_text()
+    deadline = time.monotonic() + 60
+    while subprocess.run(["pgrep", "--session", str(process.pid)]).returncode == 0:
+        assert time.monotonic() < deadline, "a worker is left"
+        time.sleep(0.05)
+
+
+def test_a_second_training_of_the_same_model_is_refused(command, tmp_path):
+    long = LONG | {"iterations": 5000, "latest_drops": [0.9], "validation_interval": 5000}
+    words = command(tmp_path, **long)
+    log = tmp_path / "log.txt"
+    with open(log, "w") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "workflow_scripts.train", *words], stderr=file, cwd=ROOT
+        )
+        try:
+            wait_for(lambda: list((tmp_path / "checkpoints").glob("*.pt")), process, log)
+            status, second = run(tmp_path, words)
+        finally:
+            process.kill()
+            process.wait()
+    assert status == 1
+    assert f"process {process.pid} on {os.uname().nodename} is training this model" in second
