@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import signal
 import sys
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from snakemake.utils import validate
 # A bare `snakemake` does not put its workflow on the path, and jobs must find its own Python.
 sys.path.insert(0, str(workflow.basedir))
 os.environ.update(PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+
+# Slurm's warning before a time limit is for the training; Snakemake itself would die of it.
+signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 from workflow_scripts.vgg import choices as test_time_choices
 from workflow_scripts.vgg import experiments
@@ -250,18 +254,22 @@ def packed_stores():
 
 
 def launcher(processes, nodes):
-    """The command that starts a training: one process, torchrun on a node, or srun on several."""
+    """The command that starts a training: one process, torchrun on a node, or srun on several.
+
+    It replaces the shell, which would die of a signal that ends the job and take the training along
+    before its checkpoint is written.
+    """
     if processes == 1:
-        return "python -m workflow_scripts.train"
+        return "exec python -m workflow_scripts.train"
     torchrun = (
         f"torchrun --nnodes={nodes} --nproc-per-node={processes // nodes}"
         " --signals-to-handle=SIGTERM,SIGINT,SIGUSR1"
     )
     if nodes == 1:
-        return f"{torchrun} --standalone -m workflow_scripts.train"
+        return f"exec {torchrun} --standalone -m workflow_scripts.train"
     # The first node's address and a port are known to Slurm's tasks only, hence the shell.
     return (
-        f"srun --nodes={nodes} --ntasks={nodes} --ntasks-per-node=1 bash -c 'exec {torchrun}"
+        f"exec srun --nodes={nodes} --ntasks={nodes} --ntasks-per-node=1 bash -c 'exec {torchrun}"
         " --node-rank=$SLURM_NODEID --rdzv-backend=c10d --rdzv-id=$SLURM_JOB_ID"
         " --rdzv-endpoint=$SLURM_LAUNCH_NODE_IPADDR:$((20000 + SLURM_JOB_ID % 10000))"
         ' -m workflow_scripts.train "$@"\' torchrun'

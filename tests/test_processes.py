@@ -19,7 +19,10 @@ from workflow_scripts import train
 from workflow_scripts.vgg.files import InputError
 from workflow_scripts.vgg.processes import Processes
 
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+TORCHRUN = [  # as rules/common.smk has it
+    *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+    "--signals-to-handle=SIGTERM,SIGINT,SIGUSR1",
+]
 # 50 iterations with all augmentation and dropout; a batch that 2 and 4 divide and 3 and 5 do not.
 FIFTY = {
     "iterations": 50, "validation_interval": 25, "batch_size": 16, "train_scale": [256, 512],
@@ -121,26 +124,22 @@ def children(pid):
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-@pytest.mark.parametrize("whom", ["torchrun", "one rank"])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGKILL])
+@pytest.mark.parametrize(
+    ("whom", "number"),
+    [
+        ("torchrun", signal.SIGTERM),
+        ("torchrun", signal.SIGUSR1),
+        ("one rank", signal.SIGUSR1),
+        ("one rank", signal.SIGKILL),
+    ],
+)
 def test_an_interrupted_training_of_three_processes_goes_on_bit_for_bit(
     command, tmp_path, whole, number, whom
 ):
     """A single rank that is told to stop takes the others along, after the same iteration."""
-    if whom == "torchrun" and number == signal.SIGKILL:
-        return  # kills no rank; the next test is about whole jobs
     words = command(tmp_path, **LONG)
     log = tmp_path / "log.txt"
-    if number == signal.SIGUSR1:
-        TORCHRUN_SIGNALS = "--signals-to-handle=SIGTERM,SIGINT,SIGUSR1"
-        program = [*TORCHRUN, TORCHRUN_SIGNALS]
-    else:
-        program = TORCHRUN
-    program = [*program, "--nproc-per-node=3", "-m", "workflow_scripts.train", *words]
-    with open(log, "w") as file:
-        process = subprocess.Popen(
-            program, cwd=ROOT, stderr=file, stdout=file, env={**os.environ, "OMP_NUM_THREADS": "1"}
-        )
+    process = launch(3, words, log)
     wait_for(lambda: "iteration 20: loss" in log.read_text(), process, log)
     os.kill(process.pid if whom == "torchrun" else children(process.pid)[1], number)
     assert process.wait(120) != 0

@@ -358,6 +358,7 @@ def train(
             if training.awaits_validation:
                 guard.look()
                 seconds = time.monotonic() - training.last_validation
+                logging.info("validating after iteration %d", training.iteration)
                 wrong = (0, 0)
                 with suppress(Stopped):
                     wrong = validate(net, lambda: signals.received > 0)
