@@ -9,9 +9,11 @@ import pytest
 import torch
 
 from workflow_scripts import train
-from workflow_scripts.vgg import training
+from workflow_scripts.vgg import evaluation, training
+from workflow_scripts.vgg.convnets import Architecture, ConvNet
+from workflow_scripts.vgg.devices import explained_memory
 from workflow_scripts.vgg.files import InputError
-from workflow_scripts.vgg.guards import chance_loss, check_flat_line, explained_memory
+from workflow_scripts.vgg.guards import chance_loss, check_flat_line
 from workflow_scripts.vgg.shards import Shards
 
 
@@ -114,19 +116,28 @@ def test_a_net_that_learns_is_no_flat_line():
         check_flat_line(history, math.log(1000), 10_000)
 
 
-@pytest.mark.parametrize(
-    "fill",
-    [lambda: torch.empty(2**50), lambda: (_ for _ in ()).throw(torch.OutOfMemoryError("CUDA out"))],
-)
-def test_out_of_memory_names_the_batch_and_the_cure(fill):
-    cure = r"out of memory with 64 samples at once \(train.batch_size 256, train.processes 4\): "
-    with (
-        pytest.raises(InputError, match=cure + "set train.micro_batch to 32 or less"),
-        explained_memory(64, 256, 4),
-    ):
-        fill()
+def test_out_of_memory_in_training_names_the_batch_and_the_cure(command, tmp_path, monkeypatch):
+    """An activation too large for any machine: the allocator's own error."""
+    monkeypatch.setattr(
+        training, "to_input", lambda pixels, *_: torch.zeros(1).expand(2**40, 3, 64, 64) + 1
+    )
+    cure = r"out of memory with 5 samples at once \(train.batch_size 8, train.processes 1\): set "
+    with pytest.raises(InputError, match=cure + "train.micro_batch to 2 or less"):
+        train.main(command(tmp_path, micro_batch=5))
+
+
+def test_out_of_memory_in_evaluation_names_the_batch_size(shard_paths, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+    net = ConvNet(Architecture("conv3-64", crop=64, classes=10, fc=8, width_divisor=8))
+    monkeypatch.setattr(evaluation, "to_input", full)
+    with pytest.raises(InputError, match=r"out of memory with 64 crops .*evaluate.batch_size.*20"):
+        evaluation.evaluate(
+            net, shard_paths("val"), method="center", smallest_side=64, mean=[0, 0, 0]
+        )
 
 
 def test_other_errors_are_left_alone():
-    with pytest.raises(RuntimeError, match="size mismatch"), explained_memory(64, 256, 4):
+    with pytest.raises(RuntimeError, match="size mismatch"), explained_memory("a", "b"):
         raise RuntimeError("size mismatch")

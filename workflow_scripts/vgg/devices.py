@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import platform
+from collections.abc import Iterator
 
 import torch
 
@@ -71,8 +73,8 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 def parameter_type(precision: str) -> torch.dtype:
     """What a net in training keeps its parameters in: float32, also under mixed precision.
 
-    "float64" is for checks: two computations that differ by rounding only stay together in it, where
-    in float32 a ReLU or a maximum that tips over drives them apart within a few iterations.
+    "float64" is for checks: computations that differ by rounding only stay together in it, where in
+    float32 a ReLU or a maximum that tips over drives them apart within a few iterations.
     """
     return torch.float64 if precision == "float64" else torch.float32
 
@@ -95,6 +97,18 @@ def to_input(
     """
     offset = -mean if shifts is None else shifts - mean
     return (images.to(mean.dtype) + offset.view(-1, 3, 1, 1)).div_(input_scale)
+
+
+@contextlib.contextmanager
+def explained_memory(load: str, cure: str) -> Iterator[None]:
+    """Turn running out of memory into an InputError: with what load, and what to do about it."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if type(error) is RuntimeError and "can't allocate memory" not in str(error):
+            raise
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"out of memory with {load}: {cure}. {reason}") from error
 
 
 def describe_hardware(device: torch.device) -> str:

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from .command import Progress
 from .convnets import ConvNet
-from .devices import to_input
+from .devices import explained_memory, to_input
 from .files import InputError
 from .images import centre_crop, decode, rescale, rescaled_size
 from .shards import Shards
@@ -249,17 +249,21 @@ def evaluate(
         if stop():
             net.train(was_training)
             raise Stopped
-        batch = to_input(pixels.to(device, non_blocking=True), mean_rgb, input_scale)
-        match method:
-            case "dense":
-                posteriors = dense_posteriors(dense, batch, score_average)
-            case "multicrop":
-                posteriors = multicrop_posteriors(net, batch, grid, batch_size)
-            case "center":
-                posteriors = net(batch).float().softmax(1)
-            case _:
-                raise ValueError(f"unknown method {method!r}")
-        result[rows] = posteriors.cpu().numpy()
+        with explained_memory(
+            f"{batch_size} crops of {crop}×{crop}, or as many pixels, at once",
+            "lower the batch size (evaluate.batch_size)",
+        ):
+            batch = to_input(pixels.to(device, non_blocking=True), mean_rgb, input_scale)
+            match method:
+                case "dense":
+                    posteriors = dense_posteriors(dense, batch, score_average)
+                case "multicrop":
+                    posteriors = multicrop_posteriors(net, batch, grid, batch_size)
+                case "center":
+                    posteriors = net(batch).float().softmax(1)
+                case _:
+                    raise ValueError(f"unknown method {method!r}")
+            result[rows] = posteriors.cpu().numpy()
         if progress:
             bar.update(len(rows))
     net.train(was_training)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -90,22 +88,3 @@ def check_flat_line(history: Sequence[dict], chance: float, iterations: int | No
             "longer set train.flat_line_iterations (now "
             f"{iterations}) higher or to null; the training then goes on from its checkpoint"
         )
-
-
-@contextlib.contextmanager
-def explained_memory(samples: int, batch_size: int, processes: int) -> Iterator[None]:
-    """Turn running out of memory in a training step into an InputError with the cure.
-
-    samples: that one process has in memory at once.
-    """
-    try:
-        yield
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if type(error) is RuntimeError and "can't allocate memory" not in str(error):
-            raise
-        less = max(1, math.ceil(samples / 2))
-        raise InputError(
-            f"out of memory with {samples} samples at once (train.batch_size {batch_size}, "
-            f"train.processes {processes}): set train.micro_batch to {less} or less, or use more "
-            f"processes; the result is the same. {str(error).splitlines()[0]}"
-        ) from error

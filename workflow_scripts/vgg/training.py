@@ -17,11 +17,11 @@ from torch.nn import functional as F
 from .checkpoints import load_checkpoint, newest_checkpoint, save_checkpoint
 from .command import Progress
 from .convnets import ConvNet
-from .devices import at_least_float32, autocast, parameter_type, to_input
+from .devices import at_least_float32, autocast, explained_memory, parameter_type, to_input
 from .dropout import seek_dropout
 from .evaluation import Stopped
 from .files import InputError
-from .guards import CHECK_EVERY, FiniteGuard, chance_loss, check_flat_line, explained_memory
+from .guards import CHECK_EVERY, FiniteGuard, chance_loss, check_flat_line
 from .loader import TrainingBatch, TrainingImages
 from .processes import Processes
 from .schedule import Plateau
@@ -336,6 +336,14 @@ def train(
         done=training.iteration * settings.batch_size,
     )
     samples = running.micro_batch or images.rows.stop - images.rows.start
+    load = (
+        f"{samples} samples at once (train.batch_size {settings.batch_size}, "
+        f"train.processes {processes.count})"
+    )
+    cure = (
+        f"set train.micro_batch to {max(1, samples // 2)} or less, or use more processes; the "
+        "result is the same"
+    )
     last_checkpoint = time.monotonic()
     batches = images.batches(
         training.iteration, settings.iterations, running.workers, device.type == "cuda"
@@ -373,7 +381,7 @@ def train(
                 return training
             rate = training.rate
             batch = next(batches)
-            with explained_memory(samples, settings.batch_size, processes.count):
+            with explained_memory(load, cure):
                 losses, norm = training.step(model, batch, mean_rgb, seed, running)
             guard.keep(training.iteration, rate, losses, norm)
             progress.update(settings.batch_size, f"iteration {training.iteration}, rate {rate:g}")
