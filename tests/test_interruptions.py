@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -126,6 +127,11 @@ def wait_for(condition, process, log, seconds=120):
         time.sleep(0.01)
 
 
+def children(pid):
+    """Process numbers of a process's children, in the order of their start."""
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def is_alive(group):
     """True if a process of the group is left."""
     try:
@@ -135,7 +141,7 @@ def is_alive(group):
     return True
 
 
-def test_a_signal_to_loader_workers_too_loses_nothing(command, tmp_path, monkeypatch):
+def test_a_signal_to_loader_workers_too_loses_nothing(command, tmp_path):
     """A cluster signals all processes of a job, the loader's workers among them."""
     long = LONG | {"iterations": 2000, "latest_drops": [0.9], "validation_interval": 500}
     words = command(tmp_path, **long, threads=3)
@@ -145,7 +151,14 @@ def test_a_signal_to_loader_workers_too_loses_nothing(command, tmp_path, monkeyp
             [sys.executable, "-m", "workflow_scripts.train", *words],
             stderr=file, cwd=ROOT, start_new_session=True,
         )  # fmt: skip
-        wait_for(lambda: list((tmp_path / "checkpoints").glob("*.pt")), process, log)
+        checkpoints = tmp_path / "checkpoints"
+        wait_for(lambda: list(checkpoints.glob("*.pt")), process, log)
+        workers = children(process.pid)
+        assert len(workers) == 2
+        for worker in workers:
+            os.kill(worker, signal.SIGTERM)
+        before = max(checkpoints.glob("*.pt"))
+        wait_for(lambda: max(checkpoints.glob("*.pt"), default=before) > before, process, log)
         os.killpg(process.pid, signal.SIGTERM)
         assert process.wait(60) == training.STOPPED, log.read_text()
     assert "on SIGTERM" in log.read_text()

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -14,7 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from tests.conftest import ROOT
-from tests.test_interruptions import assert_same, wait_for
+from tests.test_interruptions import assert_same, children, wait_for
 from workflow_scripts import train
 from workflow_scripts.vgg.files import InputError
 from workflow_scripts.vgg.processes import Processes
@@ -117,11 +116,6 @@ def whole(command, tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
     run(3, command(folder, **LONG), folder / "log.txt")
     return folder
-
-
-def children(pid):
-    """Process numbers of a process's children, in the order of their start."""
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 @pytest.mark.parametrize(
