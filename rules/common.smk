@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -289,6 +290,13 @@ TRAIN = launcher(PROCESSES, NODES)
 SEVERAL_NODES = several_nodes(NODES)
 RUNNING_KEYS = ("checkpoint_seconds", "flat_line_iterations", "micro_batch")
 RUNNING = in_text(**{key: config["train"][key] for key in RUNNING_KEYS})
+
+
+def discard_checkpoints():
+    """Delete the checkpoints of trainings whose weights are there, when a run has ended well."""
+    for model in TRAINED:
+        if os.path.exists(f"{RESULTS}/weights/{model}.safetensors"):
+            shutil.rmtree(f"{RESULTS}/checkpoints/{model}", ignore_errors=True)
 
 
 def training_shards(wildcards):

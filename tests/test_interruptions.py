@@ -46,7 +46,7 @@ def assert_same(folder, whole):
     assert rates == pytest.approx([1e-2, 1e-2, 1e-3, 1e-4, 1e-4, 1e-5])
     with safe_open(folder / "w.safetensors", "pt") as file:
         assert json.loads(file.metadata()["iterations"]) == 60
-    assert not (folder / "checkpoints").exists()
+    assert [p.name for p in (folder / "checkpoints").glob("*.pt")] == ["000000060.pt"]
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +95,17 @@ def test_hit_once(command, tmp_path, whole, moment, at, name):
     status, log = run(tmp_path, words)
     assert status == 0, log
     assert "going on from iteration" in log
+    assert_same(tmp_path, whole)
+
+
+def test_deleted_weights_are_written_again_without_training(command, tmp_path, whole, monkeypatch):
+    """Snakemake deletes a job's outputs if Slurm calls it failed, though it had finished."""
+    words = command(tmp_path, **LONG)
+    train.main(words)
+    for name in ("w.safetensors", "h.csv"):
+        (tmp_path / name).unlink()
+    monkeypatch.setattr(training.Training, "step", lambda *_: pytest.fail("trained again"))
+    train.main(words)
     assert_same(tmp_path, whole)
 
 

@@ -61,7 +61,7 @@ def test_history_and_metadata_say_what_happened(command, tmp_path):
     assert metadata["architecture"]["crop"] == 64
     assert metadata["parent"] is None
     assert len(metadata["mean_rgb"]) == 3
-    assert not (tmp_path / "checkpoints").exists(), "a finished training leaves no checkpoint"
+    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["000000012.pt"]
 
 
 def test_weights_say_how_every_choice_of_training_was_made(command, tmp_path):

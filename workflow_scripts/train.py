@@ -22,7 +22,6 @@ import numpy as np
 import torch
 
 from workflow_scripts.vgg import command, costs, initialisation, sampling, training
-from workflow_scripts.vgg.checkpoints import delete_checkpoints
 from workflow_scripts.vgg.convnets import LRN_CONSTANTS, Architecture, ConvNet
 from workflow_scripts.vgg.devices import PRECISIONS, describe_hardware, pick_device
 from workflow_scripts.vgg.evaluation import evaluate
@@ -340,7 +339,6 @@ def train(
             "node": os.uname().nodename,
         },
     )
-    delete_checkpoints(Path(given.checkpoints))
 
 
 if __name__ == "__main__":

@@ -15,11 +15,11 @@ from .files import whole_file
 KEPT = 2
 
 
-def save_checkpoint(directory: Path, iteration: int, state: dict) -> None:
-    """Write `state` as the checkpoint of `iteration` and delete all but the newest two."""
+def save_checkpoint(directory: Path, iteration: int, state: dict, kept: int = KEPT) -> None:
+    """Write `state` as the checkpoint of `iteration` and delete all but the newest `kept`."""
     with whole_file(directory / f"{iteration:09d}.pt") as temporary:
         torch.save(state, temporary)
-    for old in sorted(directory.glob("*.pt"))[:-KEPT]:
+    for old in sorted(directory.glob("*.pt"))[:-kept]:
         old.unlink()
 
 

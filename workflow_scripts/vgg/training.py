@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .checkpoints import load_checkpoint, newest_checkpoint, save_checkpoint
+from .checkpoints import KEPT, load_checkpoint, newest_checkpoint, save_checkpoint
 from .command import Progress
 from .convnets import ConvNet
 from .devices import at_least_float32, autocast, explained_memory, parameter_type, to_input
@@ -164,7 +164,11 @@ class Training:
         )
 
     def save(self, running: Running) -> None:
-        """Write a checkpoint; every process must call this."""
+        """Write a checkpoint; every process must call this.
+
+        That of a finished training is kept alone. It writes the weights again if Snakemake deletes
+        them, as it does where Slurm calls a job failed that was not.
+        """
         losses = running.processes.gather(self.losses.cpu())
         if running.processes.rank:
             return
@@ -180,7 +184,8 @@ class Training:
             "unvalidated_seconds": time.monotonic() - self.last_validation,
             "attempts": self.attempts,
         }
-        save_checkpoint(running.checkpoints, self.iteration, state)
+        kept = 1 if self.finished else KEPT
+        save_checkpoint(running.checkpoints, self.iteration, state, kept)
 
     def resume(self, running: Running) -> None:
         """Go on from the newest checkpoint if there is one; every process must call this."""
@@ -378,6 +383,7 @@ def train(
                 checkpoint()
                 raise
             if training.finished:
+                checkpoint()
                 return training
             rate = training.rate
             batch = next(batches)
