@@ -318,11 +318,10 @@ def parent_weights(wildcards):
 def training_options(wildcards):
     """All that decides a training's result, as options of the command."""
     model = MODELS[wildcards.model]
-    stages = {None: "scratch", "layers-of-A": "transferred", "all": "fine_tuned"}
     train = dict(config["train"])
     for name in (*RUNNING_KEYS, "processes", "nodes"):
         train.pop(name)  # these decide how a training runs, not what it gives
-    stage = dict(train.pop("stages")[stages[model.get("inherit")]])
+    stage = dict(train.pop("stages")[experiments.STAGES[model.get("inherit")]])
     return options(
         model=wildcards.model,
         net=model["net"],

@@ -5,7 +5,7 @@ rule make_miniature:
     output:
         "resources/{name}/manifest.json",
     log:
-        "logs/make_miniature/{name}.log",
+        f"{LOGS}/make_miniature/{{name}}.log",
     benchmark:
         f"{BENCHMARKS}/make_miniature/{{name}}.tsv"
     conda:
@@ -23,7 +23,7 @@ rule make_miniature:
         ),
     shell:
         "python -m workflow_scripts.make_miniature --directory resources/{wildcards.name}"
-        " {params.options:q} --processes {threads} > {log} 2>&1"
+        " {params.options:q} --processes {threads} --cost {log}.json > {log} 2>&1"
 
 
 rule verify_archive:
@@ -47,7 +47,7 @@ rule verify_archive:
         ),
     shell:
         "python -m workflow_scripts.verify_archive {params.options:q} --output {output}"
-        " > {log} 2>&1"
+        " --cost {log}.json > {log} 2>&1"
 
 
 rule list_classes:
@@ -70,7 +70,8 @@ rule list_classes:
     params:
         options=class_list_options,
     shell:
-        "python -m workflow_scripts.list_classes {params.options:q} --output {output} > {log} 2>&1"
+        "python -m workflow_scripts.list_classes {params.options:q} --output {output}"
+        " --cost {log}.json > {log} 2>&1"
 
 
 rule unpack_parquet:
@@ -97,7 +98,7 @@ rule unpack_parquet:
         ),
     shell:
         "python -m workflow_scripts.unpack_parquet {params.options:q} --images {output.images}"
-        " --output {output.list} > {log} 2>&1"
+        " --output {output.list} --cost {log}.json > {log} 2>&1"
 
 
 rule index_images:
@@ -124,7 +125,7 @@ rule index_images:
         verified=lambda wildcards, input: options(verified=input.verified or None),
     shell:
         "python -m workflow_scripts.index_images {params.options:q} {params.verified:q}"
-        " --classes {input.classes} --output {output} > {log} 2>&1"
+        " --classes {input.classes} --output {output} --cost {log}.json > {log} 2>&1"
 
 
 rule pack_shard:
@@ -149,7 +150,8 @@ rule pack_shard:
         options=packing_options,
     shell:
         "python -m workflow_scripts.pack_shards {params.options:q} --index {input.index}"
-        " --shard {wildcards.shard} --report {output.report} --output {output.shard} > {log} 2>&1"
+        " --shard {wildcards.shard} --report {output.report} --output {output.shard}"
+        " --cost {log}.json > {log} 2>&1"
 
 
 rule report_packing:
@@ -172,7 +174,7 @@ rule report_packing:
         experiment=config["experiment"],
     shell:
         "python -m workflow_scripts.report_packing --reports {input}"
-        " --experiment {params.experiment} --output {output} > {log} 2>&1"
+        " --experiment {params.experiment} --output {output} --cost {log}.json > {log} 2>&1"
 
 
 rule measure_statistics:
@@ -194,7 +196,7 @@ rule measure_statistics:
         gpu=0,
     shell:
         "python -m workflow_scripts.measure_statistics --shards {input} --threads {threads}"
-        " --output {output} > {log} 2>&1"
+        " --output {output} --cost {log}.json > {log} 2>&1"
 
 
 rule shards:

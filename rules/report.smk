@@ -2,6 +2,8 @@
 
 import yaml
 
+RESOLVED = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+
 
 localrules:
     record_config,
@@ -23,9 +25,10 @@ rule record_config:
         runtime=5,
         gpu=0,
     params:
-        config=yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
+        # A function's value may hold braces, such as those of ${TMPDIR}.
+        config=lambda wildcards: RESOLVED,
     shell:
-        "printf %s {params.config:q} > {output} 2> {log}"
+        "printf %s {params.config:q} > {output}.tmp 2> {log} && mv {output}.tmp {output} 2>> {log}"
 
 
 rule describe_convnets:
@@ -58,7 +61,7 @@ rule describe_convnets:
     shell:
         "python -m workflow_scripts.describe_convnets --table {wildcards.table}"
         " --paper {input.paper} {params.options:q}"
-        f" --output {RESULTS}/tables/{{wildcards.table}} > {{log}} 2>&1"
+        f" --output {RESULTS}/tables/{{wildcards.table}} --cost {{log}}.json > {{log}} 2>&1"
 
 
 rule tabulate:
@@ -88,7 +91,7 @@ rule tabulate:
     shell:
         "python -m workflow_scripts.tabulate --table {wildcards.table} --tables {params.tables:q}"
         f" --paper {{input.paper}} --results {RESULTS} {{params.options:q}}"
-        f" --output {RESULTS}/tables/{{wildcards.table}} > {{log}} 2>&1"
+        f" --output {RESULTS}/tables/{{wildcards.table}} --cost {{log}}.json > {{log}} 2>&1"
 
 
 rule judge_claims:
@@ -115,7 +118,7 @@ rule judge_claims:
     shell:
         "python -m workflow_scripts.judge_claims {params.options:q} {params.models:q}"
         " --paper {input.paper}"
-        f" --results {RESULTS} --output {RESULTS}/claims > {{log}} 2>&1"
+        f" --results {RESULTS} --output {RESULTS}/claims --cost {{log}}.json > {{log}} 2>&1"
 
 
 rule render_table:
@@ -140,7 +143,7 @@ rule render_table:
         neighbours=neighbours,
     shell:
         "python -m workflow_scripts.render_table --table {input.table} --config {input.config}"
-        " {params.neighbours} --output {output} > {log} 2>&1"
+        " {params.neighbours} --output {output} --cost {log}.json > {log} 2>&1"
 
 
 rule compare_choices:
@@ -167,7 +170,7 @@ rule compare_choices:
     shell:
         "python -m workflow_scripts.compare_choices {params.options:q} {params.models}"
         f" --config {{input.config}} --schema {{input.schema}} --results {RESULTS}"
-        f" --output {RESULTS}/choices > {{log}} 2>&1"
+        f" --output {RESULTS}/choices --cost {{log}}.json > {{log}} 2>&1"
 
 
 rule render_choices:
@@ -191,7 +194,8 @@ rule render_choices:
         gpu=0,
     shell:
         "python -m workflow_scripts.render_choices --choices {input.choices}"
-        " --config {input.config} --schema {input.schema} --output {output} > {log} 2>&1"
+        " --config {input.config} --schema {input.schema} --output {output}"
+        " --cost {log}.json > {log} 2>&1"
 
 
 rule render_index:
@@ -222,7 +226,8 @@ rule render_index:
     shell:
         "python -m workflow_scripts.render_index --tables {input.tables} --claims {input.claims}"
         " --history {input.histories} --config {input.config} --schema {input.schema}"
-        " --packing {input.packing} {params.choices} --output {output} > {log} 2>&1"
+        " --packing {input.packing} {params.choices} --output {output}"
+        " --cost {log}.json > {log} 2>&1"
 
 
 rule tables:
@@ -242,7 +247,15 @@ rule choices:
 
 
 onsuccess:
-    shell(
-        "python -m workflow_scripts.summarise_run"
-        f" --results {RESULTS} --benchmarks {BENCHMARKS} --tables {{config[tables]:q}}"
-    )
+    discard_checkpoints()
+    if set(workflow.dag_settings.targets) != {"plan"}:
+        shell(
+            "python -m workflow_scripts.summarise_run"
+            f" --results {RESULTS} --records {LOGS} --tables {{config[tables]:q}}"
+        )
+        if is_recorded(RESOLVED):
+            shell(
+                f"python -m workflow_scripts.plan --config {RESULTS}/config.yaml"
+                f" {{rules.plan.params.options:q}} > {LOGS}/plan.log 2>&1"
+                f" || echo reports/plan.html was not made anew, see {LOGS}/plan.log"
+            )

@@ -238,6 +238,14 @@ def test_the_run_ends_with_errors_times_and_the_reports_path(run):
     assert str(run / "reports/index.html") in output
 
 
+def test_the_run_ends_with_the_cost_of_every_planned_job(run):
+    jobs = json.loads((run / "results/tiny/plan.json").read_text())["jobs"]
+    assert len(jobs) == 14 + 76 + 5  # trainings, evaluations, stores of shards
+    assert [job["name"] for job in jobs if not job["actual"]] == []
+    assert 'href="plan.html"' in (run / "reports/index.html").read_text()
+    assert "actual wall" in (run / "reports/plan.html").read_text()
+
+
 def test_a_table_cell_is_the_error_of_its_posteriors(run):
     table = json.loads((run / "results/tiny/tables/table6.json").read_text())
     row = table["rows"][0]

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from workflow_scripts.vgg import command, devkit, kaggle, trees
+from workflow_scripts.vgg import command, costs, devkit, kaggle, trees
 from workflow_scripts.vgg.archives import image_members
 from workflow_scripts.vgg.files import InputError, whole_file
 from workflow_scripts.vgg.members import Member
@@ -162,6 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     with whole_file(options.output) as temporary:
         index.to_parquet(temporary, index=False)
+    costs.note(images=len(index))
     logging.info("%d images in %s", len(index), where)
 
 

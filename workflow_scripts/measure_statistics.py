@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from workflow_scripts.vgg import command, images
+from workflow_scripts.vgg import command, costs, images
 from workflow_scripts.vgg.files import write_json
 from workflow_scripts.vgg.shards import Shards
 
@@ -62,7 +62,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=1, help="images decoded side by side")
     parser.add_argument("--output", required=True, help="statistics.json to write")
     options = parser.parse_args(arguments)
-    write_json(options.output, measure_statistics(Shards(options.shards), options.threads))
+    shards = Shards(options.shards)
+    with costs.working_on(len(shards)):
+        statistics = measure_statistics(shards, options.threads)
+    write_json(options.output, statistics)
 
 
 if __name__ == "__main__":

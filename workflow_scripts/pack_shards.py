@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from workflow_scripts.vgg import command, images
+from workflow_scripts.vgg import command, costs, images
 from workflow_scripts.vgg.files import InputError, write_json
 from workflow_scripts.vgg.members import read_members
 from workflow_scripts.vgg.oddities import examine
@@ -129,7 +129,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options.crop,
         options.on_bad_image,
     )
-    write_shard(options.output, packing.rows(index.iloc[first:last]))
+    with costs.working_on(last - first):
+        write_shard(options.output, packing.rows(index.iloc[first:last]))
     write_json(options.report, packing.report())
 
 

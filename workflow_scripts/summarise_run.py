@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from workflow_scripts.vgg import choices, command
+from workflow_scripts.vgg.cost_records import read_records
 from workflow_scripts.vgg.experiments import read_tables
 
 
@@ -35,17 +36,15 @@ def errors(results: Path, tables: dict) -> str:
     return "\n\n".join(parts)
 
 
-def times(benchmarks: Path) -> str:
-    """Jobs, wall and CPU seconds by rule, from the benchmark files."""
+def times(records: dict[tuple[str, str], dict]) -> str:
+    """Jobs, wall and CPU seconds by rule, from the records of what jobs cost."""
     spent: dict[str, list[float]] = defaultdict(lambda: [0, 0.0, 0.0])
-    for path in benchmarks.rglob("*.tsv"):
-        line = pd.read_csv(path, sep="\t", na_values="-").iloc[0]
-        rule = spent[path.relative_to(benchmarks).parts[0].removesuffix(".tsv")]
-        rule[0] += 1
-        rule[1] += line["s"]
-        rule[2] += line["cpu_time"] if pd.notna(line["cpu_time"]) else 0.0
-    rows = sorted(spent.items(), key=lambda item: -item[1][1])
-    rows.append(("all", [sum(values) for values in zip(*spent.values(), strict=True)]))
+    for (rule, _), record in records.items():
+        for name in (rule, "all"):
+            spent[name][0] += 1
+            spent[name][1] += record["wall_seconds"]
+            spent[name][2] += record["cpu_seconds"]
+    rows = sorted(spent.items(), key=lambda item: (item[0] == "all", -item[1][1]))
     return "\n".join(
         [f"{'rule':24}{'jobs':>6}{'wall s':>10}{'CPU s':>10}"]
         + [f"{rule:24}{jobs:6.0f}{wall:10.1f}{cpu:10.1f}" for rule, (jobs, wall, cpu) in rows]
@@ -55,14 +54,14 @@ def times(benchmarks: Path) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = command.parser(__doc__)
     parser.add_argument("--results", required=True, help="the experiment's results folder")
-    parser.add_argument("--benchmarks", required=True, help="the experiment's benchmarks folder")
+    parser.add_argument("--records", required=True, help="the experiment's folder of logs")
     parser.add_argument("--tables", nargs="+", default=["config/tables.yaml"], help="YAML files")
     given = parser.parse_args(arguments)
-    results, benchmarks = Path(given.results), Path(given.benchmarks)
+    results = Path(given.results)
     if shown := errors(results, read_tables(given.tables)):
         print(shown)
-    if any(benchmarks.rglob("*.tsv")):
-        print(f"\nWhere the time went (summed over jobs)\n{times(benchmarks)}")
+    if records := read_records(given.records):
+        print(f"\nWhere the time went (summed over jobs)\n{times(records)}")
     compared = results / "choices.json"
     if compared.exists():
         print(

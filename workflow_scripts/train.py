@@ -23,7 +23,7 @@ import torch
 
 from workflow_scripts.vgg import command, costs, initialisation, sampling, training
 from workflow_scripts.vgg.convnets import LRN_CONSTANTS, Architecture, ConvNet
-from workflow_scripts.vgg.devices import PRECISIONS, describe_hardware, pick_device
+from workflow_scripts.vgg.devices import PRECISIONS, autocast, describe_hardware, pick_device
 from workflow_scripts.vgg.evaluation import evaluate
 from workflow_scripts.vgg.files import (
     InputError,
@@ -253,19 +253,20 @@ def train(
     )
 
     def validate(net: ConvNet, stop: Callable[[], bool]) -> tuple[int, int]:
-        posteriors = evaluate(
-            net,
-            shards,
-            places=processes.share(places),
-            method="center",
-            smallest_side=pixels_at(sum(scales) / 2, given.crop),
-            mean=statistics["mean_rgb"],
-            input_scale=settings.input_scale,
-            resize_filter=given.resize_filter,
-            workers=workers,
-            progress=False,
-            stop=stop,
-        )
+        with autocast(device, settings.precision):
+            posteriors = evaluate(
+                net,
+                shards,
+                places=processes.share(places),
+                method="center",
+                smallest_side=pixels_at(sum(scales) / 2, given.crop),
+                mean=statistics["mean_rgb"],
+                input_scale=settings.input_scale,
+                resize_filter=given.resize_filter,
+                workers=workers,
+                progress=False,
+                stop=stop,
+            )
         rank = rank_of_class(posteriors, processes.share(labels))
         return int(np.sum(rank >= 1)), int(np.sum(rank >= 5))
 

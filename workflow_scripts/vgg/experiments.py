@@ -15,6 +15,8 @@ import yaml
 from .files import InputError
 
 SIDES = ("candidate", "baseline")  # of a claim's comparison
+# Entries of `train.stages`, by what a model inherits from its parent
+STAGES = {None: "scratch", "layers-of-A": "transferred", "all": "fine_tuned"}
 
 
 @dataclass(frozen=True)
@@ -162,6 +164,28 @@ def claim_evaluations(
         for comparison in claim["comparisons"]
     )
     return list(dict.fromkeys(e for own in comparisons if has_models(own, models) for e in own))
+
+
+def all_evaluations(
+    tables: dict,
+    claims: list[dict],
+    models: Collection[str] | None,
+    splits: Collection[str],
+    submitted: Collection[str],
+) -> list[tuple[str, Evaluation]]:
+    """The split and evaluation of everything that tables, claims and submissions need, each once.
+
+    models: as for `table_evaluations`. splits: that have labels. submitted: names of submissions.
+    """
+    measured = [table for table in tables.values() if is_measured(table)]
+    needed = [
+        *((split, e) for table in measured for split in splits_of(table) if split in splits
+          for e in table_evaluations(table, models)),
+        *(("val", e) for e in claim_evaluations(claims, tables, models)),
+        *(("test", e) for name, own in submissions(tables, models).items() if name in submitted
+          for e in own),
+    ]  # fmt: skip
+    return list(dict.fromkeys(needed))
 
 
 def check_references(

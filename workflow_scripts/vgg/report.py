@@ -18,6 +18,7 @@ import jinja2
 import yaml
 from markupsafe import Markup
 
+from . import plan_tables
 from .oddities import KINDS
 from .report_inputs import VERDICTS
 
@@ -74,6 +75,20 @@ def render_choices(compared: dict, config: dict, schema: dict | None = None) -> 
         "choices.html",
         compared=compared,
         described=schema or {},
+        config=config,
+        previous=None,
+        following=None,
+    )
+
+
+def render_plan(plan: dict, config: dict) -> str:
+    """The page of a plan as plan.json has it: planned cost, and actual where jobs left records."""
+    return _render(
+        "plan.html",
+        plan=plan,
+        sentences=plan_tables.summary(plan),
+        tables=plan_tables.tables(plan),
+        headline=plan_tables.headline(plan),
         config=config,
         previous=None,
         following=None,
