@@ -12,6 +12,7 @@ include: "rules/train.smk"
 include: "rules/evaluate.smk"
 include: "rules/report.smk"
 include: "rules/plan.smk"
+include: "rules/recovery.smk"
 
 
 rule all:
