@@ -277,9 +277,17 @@ def launcher(processes, nodes):
     )
 
 
-def several_nodes(nodes):
-    """What the Slurm plugin needs to give a job several nodes, with one task on each."""
-    return {"nodes": nodes, "tasks": nodes, "tasks_per_gpu": 0, "mpi": "srun"} if nodes > 1 else {}
+def training_gpus(processes, nodes):
+    """A GPU for each process, as resources; on several nodes, as the Slurm plugin needs them.
+
+    There is one task on each node, and GPUs are asked for by node: of a job's total, one node may
+    get more than another.
+    """
+    if nodes == 1:
+        return {"gpu": processes}
+    gres = f"gpu:{processes // nodes}"
+    several = {"nodes": nodes, "tasks": nodes, "tasks_per_gpu": 0, "mpi": "srun"}
+    return {"gpu": 0, "gres": gres, **several}
 
 
 PROCESSES, NODES = config["train"]["processes"], config["train"]["nodes"]
@@ -287,7 +295,7 @@ if PROCESSES % NODES:
     raise WorkflowError(f"train: {PROCESSES} processes cannot be shared evenly by {NODES} nodes")
 PROCESSES_PER_NODE = PROCESSES // NODES
 TRAIN = launcher(PROCESSES, NODES)
-SEVERAL_NODES = several_nodes(NODES)
+TRAINING_GPUS = training_gpus(PROCESSES, NODES)
 RUNNING_KEYS = ("checkpoint_seconds", "flat_line_iterations", "micro_batch")
 RUNNING = in_text(**{key: config["train"][key] for key in RUNNING_KEYS})
 

@@ -20,10 +20,9 @@ rule train_convnet:
         "../envs/environment.yml"
     threads: by_size(16, 1) * PROCESSES_PER_NODE
     resources:
-        **SEVERAL_NODES,
+        **TRAINING_GPUS,
         mem_mb=by_size(64000, 1500) * PROCESSES_PER_NODE,
         runtime=by_size(20160, 30),
-        gpu=PROCESSES,
     params:
         options=training_options,
         parent=lambda wildcards, input: options(parent=input.parent or None),
