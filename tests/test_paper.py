@@ -150,8 +150,8 @@ def test_s3_1_sgd_with_momentum_and_weight_decay_by_hand(paths, tmp_path):
         batch_size=8, iterations=2, validation_interval=2, dropout=0.0, input_scale=SCALE
     )
     training.train(
-        net, images, lambda net: (50.0, 50.0), settings,
-        mean=MEAN, seed=0, checkpoints=tmp_path, fingerprint="",
+        net, images, lambda net, stop: (50, 50), 100, settings, training.Running(tmp_path),
+        mean=MEAN, seed=0, fingerprint="",
     )  # fmt: skip
 
     def after_two_steps(momentum, decay):
@@ -240,9 +240,9 @@ def test_s3_1_the_rate_falls_three_times_and_training_ends_on_the_plateau_after(
     )
     history = training.train(
         net, TrainingImages(paths, 0, 2, 8, (256, 256), np.zeros((3, 3))),
-        lambda net: (next(errors), 5.0), settings,
-        mean=MEAN, seed=0, checkpoints=tmp_path, fingerprint="",
-    )  # fmt: skip
+        lambda net, stop: (int(next(errors)), 5), 100, settings, training.Running(tmp_path),
+        mean=MEAN, seed=0, fingerprint="",
+    ).history  # fmt: skip
     expected = [rate for rate, each in plateaus.items() for _ in each]
     assert [row["learning_rate"] for row in history] == pytest.approx(expected, rel=1e-12)
     assert rates == pytest.approx(np.repeat(expected, 5).tolist(), rel=1e-12)

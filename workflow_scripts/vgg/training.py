@@ -111,13 +111,15 @@ class Running:
 class Training:
     """A net in training: everything that a checkpoint holds.
 
-    images: with the rows of this process. fingerprint: of all that decides the result.
+    images: with the rows of this process, or without rows if it is alone. fingerprint: of all that
+        decides the result.
     """
 
     def __init__(
         self, net: ConvNet, images: TrainingImages, settings: Optimisation, fingerprint: str
     ):
         self.net, self.images, self.settings = net, images, settings
+        self.rows = images.rows or slice(0, settings.batch_size)
         self.fingerprint = fingerprint
         net.to(dtype=parameter_type(settings.precision), memory_format=torch.channels_last)
         net.train()
@@ -248,7 +250,7 @@ class Training:
         pixels = batch.images.to(self.device, non_blocking=True)
         shifts = batch.shifts.to(self.device, non_blocking=True)
         labels = batch.labels.to(self.device, non_blocking=True)
-        rows, batch_size = self.images.rows.start, self.settings.batch_size
+        rows, batch_size = self.rows.start, self.settings.batch_size
         most = running.micro_batch or len(labels)
         losses = []
         for first in range(0, len(labels), most):
@@ -340,7 +342,7 @@ def train(
         "images",
         done=training.iteration * settings.batch_size,
     )
-    samples = running.micro_batch or images.rows.stop - images.rows.start
+    samples = running.micro_batch or training.rows.stop - training.rows.start
     load = (
         f"{samples} samples at once (train.batch_size {settings.batch_size}, "
         f"train.processes {processes.count})"
