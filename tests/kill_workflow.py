@@ -265,13 +265,14 @@ def working(folder: Path, words: list[str], seconds: float) -> Run:
     """
     earlier = list(RUNS)
     while True:
+        beside_others = any(one.others() for one in earlier)
         run = Run(folder, words)
         wait_until(lambda run=run: run.works() or run.ended())
         wait_until(run.ended, seconds)
         if not run.ended() or run.process.returncode == 0:
             return run
         refused = REFUSED.findall(run.output)
-        if not refused or not any(one.others() for one in earlier):
+        if not refused or not beside_others:
             sys.exit(f"{run.output}\nfailed")
         say(f"the next run is told: {refused[0]}")
         wait_until(lambda: not any(one.others() for one in earlier))

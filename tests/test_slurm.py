@@ -1,0 +1,518 @@
+"""The pipeline on a real Slurm: `--profile slurm` on a private cluster of two nodes.
+
+What the cluster itself says about the jobs is printed as the tests go.
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from tests.conftest import ROOT
+from tests.slurm_cluster import NODES, read_proc, running_cluster
+from tests.test_workflow import clone, merged, snakemake
+
+pytestmark = pytest.mark.slurm
+DEADLINE = 600  # seconds for anything; a busy machine with two cores is slow
+MODEL = "A_S256"
+WEIGHTS = f"results/small/weights/{MODEL}.safetensors"
+LOG = f"logs/small/train_convnet/{MODEL}.log"
+
+# Every rule of the miniature, three trainings and a handful of evaluations.
+SMALL = {
+    "experiment": "small",
+    "models": "small/models.yaml",
+    "tables": ["small/tables.yaml"],
+    "claims": "small/claims.yaml",
+    "data": {
+        "directory": "resources/small",
+        "images": {"train": 60, "val": 24, "test": 12},
+        "shards": {"train": 1, "val": 1, "test": 1},
+    },
+    "convnet": {"fc": 16, "width_divisor": 32},
+    "train": {
+        "batch_size": 8,
+        "stages": {
+            "scratch": {"iterations": 6},
+            "transferred": {"iterations": 4},
+            "fine_tuned": {"iterations": 2},
+        },
+        "validation_interval": 2,
+    },
+}
+MODELS = ("A_S256", "B_S256", "B_S384")
+TABLES = {
+    "table1": {"title": "Nets", "nets": ["A", "B"]},
+    "errors": {
+        "title": "Errors",
+        "columns": ["ConvNet"],
+        "metrics": ["top1_val", "top5_test"],
+        "rows": [
+            {
+                "name": "one",
+                "labels": ["A"],
+                "evaluations": [{"model": "A_S256", "method": "dense", "Q": [256]}],
+            },
+            {
+                "name": "two",
+                "labels": ["A and B"],
+                "submission": "A_B",
+                "evaluations": [
+                    {"model": "A_S256", "method": "dense", "Q": [256]},
+                    {"model": "B_S384", "method": "multicrop", "Q": [384]},
+                ],
+            },
+        ],
+    },
+}
+CLAIMS = [
+    {
+        "number": 1,
+        "section": "4.1",
+        "claim": "Two nets are better than one",
+        "comparisons": [
+            {"candidate": "errors/two", "baseline": "errors/one", "expect": "lower_error"}
+        ],
+    }
+]
+
+
+# A workflow on the cluster
+
+
+@pytest.fixture(scope="session")
+def say(request):
+    """Print past pytest's capture, so that the cluster's states are in the log of CI."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+
+    def write(title, text):
+        with capture.global_and_fixture_disabled():
+            print(f"\n-- {time.strftime('%H:%M:%S')} {title}\n{text.rstrip()}", flush=True)
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def slurm(say):
+    """The cluster. In CI, and for root, tests fail where it cannot start."""
+    if os.geteuid() and "CI" not in os.environ:
+        pytest.skip("a Slurm of its own is installed and started by root only")
+    with running_cluster() as cluster:
+        say("a private cluster", cluster.run("sinfo", "--Node", "--long"))
+        yield cluster
+        say("all jobs", cluster.run(*QUEUE))
+
+
+CONFIGURED = ("--configfile", "small/config.yaml")
+QUEUE = ("squeue", "--states=all", "--sort=i", "--format=%.6i %.9P %.10T %.5M %.9N %.6C %.10r %k")
+ENDED = {"COMPLETED", "FAILED", "TIMEOUT", "CANCELLED", "PREEMPTED", "NODE_FAIL"}
+
+
+def write_small(folder, **changes):
+    """Write the small configuration, `CONFIGURED`, into a clone."""
+    nets = yaml.safe_load((ROOT / "config/models.yaml").read_text())
+    models = {
+        "convnets": {net: nets["convnets"][net] for net in "AB"},
+        "models": {"A_S256": nets["models"]["A_S256"], "B_S256": nets["models"]["B_S256"]},
+    }
+    models["models"]["B_S384"] = nets["models"]["D_S384"] | {"net": "B", "parent": "B_S256"}
+    files = {"models": models, "tables": TABLES, "claims": CLAIMS, "config": merged(SMALL, changes)}
+    for name, content in files.items():
+        path = folder / f"small/{name}.yaml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+def adapt(folder, site):
+    """Append an example of a site's own keys to a clone's profile, as README.md says."""
+    profile = ROOT / "profiles/slurm"
+    text = (profile / "config.yaml").read_text() + (profile / f"sites/{site}.yaml").read_text()
+    (folder / "profiles/slurm/config.yaml").write_text(text)
+
+
+class Run:
+    """`snakemake --profile slurm` in the background; its end is waited for, or it is killed."""
+
+    def __init__(self, cluster, folder, *words, first_look=1):
+        self.cluster, self.folder = cluster, folder
+        self.output = folder / "output.txt"
+        self.killed = False
+        environment = cluster.environment()
+        # The plugin looks at its jobs after so many seconds, then ten seconds later each time.
+        looks = ("--slurm-init-seconds-before-status-checks", str(first_look))
+        with open(self.output, "w") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "snakemake", *words, "--profile", "slurm", *looks],
+                cwd=folder, stdout=output, stderr=subprocess.STDOUT,
+                env={k: v for k, v in environment.items() if not k.startswith("SNAKEMAKE")},
+            )  # fmt: skip
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.kill()
+        jobs = [job for job, state, _ in self.jobs() if state not in ENDED]
+        if jobs:
+            self.cluster.run("scancel", *jobs)
+            self.wait_for(lambda: {s for _, s, _ in self.jobs()} <= ENDED, "the jobs' end")
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.killed = True
+
+    def jobs(self, comment=""):
+        """Jobs of the cluster in order, as (number, state, comment)."""
+        lines = self.cluster.run(
+            "squeue", "--noheader", "--states=all", "--sort=i", "--format=%i|%T|%k"
+        ).splitlines()
+        jobs = [tuple(line.strip().split("|")) for line in lines]
+        return [job for job in jobs if comment in job[2]]
+
+    def wait_for(self, condition, what):
+        """The condition's value, once it is true."""
+        deadline = time.monotonic() + DEADLINE
+        while True:
+            ended = self.process.poll() is not None and not self.killed
+            if value := condition():
+                return value
+            if ended or time.monotonic() > deadline:
+                output, queue = self.output.read_text(), self.cluster.run(*QUEUE)
+                pytest.fail(f"no {what}\n{output[-9000:]}\n{queue}{self.cluster.logs()}")
+            time.sleep(0.1)
+
+    def finish(self):
+        """Wait until it has ended well; gives its output."""
+        self.wait_for(lambda: self.process.poll() is not None, "end of the workflow")
+        output = self.output.read_text()
+        assert self.process.returncode == 0, f"{output}{self.cluster.logs()}"
+        return output
+
+
+SITES = {
+    "gpus": {
+        "train_convnet": {"gpu": "1", "slurm_partition": "gpu", "runtime": "1440"},
+        "evaluate_convnet": {"gpu": "1", "slurm_partition": "gpu"},
+        "pack_shard": {"gpu": "0", "slurm_partition": "cpu"},
+    },
+    "gres": {
+        "train_convnet": {"gpu": "0", "gres": "gpu:1", "slurm_partition": "gpu"},
+        "evaluate_convnet": {"gpu": "0", "gres": "gpu:1", "slurm_partition": "gpu"},
+        "pack_shard": {"gpu": "0", "slurm_partition": "cpu"},
+    },
+    "preemptible": {"train_convnet": {"gpu": "1", "slurm_partition": "gpu"}},
+}
+
+
+@pytest.mark.parametrize("site", SITES)
+def test_the_example_of_a_site_asks_for_gpus_in_the_sites_way(site, tmp_path):
+    folder = clone(tmp_path / site)
+    adapt(folder, site)
+    output = snakemake(folder, "-n", "--profile", "slurm", "all")
+    for rule, expected in SITES[site].items():
+        jobs = re.findall(rf"^rule {rule}:\n(?: .*\n)*? +resources: (.*)$", output, flags=re.M)
+        assert jobs
+        for job in jobs:
+            resources = dict(pair.split("=", 1) for pair in job.split(", "))
+            assert {key: resources.get(key) for key in expected} == expected, rule
+
+
+@pytest.fixture(scope="session")
+def run(slurm, tmp_path_factory):
+    """A clone in which `snakemake --profile slurm all` has run."""
+    folder = clone(tmp_path_factory.mktemp("slurm"))
+    adapt(folder, "gres")
+    write_small(folder)
+    with Run(slurm, folder, "all", *CONFIGURED, first_look=12) as workflow:
+        workflow.finish()
+    return folder
+
+
+def test_the_miniature_runs_through_the_profile(run, slurm, say):
+    say("the miniature", slurm.run(*QUEUE))
+    jobs = re.findall(r"rule_([a-z_]+?)(?:_wildcards|$)", slurm.run(*QUEUE), flags=re.M)
+    assert set(jobs) >= {
+        "make_miniature", "list_classes", "index_images", "pack_shard", "report_packing",
+        "measure_statistics", "train_convnet", "evaluate_convnet", "describe_convnets",
+        "tabulate", "judge_claims", "write_submission",
+    }  # fmt: skip
+    for name in TABLES:
+        assert (run / f"reports/{name}.html").stat().st_size
+    assert len(pd.read_csv(run / "results/small/tables/errors.csv")) == 2
+    assert np.loadtxt(run / "results/small/submission/A_B.txt", dtype=int).shape == (12, 5)
+    # --configfile stands in place of the profile's, which is the full run's.
+    assert not (run / "results/ilsvrc2012").exists()
+    assert "Nothing to be done" in snakemake(run, "-n", "all", "--profile", "slurm", *CONFIGURED)
+
+
+# Trainings that are ended before their time
+
+LONG = {
+    "train": {
+        "stages": {"scratch": {"iterations": 1500}},
+        "validation_interval": 250,
+        "flat_line_iterations": None,
+    }
+}
+
+
+@pytest.fixture(scope="session")
+def undisturbed(run, tmp_path_factory):
+    """A clone with the shards of the run and a longer training of A that nothing disturbed."""
+    folder = shutil.copytree(run, tmp_path_factory.mktemp("undisturbed") / "tree", symlinks=True)
+    write_small(folder, **LONG)
+    snakemake(folder, WEIGHTS, *CONFIGURED, "--cores", "1")
+    return folder
+
+
+@pytest.fixture
+def untrained(undisturbed, tmp_path):
+    """The same as before that training."""
+    return forget_training(shutil.copytree(undisturbed, tmp_path / "tree", symlinks=True))
+
+
+def forget_training(folder):
+    """Delete what the training of `MODEL` has made in a clone."""
+    for path in (WEIGHTS, LOG, f"results/small/history/{MODEL}.csv"):
+        (folder / path).unlink()
+    shutil.rmtree(folder / f"results/small/checkpoints/{MODEL}", ignore_errors=True)
+    return folder
+
+
+def states(workflow):
+    """The cluster's jobs as (number, state)."""
+    return [(job, state) for job, state, _ in workflow.jobs()]
+
+
+class Training:
+    """The training of `MODEL` in a run, as its checkpoints and its log tell."""
+
+    def __init__(self, workflow):
+        self.workflow = workflow
+        self.resumed = 0
+
+    @property
+    def job(self):
+        return self.workflow.jobs(f"rule_train_convnet_wildcards_{MODEL}")[-1][0]
+
+    def reaches(self, iteration):
+        """Wait until a checkpoint at or after this iteration is there."""
+        folder = self.workflow.folder / f"results/small/checkpoints/{MODEL}"
+
+        def reached():
+            return max((int(path.stem) for path in folder.glob("*.pt")), default=0) >= iteration
+
+        self.workflow.wait_for(reached, f"checkpoint of iteration {iteration}")
+
+    def processes(self):
+        """Its Python processes, without torchrun."""
+        command = re.compile(r"[^\0]*python[^\0]*\0(-u\0)?-m\0workflow_scripts.train\0")
+        pids = self.workflow.cluster.job_processes(self.job)
+        return [pid for pid in pids if command.match(read_proc(pid, "cmdline"))]
+
+    def goes_on(self):
+        """Wait until another attempt has gone on from a checkpoint; gives its iteration."""
+        log = self.workflow.folder / LOG
+
+        def iteration():
+            text = log.read_text() if log.exists() else ""
+            found = re.search(r"going on from iteration (\d+)", text)
+            return int(found[1]) if found and int(found[1]) > self.resumed else 0
+
+        self.resumed = self.workflow.wait_for(iteration, "training that goes on")
+        return self.resumed
+
+
+def cancel(training):
+    training.workflow.cluster.run("scancel", "--signal=TERM", training.job)
+
+
+def warn(training):
+    training.workflow.cluster.run("scancel", "--signal=USR1", training.job)
+
+
+def requeue(training):
+    training.workflow.cluster.run("scontrol", "requeue", training.job)
+
+
+def preempt(training):
+    """All that the nodes have is asked for by a job of a partition that goes first."""
+    words = ("--partition=urgent", f"--nodes={len(NODES)}", "--exclusive", "--output=/dev/null")
+    training.workflow.cluster.run("sbatch", *words, "--wrap=true")
+
+
+def reach_time_limit(training):
+    """Slurm looks at time limits twice a minute; the training must not end before, so it waits."""
+    job = training.job
+    for pid in training.processes():
+        os.kill(pid, signal.SIGSTOP)
+    training.workflow.cluster.run("scontrol", "update", f"jobid={job}", "endtime=now+1")
+    training.workflow.wait_for(
+        lambda: (job, "RUNNING") not in states(training.workflow), "time limit"
+    )
+
+
+def kill(training):
+    for pid in training.processes():
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_a_training_ended_in_every_way_that_slurm_has_gives_the_same_weights(
+    untrained, undisturbed, slurm, say
+):
+    ends = {
+        "scancel --signal=TERM": (cancel, "SIGTERM"),
+        "kill -9": (kill, None),
+        "scancel --signal=USR1": (warn, "SIGUSR1"),
+        "the time limit": (reach_time_limit, "SIGTERM"),
+        "scontrol requeue": (requeue, "SIGTERM"),
+        "preemption": (preempt, "SIGTERM"),
+    }
+    adapt(untrained, "preemptible")
+    with Run(slurm, untrained, WEIGHTS, *CONFIGURED) as workflow:
+        training = Training(workflow)
+        for number, (name, (end, received)) in enumerate(ends.items(), start=1):
+            training.reaches(150 * number)
+            job = training.job
+            with open(untrained / LOG) as log:  # which is deleted before the next attempt
+                end(training)
+                resumed = training.goes_on()
+                last = log.read()
+            say(
+                f"{name}: job {job} ended, job {training.job} goes on from iteration {resumed}",
+                slurm.run(*QUEUE, f"--jobs={job},{training.job}"),
+            )
+            if received:
+                assert f"stopped at iteration {resumed} on {received}" in last
+            else:
+                assert resumed >= 150 * number
+        workflow.finish()
+    assert_same_training(untrained, undisturbed)
+
+
+def test_a_training_that_ends_while_snakemake_is_dead_is_not_done_again(
+    untrained, undisturbed, slurm, say
+):
+    with Run(slurm, untrained, WEIGHTS, *CONFIGURED) as workflow:
+        training = Training(workflow)
+        training.reaches(150)
+        job = training.job
+        workflow.kill()
+        say("Snakemake is dead", slurm.run(*QUEUE, f"--jobs={job}"))
+        workflow.wait_for(lambda: (job, "COMPLETED") in states(workflow), "end of the job")
+    assert_same_training(untrained, undisturbed)
+    written = (untrained / WEIGHTS).stat().st_mtime_ns
+    snakemake(untrained, "--unlock")
+    with Run(slurm, untrained, WEIGHTS, *CONFIGURED) as workflow:
+        workflow.finish()
+        assert training.job == job
+    assert (untrained / WEIGHTS).stat().st_mtime_ns == written
+
+
+def test_a_second_workflow_beside_jobs_of_a_dead_one_loses_nothing(
+    untrained, undisturbed, slurm, say
+):
+    with Run(slurm, untrained, WEIGHTS, *CONFIGURED) as dead:
+        training = Training(dead)
+        training.reaches(150)
+        first = training.job
+        dead.kill()
+        snakemake(untrained, "--unlock")
+        for pid in training.processes():
+            os.kill(pid, signal.SIGSTOP)  # until the second one has come
+        with Run(slurm, untrained, WEIGHTS, *CONFIGURED) as workflow:
+            workflow.wait_for(
+                lambda: "is training this model" in workflow.output.read_text(), "refusal"
+            )
+            say("two at once", slurm.run(*QUEUE, f"--jobs={first},{training.job}"))
+            for pid in slurm.job_processes(first):
+                os.kill(pid, signal.SIGCONT)
+            workflow.finish()
+        say("in the end", slurm.run(*QUEUE, f"--jobs={first},{training.job}"))
+    assert_same_training(untrained, undisturbed)
+    # The last attempt, for which Snakemake deleted the first one's weights, had nothing to train.
+    history = pd.read_csv(untrained / f"results/small/history/{MODEL}.csv")
+    attempt = (untrained / LOG).read_text()
+    assert training.job != first
+    assert f"going on from iteration {history['iteration'].iloc[-1]}\n" in attempt
+
+
+# Several nodes
+
+TWO_NODES = {
+    "train": {
+        "stages": {"scratch": {"iterations": 200}},
+        "validation_interval": 50,
+        "flat_line_iterations": None,
+        "precision": "float64",  # in which a single-process run is met to the tolerance
+    }
+}
+
+
+@pytest.fixture(scope="session")
+def on_two_nodes(run, slurm, say, tmp_path_factory):
+    """Clones in which one process, and one on each of two nodes, trained without disturbance."""
+    folders = []
+    for nodes in (1, 2):
+        folder = tmp_path_factory.mktemp("nodes") / "tree"
+        folder = forget_training(shutil.copytree(run, folder, symlinks=True))
+        write_small(folder, train=TWO_NODES["train"] | {"processes": nodes, "nodes": nodes})
+        adapt(folder, "gpus")
+        folders.append(folder)
+    snakemake(folders[0], WEIGHTS, *CONFIGURED, "--cores", "1")
+    with Run(slurm, folders[1], WEIGHTS, *CONFIGURED) as workflow:
+        training = Training(workflow)
+        training.reaches(1)
+        job = training.job
+        say("one process on each of two nodes", slurm.run("scontrol", "show", "job", "-d", job))
+        assert len(training.processes()) == 2
+        workflow.finish()
+    return folders
+
+
+def test_two_nodes_give_the_weights_of_one_process(on_two_nodes):
+    one, two = (load_file(folder / WEIGHTS) for folder in on_two_nodes)
+    for name in one:
+        difference = (one[name] - two[name]).abs().max() / one[name].abs().max()
+        assert difference <= 1e-5, name
+
+
+def test_a_training_on_two_nodes_goes_on_bit_for_bit(on_two_nodes, tmp_path, slurm, say):
+    folder = shutil.copytree(on_two_nodes[1], tmp_path / "tree", symlinks=True)
+    forget_training(folder)
+    with Run(slurm, folder, WEIGHTS, *CONFIGURED) as workflow:
+        training = Training(workflow)
+        training.reaches(50)
+        job = training.job
+        with open(folder / LOG) as log:
+            cancel(training)
+            resumed = training.goes_on()
+            last = log.read()
+        say(
+            f"two nodes: job {job} ended, job {training.job} goes on from iteration {resumed}",
+            slurm.run(*QUEUE, f"--jobs={job},{training.job}"),
+        )
+        assert f"stopped at iteration {resumed} on SIGTERM" in last
+        workflow.finish()
+    assert_same_training(folder, on_two_nodes[1])
+
+
+def assert_same_training(one, two):
+    ours, theirs = (load_file(folder / WEIGHTS) for folder in (one, two))
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    ours, theirs = (pd.read_csv(f / f"results/small/history/{MODEL}.csv") for f in (one, two))
+    pd.testing.assert_frame_equal(
+        ours.drop(columns="images_per_second"), theirs.drop(columns="images_per_second")
+    )
