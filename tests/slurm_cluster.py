@@ -190,8 +190,9 @@ class Cluster:
     def stop(self) -> None:
         """End the cluster's daemons and whatever its jobs have left; the folder stays."""
         with contextlib.suppress(ClusterError, FileNotFoundError, subprocess.TimeoutExpired):
-            self.run("scancel", f"--user={getpass.getuser()}")
-            self._wait(lambda: not self.run("squeue", "--noheader"), "jobs do not end")
+            if self._daemons():
+                self.run("scancel", f"--user={getpass.getuser()}")
+                self._wait(lambda: not self.run("squeue", "--noheader"), "jobs do not end")
         for processes in (self._daemons, self.job_processes):
             for number in (signal.SIGTERM, signal.SIGKILL):
                 for pid in processes():
