@@ -247,8 +247,8 @@ rule choices:
 
 
 onsuccess:
-    discard_checkpoints()
     if set(workflow.dag_settings.targets) != {"plan"}:
+        discard_checkpoints()
         shell(
             "python -m workflow_scripts.summarise_run"
             f" --results {RESULTS} --records {LOGS} --tables {{config[tables]:q}}"

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import csv
 import os
 import random
 import re
@@ -29,11 +28,10 @@ from pathlib import Path
 from uuid import uuid4
 
 import pandas as pd
-import torch
 import yaml
-from safetensors.torch import load_file
 
 from tests.test_workflow import TINY, clone, merged
+from tests.trainings import history, same_weights
 
 MARK = "KILL_WORKFLOW_RUN"  # environment variable by which a run's processes are known
 POLL = 0.05  # seconds
@@ -299,21 +297,6 @@ def differences(reference: Path, results: Path) -> list[str]:
         if not equal:
             lines.append(f"{name}: differs")
     return lines
-
-
-def same_weights(one: Path, two: Path) -> bool:
-    """Whether two weights files hold the same tensors, bit for bit."""
-    ours, theirs = load_file(one), load_file(two)
-    return ours.keys() == theirs.keys() and all(torch.equal(ours[k], theirs[k]) for k in ours)
-
-
-def history(path: Path) -> list[dict[str, str]]:
-    """A training's history without its speed."""
-    with open(path) as file:
-        return [
-            {name: value for name, value in row.items() if name != "images_per_second"}
-            for row in csv.DictReader(file)
-        ]
 
 
 def without_sums(path: Path) -> str:

@@ -264,7 +264,7 @@ def run_job(path, body, cost, **environment):
 
 
 def test_a_job_that_succeeds_records_what_it_cost(tmp_path):
-    cost = tmp_path / "logs/work/a.log.json"
+    cost = tmp_path / "logs/small/a.log.json"
     ballast = bytearray(400_000_000)  # a parent's memory is not its child's
     ballast[:: 2**12] = b"x" * len(ballast[:: 2**12])
     body = "held = b'x' * 150_000_000; costs.note(images=30, earlier_seconds=100, attempts=3)"

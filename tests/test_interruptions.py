@@ -1,6 +1,5 @@
 """An interrupted training ends bit for bit as an undisturbed one, whenever and however hit."""
 
-import csv
 import json
 import os
 import random
@@ -11,11 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
 from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from tests.conftest import ROOT
+from tests.trainings import history, same_weights
 from workflow_scripts import train
 from workflow_scripts.vgg import training
 
@@ -24,25 +23,15 @@ LONG = {
     "iterations": 60, "validation_interval": 10, "latest_drops": [0.3, 0.5, 0.7], "patience": 9,
     "train_scale": [256, 512], "batch_size": 8,
 }  # fmt: skip
-RANDOM = random.Random(os.environ.get("PYTEST_SEED", "1")).randrange(9, 60)
-
-
-def history(folder):
-    """All of a history that does not depend on the clock."""
-    with open(folder / "h.csv") as file:
-        return [
-            {key: value for key, value in row.items() if key != "images_per_second"}
-            for row in csv.DictReader(file)
-        ]
+# Another one in each run; a test's name tells it, and INTERRUPT_AT repeats it.
+RANDOM = int(os.environ.get("INTERRUPT_AT", random.randrange(9, 60)))
 
 
 def assert_same(folder, whole):
     """Weights, history and learning rates of two trainings are the same in every bit."""
-    one, two = (load_file(f / "w.safetensors") for f in (folder, whole))
-    assert one.keys() == two.keys()
-    assert all(torch.equal(one[key], two[key]) for key in one)
-    assert history(folder) == history(whole)
-    rates = [float(row["learning_rate"]) for row in history(whole)]
+    assert same_weights(folder / "w.safetensors", whole / "w.safetensors")
+    assert history(folder / "h.csv") == history(whole / "h.csv")
+    rates = [float(row["learning_rate"]) for row in history(whole / "h.csv")]
     assert rates == pytest.approx([1e-2, 1e-2, 1e-3, 1e-4, 1e-4, 1e-5])
     with safe_open(folder / "w.safetensors", "pt") as file:
         assert json.loads(file.metadata()["iterations"]) == 60
@@ -107,6 +96,26 @@ def test_deleted_weights_are_written_again_without_training(command, tmp_path, w
     monkeypatch.setattr(training.Training, "step", lambda *_: pytest.fail("trained again"))
     train.main(words)
     assert_same(tmp_path, whole)
+
+
+def test_a_parent_that_was_written_again_leaves_its_childs_checkpoints_valid(command, tmp_path):
+    """Its tensors count, not its file, in which other metadata may stand."""
+    parent = tmp_path / "parent/w.safetensors"
+    train.main(command(parent.parent, iterations=1))
+    child = {"parent": parent, "inherit": "all", "model": "A_S384"}
+    words = command(tmp_path, **LONG | child)
+    assert run(tmp_path, words, "iteration", 40, "SIGTERM")[0] == training.STOPPED
+    with safe_open(parent, "pt") as file:
+        metadata = file.metadata()
+    save_file(load_file(parent), parent, metadata | {"node": '"another"'})
+    status, log = run(tmp_path, words)
+    assert status == 0, log
+    assert "going on from iteration 40" in log
+    changed = {name: tensor + 1e-3 for name, tensor in load_file(parent).items()}
+    save_file(changed, parent, metadata)
+    status, log = run(tmp_path, words)
+    assert status == 0, log
+    assert "was made with other settings or data; starting anew" in log
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL"])

@@ -14,13 +14,13 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 import yaml
 from safetensors.torch import load_file
 
 from tests.conftest import ROOT
 from tests.slurm_cluster import NODES, read_proc, running_cluster
-from tests.test_workflow import clone, merged, snakemake
+from tests.test_workflow import TINY, clone, merged, snakemake
+from tests.trainings import history, same_weights
 
 pytestmark = pytest.mark.slurm
 DEADLINE = 600  # seconds for anything; a busy machine with two cores is slow
@@ -29,28 +29,17 @@ WEIGHTS = f"results/small/weights/{MODEL}.safetensors"
 LOG = f"logs/small/train_convnet/{MODEL}.log"
 
 # Every rule of the miniature, three trainings and a handful of evaluations.
-SMALL = {
-    "experiment": "small",
-    "models": "small/models.yaml",
-    "tables": ["small/tables.yaml"],
-    "claims": "small/claims.yaml",
-    "data": {
-        "directory": "resources/small",
-        "images": {"train": 60, "val": 24, "test": 12},
-        "shards": {"train": 1, "val": 1, "test": 1},
+SMALL = merged(
+    TINY,
+    {
+        "experiment": "small",
+        "models": "small/models.yaml",
+        "tables": ["small/tables.yaml"],
+        "claims": "small/claims.yaml",
+        "server_answers": None,
+        "data": {"directory": "resources/small", "shards": {"train": 1}},
     },
-    "convnet": {"fc": 16, "width_divisor": 32},
-    "train": {
-        "batch_size": 8,
-        "stages": {
-            "scratch": {"iterations": 6},
-            "transferred": {"iterations": 4},
-            "fine_tuned": {"iterations": 2},
-        },
-        "validation_interval": 2,
-    },
-}
-MODELS = ("A_S256", "B_S256", "B_S384")
+)
 TABLES = {
     "table1": {"title": "Nets", "nets": ["A", "B"]},
     "errors": {
@@ -442,10 +431,10 @@ def test_a_second_workflow_beside_jobs_of_a_dead_one_loses_nothing(
         say("in the end", slurm.run(*QUEUE, f"--jobs={first},{training.job}"))
     assert_same_training(untrained, undisturbed)
     # The last attempt, for which Snakemake deleted the first one's weights, had nothing to train.
-    history = pd.read_csv(untrained / f"results/small/history/{MODEL}.csv")
+    last = history(untrained / f"results/small/history/{MODEL}.csv")[-1]["iteration"]
     attempt = (untrained / LOG).read_text()
     assert training.job != first
-    assert f"going on from iteration {history['iteration'].iloc[-1]}\n" in attempt
+    assert f"going on from iteration {last}\n" in attempt
 
 
 # Several nodes
@@ -509,10 +498,6 @@ def test_a_training_on_two_nodes_goes_on_bit_for_bit(on_two_nodes, tmp_path, slu
 
 
 def assert_same_training(one, two):
-    ours, theirs = (load_file(folder / WEIGHTS) for folder in (one, two))
-    assert ours.keys() == theirs.keys()
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
-    ours, theirs = (pd.read_csv(f / f"results/small/history/{MODEL}.csv") for f in (one, two))
-    pd.testing.assert_frame_equal(
-        ours.drop(columns="images_per_second"), theirs.drop(columns="images_per_second")
-    )
+    assert same_weights(one / WEIGHTS, two / WEIGHTS)
+    ours, theirs = (history(f / f"results/small/history/{MODEL}.csv") for f in (one, two))
+    assert ours == theirs

@@ -40,7 +40,7 @@ from workflow_scripts.vgg.processes import Processes, processes_on_node
 from workflow_scripts.vgg.randomness import model_seed
 from workflow_scripts.vgg.shards import Shards
 from workflow_scripts.vgg.staging import stage
-from workflow_scripts.vgg.weights import load_weights, read_metadata, save_weights
+from workflow_scripts.vgg.weights import load_weights, read_metadata, save_weights, tensors_sha256
 
 CHOICES = (  # of the configuration, those that decide a training
     "initialisation",
@@ -273,7 +273,8 @@ def train(
     decides = {
         **vars(given),
         **{name: None for name in RUNNING},
-        "parent": sha256(given.parent) if given.parent else None,
+        # Not by the file, which another attempt at the parent may have written again.
+        "parent": tensors_sha256(given.parent) if given.parent else None,
         "statistics": statistics,
     }
     logging.info(
@@ -328,7 +329,7 @@ def train(
             "seed": given.seed,
             "iterations": done.iteration,
             "parent": read_metadata(given.parent)["model"] if given.parent else None,
-            "parent_sha256": decides["parent"],
+            "parent_sha256": sha256(given.parent) if given.parent else None,
             "inherit": given.inherit if given.parent else None,
             "choices": {name: getattr(given, name) for name in CHOICES},
             "optimisation": asdict(settings),

@@ -14,6 +14,7 @@ from .processes import Processes
 CHECK_EVERY = 50  # iterations between looks at losses and gradients; a look makes a GPU wait
 CHANCE = 0.99  # a training loss above this share of chance's is a flat line
 NAMED = 8  # sample ids in a message
+NEVER = 2**62  # an iteration that no training reaches
 
 
 class FiniteGuard:
@@ -38,16 +39,16 @@ class FiniteGuard:
             return
         sums = torch.stack([losses.sum() + norm for _, _, losses, norm in self.seen])
         here = sums.isfinite().cpu().numpy()
-        first = -int(self.seen[int(np.argmin(here))][0]) if not here.all() else -(2**62)
-        (agreed,) = self.processes.highest(first)
-        if agreed > -(2**62):
+        first = NEVER if here.all() else self.seen[int(np.argmin(here))][0]
+        (agreed,) = self.processes.highest(-first)
+        if -agreed < NEVER:
             self._raise(-agreed)
         self.seen.clear()
 
     def _raise(self, iteration: int) -> None:
         rate, losses, norm = next(kept[1:] for kept in self.seen if kept[0] == iteration)
-        start = self.images.rows.start if self.images.rows else 0
-        bad = (start + np.flatnonzero(~losses.isfinite().cpu().numpy())).tolist()
+        first_row = self.images.own_rows.start
+        bad = (first_row + np.flatnonzero(~losses.isfinite().cpu().numpy())).tolist()
         bad = [sample for part in self.processes.gather(bad) for sample in part]
         everyone = range(self.images.batch_size)
         ids = self.images.ids(iteration - 1, bad[:NAMED] or everyone[:NAMED])

@@ -71,6 +71,11 @@ class TrainingImages(Dataset):
         return epochs_done(iterations, self.batch_size, self.images, self.last_batch)
 
     @property
+    def own_rows(self) -> slice:
+        """`rows`, or those of the whole batch."""
+        return slice(0, self.batch_size) if self.rows is None else self.rows
+
+    @property
     def labels(self) -> np.ndarray:
         """Labels int32 [images] of all images of an epoch."""
         labels = self.shards.labels
@@ -93,7 +98,7 @@ class TrainingImages(Dataset):
     def __getitem__(self, iteration: int) -> TrainingBatch:
         shards = self.shards
         batch, images = self._sampled(iteration)
-        rows = slice(None) if self.rows is None else self.rows
+        rows = self.own_rows
         samples = range(self.batch_size)[rows]
         crops = np.empty((len(samples), self.crop, self.crop, 3), np.uint8)
         for place, sample in enumerate(samples):

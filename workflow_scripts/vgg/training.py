@@ -111,15 +111,13 @@ class Running:
 class Training:
     """A net in training: everything that a checkpoint holds.
 
-    images: with the rows of this process, or without rows if it is alone. fingerprint: of all that
-        decides the result.
+    images: with the rows of this process. fingerprint: of all that decides the result.
     """
 
     def __init__(
         self, net: ConvNet, images: TrainingImages, settings: Optimisation, fingerprint: str
     ):
         self.net, self.images, self.settings = net, images, settings
-        self.rows = images.rows or slice(0, settings.batch_size)
         self.fingerprint = fingerprint
         net.to(dtype=parameter_type(settings.precision), memory_format=torch.channels_last)
         net.train()
@@ -250,12 +248,12 @@ class Training:
         pixels = batch.images.to(self.device, non_blocking=True)
         shifts = batch.shifts.to(self.device, non_blocking=True)
         labels = batch.labels.to(self.device, non_blocking=True)
-        rows, batch_size = self.rows.start, self.settings.batch_size
+        first_row, batch_size = self.images.own_rows.start, self.settings.batch_size
         most = running.micro_batch or len(labels)
         losses = []
         for first in range(0, len(labels), most):
             part = slice(first, min(first + most, len(labels)))
-            place = slice(rows + part.start, rows + part.stop)
+            place = slice(first_row + part.start, first_row + part.stop)
             seek_dropout(self.net, seed, self.iteration, place, batch_size)
             inputs = to_input(pixels[part], mean, self.settings.input_scale, shifts[part])
             alone = running.processes.count == 1
@@ -342,7 +340,8 @@ def train(
         "images",
         done=training.iteration * settings.batch_size,
     )
-    samples = running.micro_batch or training.rows.stop - training.rows.start
+    own = images.own_rows
+    samples = min(running.micro_batch or settings.batch_size, own.stop - own.start)
     load = (
         f"{samples} samples at once (train.batch_size {settings.batch_size}, "
         f"train.processes {processes.count})"

@@ -6,6 +6,7 @@ Parameter names and layout are torchvision's, so a full-size D loads into
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -44,6 +45,19 @@ def read_metadata(path: str | Path) -> dict:
             return {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
     except (SafetensorError, OSError, ValueError) as error:
         raise InputError(f"{path}: not a readable weights file ({error})") from error
+
+
+def tensors_sha256(path: str | Path) -> str:
+    """Hexadecimal SHA-256 of a weights file's tensors.
+
+    It is the same if the same weights are written again, by another node for instance, where the
+    sum of the file is not.
+    """
+    digest = hashlib.sha256()
+    with safe_open(path, "numpy") as file:
+        for name in sorted(file.keys()):
+            digest.update(name.encode() + b"\0" + file.get_tensor(name).tobytes())
+    return digest.hexdigest()
 
 
 def load_weights(

@@ -1,0 +1,22 @@
+"""Compare what two trainings have made, in every bit that does not depend on the clock."""
+
+import csv
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+
+def same_weights(one: Path, two: Path) -> bool:
+    """Whether two weights files hold the same tensors."""
+    ours, theirs = load_file(one), load_file(two)
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[k], theirs[k]) for k in ours)
+
+
+def history(path: Path) -> list[dict[str, str]]:
+    """A training's history without its speed."""
+    with open(path) as file:
+        return [
+            {name: value for name, value in row.items() if name != "images_per_second"}
+            for row in csv.DictReader(file)
+        ]
