@@ -264,7 +264,7 @@ def run_job(path, body, cost, **environment):
 
 
 def test_a_job_that_succeeds_records_what_it_cost(tmp_path):
-    cost = tmp_path / "logs/small/a.log.json"
+    cost = tmp_path / "logs/small/work/a.log.json"
     ballast = bytearray(400_000_000)  # a parent's memory is not its child's
     ballast[:: 2**12] = b"x" * len(ballast[:: 2**12])
     body = "held = b'x' * 150_000_000; costs.note(images=30, earlier_seconds=100, attempts=3)"
@@ -285,7 +285,7 @@ def test_a_job_that_succeeds_records_what_it_cost(tmp_path):
         "gpu_peak_memory_mb": None, "node": os.uname().nodename, "slurm_job_id": "4711",
     }  # fmt: skip
     assert expected.items() <= record.items()
-    assert cost_records.read_records(tmp_path / "logs") == {("work", "a"): record}
+    assert cost_records.read_records(tmp_path / "logs/small") == {("work", "a"): record}
 
 
 def test_the_rate_is_that_of_the_work_if_the_job_says_how_long_it_was(tmp_path):
