@@ -30,7 +30,7 @@ from uuid import uuid4
 import pandas as pd
 import yaml
 
-from tests.test_workflow import TINY, clone, merged
+from tests.clones import TINY, configured_clone
 from tests.trainings import history, same_weights
 
 MARK = "KILL_WORKFLOW_RUN"  # environment variable by which a run's processes are known
@@ -93,17 +93,6 @@ def main() -> None:
 
 def say(text: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
-
-
-def configured_clone(folder: Path, *changes: dict) -> Path:
-    """A clone of the working tree whose default configuration has the changes."""
-    clone(folder)
-    path = folder / "config/config.yaml"
-    config = yaml.safe_load(path.read_text())
-    for change in changes:
-        config = merged(config, change)
-    path.write_text(yaml.safe_dump(config, sort_keys=False))
-    return folder
 
 
 class Run:

@@ -10,7 +10,7 @@ import yaml
 from scipy.stats import binomtest
 
 from tests.conftest import ROOT
-from tests.test_report import Page, numbers
+from tests.pages import Page, numbers
 from workflow_scripts import compare_choices, render_choices
 from workflow_scripts.vgg import choices, report
 from workflow_scripts.vgg.experiments import Evaluation, read_tables

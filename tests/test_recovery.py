@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.kill_workflow import Run, configured_clone, wait_until
-from tests.test_workflow import TINY, planned, snakemake
+from tests.clones import TINY, configured_clone, planned, snakemake
+from tests.kill_workflow import Run, wait_until
 from workflow_scripts.vgg.files import sha256
 
 pytestmark = pytest.mark.workflow

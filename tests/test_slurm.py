@@ -17,9 +17,9 @@ import pytest
 import yaml
 from safetensors.torch import load_file
 
+from tests.clones import TINY, clone, merged, snakemake
 from tests.conftest import ROOT
 from tests.slurm_cluster import NODES, read_proc, running_cluster
-from tests.test_workflow import TINY, clone, merged, snakemake
 from tests.trainings import history, same_weights
 
 pytestmark = pytest.mark.slurm

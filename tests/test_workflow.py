@@ -1,11 +1,8 @@
 """The whole DAG, run by Snakemake on a still smaller miniature, and what runs again when."""
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,76 +13,10 @@ import yaml
 from safetensors.torch import load_file
 
 from tests import recompute_cells
-from tests.conftest import ROOT
+from tests.clones import TINY, clone, configured_clone, outputs, planned, snakemake
 from tests.forms import WRITERS, read_archives
 
 pytestmark = pytest.mark.workflow
-TINY = {
-    "experiment": "tiny",
-    "server_answers": "config/server_answers.yaml",
-    "data": {
-        "directory": "resources/tiny",
-        "images": {"train": 60, "val": 24, "test": 12},
-        "shards": {"train": 2, "val": 1, "test": 1},
-    },
-    "convnet": {"fc": 16, "width_divisor": 32},
-    "train": {
-        "batch_size": 8,
-        "stages": {
-            "scratch": {"iterations": 6},
-            "transferred": {"iterations": 4},
-            "fine_tuned": {"iterations": 2},
-        },
-        "validation_interval": 2,
-    },
-}
-
-
-def merged(base, changes):
-    both = dict(base)
-    for key, value in changes.items():
-        both[key] = merged(base[key], value) if isinstance(value, dict) else value
-    return both
-
-
-def clone(folder):
-    """The tree as a fresh clone has it."""
-    files = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    ).stdout.split("\n")  # fmt: skip
-    for name in filter(None, files):
-        source, target = ROOT / name, folder / name
-        if source.exists() or source.is_symlink():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target, follow_symlinks=False)
-    return folder
-
-
-def snakemake(folder, *words, check=True):
-    """Run Snakemake in a clone; gives its output."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("SNAKEMAKE")}
-    result = subprocess.run(
-        [sys.executable, "-m", "snakemake", *words],
-        cwd=folder, env=environment, capture_output=True, text=True,
-    )  # fmt: skip
-    if check:
-        assert result.returncode == 0, result.stdout + result.stderr
-    return result.stdout + result.stderr
-
-
-def planned(folder, *words):
-    """The jobs of a dry-run as {rule: number}, without `total`."""
-    output = snakemake(folder, "-n", *words)
-    jobs = dict(re.findall(r"^(\w+) +(\d+)$", output, flags=re.M))
-    jobs.pop("total", None)
-    return {rule: int(count) for rule, count in jobs.items()}
-
-
-def outputs(folder, *words):
-    """All files that a dry-run would make."""
-    lines = re.findall(r"^ +output: (.*)$", snakemake(folder, "-n", *words), flags=re.M)
-    return {path for line in lines for path in line.split(", ")}
 
 
 @pytest.fixture(scope="session")
@@ -97,10 +28,7 @@ def bare(tmp_path_factory):
 @pytest.fixture(scope="session")
 def run(tmp_path_factory):
     """A clone in which `snakemake all` has run, with the tiny configuration as its default."""
-    folder = clone(tmp_path_factory.mktemp("run"))
-    path = folder / "config/config.yaml"
-    config = merged(yaml.safe_load(path.read_text()), TINY)
-    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    folder = configured_clone(tmp_path_factory.mktemp("run"), TINY)
     output = snakemake(folder, "all", "--cores", "2")
     (folder / "output.txt").write_text(output)
     return folder

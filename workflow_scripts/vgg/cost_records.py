@@ -46,12 +46,12 @@ def compare(jobs: Sequence[Job], records: Mapping[Key, dict]) -> None:
     Beside what `joined` gives: tflops, sustained by each device, which is the arithmetic of an
     image (a training's share of its validations included) times the images a second.
     """
-    shards: dict[Key, list[dict]] = {}
+    left: dict[Key, list[dict]] = {}
     for (rule, name), record in records.items():
         store = re.sub(r"_\d{5}$", "", name) if rule == "pack_shard" else name
-        shards.setdefault((rule, store), []).append(record)
+        left.setdefault((rule, store), []).append(record)
     for job in jobs:
-        job.actual = joined(shards[job.key]) if job.key in shards else None
+        job.actual = joined(left[job.key]) if job.key in left else None
         if job.actual and job.flop and job.images and job.actual["images_per_second"]:
             rate = job.actual["images_per_second"] / job.actual["processes"]
             job.actual["tflops"] = job.flop / job.images * rate / 1e12

@@ -204,14 +204,8 @@ def number(value: float | None, digits: int = 1, signed: bool = False) -> Markup
 
 
 def size(value: int) -> Markup:
-    """Bytes in decimal units, such as 6.7 GB; exact for programs."""
-    amount, unit = float(value), "B"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if amount < 1000:
-            break
-        amount, unit = amount / 1000, larger
-    text = f"{amount:.0f}" if unit == "B" else f"{amount:.1f}"
-    return Markup('<data value="{}">{} {}</data>').format(value, text, unit)
+    """Bytes in decimal units, such as 6.74 GB; exact for programs."""
+    return Markup('<data value="{}">{}</data>').format(value, plan_tables.size(value).text)
 
 
 def probability(value: float | None) -> Markup:
