@@ -3,12 +3,12 @@
 import os
 import re
 import signal
-from pathlib import Path
 
 import pytest
 
 from tests.clones import TINY, configured_clone, planned, snakemake
 from tests.kill_workflow import Run, wait_until
+from tests.slurm_cluster import read_proc
 from workflow_scripts.vgg.files import sha256
 
 pytestmark = pytest.mark.workflow
@@ -47,10 +47,10 @@ def left_alone(tree):
 
 def working(run, rule):
     """Process of the run's job of a rule, once it has Python running."""
-    command = f"workflow_scripts.{rule.split('_')[0]}".encode()
+    command = f"workflow_scripts.{rule.split('_')[0]}"
     for pid in run.others():
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        if command in words and words[0].endswith(b"python"):
+        words = read_proc(pid, "cmdline").split("\0")
+        if command in words and words[0].endswith("python"):
             return pid
     return None
 
