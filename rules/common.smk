@@ -57,6 +57,10 @@ PAPER_TABLES = "config/paper_tables.yaml"
 CONFIG_SCHEMA = "config/schemas/config.schema.yaml"
 PAGE_TEMPLATES = sorted(map(str, Path("reports/templates").iterdir()))
 
+# The first seed's weights, histories and posteriors lie in RESULTS, another's in RESULTS/seed<k>/.
+SEEDS = config["seeds"]
+REPLICATES = {seed: f"seed{seed}/" for seed in SEEDS[1:]}
+
 DATA = config["data"]
 CHOICES = config["choices"]
 FULL_SIZE = config["convnet"]["width_divisor"] == 1
@@ -88,6 +92,7 @@ SUBMISSIONS = expand(f"{RESULTS}/submission/{{name}}.txt", name=SUBMITTED)
 wildcard_constraints:
     split="train|val|test",
     model="|".join(map(re.escape, MODELS)),
+    replicate=f"({'|'.join(REPLICATES.values())})?",
     method="dense|multicrop|center",
     Q=r"\d+",
     store=r"train_S\d+(-\d+)?|val|test",
@@ -300,11 +305,24 @@ RUNNING_KEYS = ("checkpoint_seconds", "flat_line_iterations", "micro_batch")
 RUNNING = in_text(**{key: config["train"][key] for key in RUNNING_KEYS})
 
 
+def of_all_seeds(path, models):
+    """The path of each model's file, such as weights/{model}.safetensors, for every seed."""
+    folders = [experiments.seed_folder(RESULTS, seed, SEEDS) for seed in SEEDS]
+    return [
+        f"{folder}/{path}".format(model=model)
+        for folder in folders
+        for model in models
+        if model not in IMPORTED or folder == RESULTS
+    ]
+
+
 def discard_checkpoints():
     """Delete the checkpoints of trainings whose weights are there, when a run has ended well."""
-    for model in TRAINED:
-        if os.path.exists(f"{RESULTS}/weights/{model}.safetensors"):
-            shutil.rmtree(f"{RESULTS}/checkpoints/{model}", ignore_errors=True)
+    weights = of_all_seeds("weights/{model}.safetensors", TRAINED)
+    checkpoints = of_all_seeds("checkpoints/{model}", TRAINED)
+    for made, needed in zip(weights, checkpoints):
+        if os.path.exists(made):
+            shutil.rmtree(needed, ignore_errors=True)
 
 
 def training_shards(wildcards):
@@ -320,7 +338,13 @@ def validation_shards(wildcards):
 def parent_weights(wildcards):
     """The weights that the model starts from, if any."""
     parent = MODELS[wildcards.model].get("parent")
-    return f"{RESULTS}/weights/{parent}.safetensors" if parent else []
+    replicate = "" if parent in IMPORTED else wildcards.replicate
+    return f"{RESULTS}/{replicate}weights/{parent}.safetensors" if parent else []
+
+
+def seed_of(wildcards):
+    """The seed of a training."""
+    return next((s for s, r in REPLICATES.items() if r == wildcards.replicate), SEEDS[0])
 
 
 def training_options(wildcards):
@@ -344,7 +368,7 @@ def training_options(wildcards):
         **choices("scale_sampling", "resize_filter", "last_batch", "validation_set"),
         **config["convnet"],
         classes=DATA["classes"],
-        seed=config["seed"],
+        seed=seed_of(wildcards),
     )
 
 
@@ -405,18 +429,27 @@ def measured_splits(table):
     return [s for s in experiments.splits_of(TABLES[table]) if s in LABELLED_SPLITS]
 
 
+def posteriors(evaluations, split):
+    """The posteriors of evaluations on a split, for every seed."""
+    paths = (experiments.seeded_paths([e], RESULTS, split, SEEDS, IMPORTED) for e in evaluations)
+    return [path for seeds in paths for files in seeds for path in files]
+
+
 def table_posteriors(wildcards):
     """The posteriors that a table averages."""
-    return [
-        evaluation.path(RESULTS, split)
-        for split in measured_splits(wildcards.table)
-        for evaluation in experiments.table_evaluations(TABLES[wildcards.table], AVAILABLE)
-    ]
+    needed = experiments.table_evaluations(TABLES[wildcards.table], AVAILABLE)
+    splits = measured_splits(wildcards.table)
+    return [path for split in splits for path in posteriors(needed, split)]
 
 
 def available_models():
     """The models that commands may expect posteriors of; left out if those are all."""
     return options(models=AVAILABLE if len(AVAILABLE) < len(MODELS) else None)
+
+
+def trained_seeds():
+    """The seeds that commands may expect posteriors of, and the models that have none."""
+    return options(seeds=SEEDS, imported=list(IMPORTED))
 
 
 def table_options(wildcards):
@@ -426,6 +459,7 @@ def table_options(wildcards):
     # Splits and submissions are spelt out even if there are none: left out, they have defaults.
     return [
         *available_models(),
+        *trained_seeds(),
         *("--splits", *measured_splits(wildcards.table)),
         *("--submissions", *names),
         *options(answers=config["server_answers"], test_images=DATA["images"]["test"]),
@@ -440,8 +474,7 @@ def table_answers(wildcards):
 
 def claim_posteriors(wildcards):
     """The posteriors that the claims compare."""
-    needed = experiments.claim_evaluations(CLAIMS, TABLES, AVAILABLE)
-    return [evaluation.path(RESULTS, "val") for evaluation in needed]
+    return posteriors(experiments.claim_evaluations(CLAIMS, TABLES, AVAILABLE), "val")
 
 
 def neighbours(wildcards):

@@ -18,7 +18,7 @@ rule make_miniature:
     params:
         options=options(
             classes=DATA["classes"],
-            seed=config["seed"],
+            seed=SEEDS[0],
             **DATA["images"],
         ),
     shell:

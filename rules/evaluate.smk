@@ -3,14 +3,14 @@
 
 rule evaluate_convnet:
     input:
-        weights=f"{RESULTS}/weights/{{model}}.safetensors",
+        weights=f"{RESULTS}/{{replicate}}weights/{{model}}.safetensors",
         shards=lambda wildcards: shards(wildcards.split),
     output:
-        f"{RESULTS}/posteriors/{{split}}/{{model}}/{{method}}_Q{{Q}}.parquet",
+        f"{RESULTS}/{{replicate}}posteriors/{{split}}/{{model}}/{{method}}_Q{{Q}}.parquet",
     log:
-        f"{LOGS}/evaluate_convnet/{{split}}_{{model}}_{{method}}_Q{{Q}}.log",
+        f"{LOGS}/evaluate_convnet/{{replicate}}{{split}}_{{model}}_{{method}}_Q{{Q}}.log",
     benchmark:
-        f"{BENCHMARKS}/evaluate_convnet/{{split}}_{{model}}_{{method}}_Q{{Q}}.tsv"
+        f"{BENCHMARKS}/evaluate_convnet/{{replicate}}{{split}}_{{model}}_{{method}}_Q{{Q}}.tsv"
     conda:
         "../envs/environment.yml"
     threads: by_size(8, 1)
@@ -28,6 +28,9 @@ rule evaluate_convnet:
 
 
 use rule evaluate_convnet as evaluate_choice with:
+    input:
+        weights=f"{RESULTS}/weights/{{model}}.safetensors",
+        shards=lambda wildcards: shards(wildcards.split),
     output:
         f"{RESULTS}/choices/{{choice}}={{value}}/posteriors/{{split}}/{{model}}/{{method}}_Q{{Q}}.parquet",
     log:

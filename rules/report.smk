@@ -113,7 +113,7 @@ rule judge_claims:
         gpu=0,
     params:
         claims=CLAIMS,
-        options=options(claims=config["claims"], tables=config["tables"], seed=config["seed"]),
+        options=options(claims=config["claims"], tables=config["tables"], seed=SEEDS[0]),
         models=available_models(),
     shell:
         "python -m workflow_scripts.judge_claims {params.options:q} {params.models:q}"
@@ -166,7 +166,7 @@ rule compare_choices:
         gpu=0,
     params:
         models=available_models(),
-        options=options(tables=config["tables"], seed=config["seed"]),
+        options=options(tables=config["tables"], seed=SEEDS[0]),
     shell:
         "python -m workflow_scripts.compare_choices {params.options:q} {params.models}"
         f" --config {{input.config}} --schema {{input.schema}} --results {RESULTS}"

@@ -8,12 +8,12 @@ rule train_convnet:
         statistics=f"{RESULTS}/statistics.json",
         parent=parent_weights,
     output:
-        weights=f"{RESULTS}/weights/{{model}}.safetensors",
-        history=f"{RESULTS}/history/{{model}}.csv",
+        weights=f"{RESULTS}/{{replicate}}weights/{{model}}.safetensors",
+        history=f"{RESULTS}/{{replicate}}history/{{model}}.csv",
     log:
-        f"{LOGS}/train_convnet/{{model}}.log",
+        f"{LOGS}/train_convnet/{{replicate}}{{model}}.log",
     benchmark:
-        f"{BENCHMARKS}/train_convnet/{{model}}.tsv"
+        f"{BENCHMARKS}/train_convnet/{{replicate}}{{model}}.tsv"
     wildcard_constraints:
         model=one_of(TRAINED),
     conda:
@@ -29,7 +29,7 @@ rule train_convnet:
     shell:
         f"{TRAIN} {{params.options:q}} {{params.parent:q}}"
         " --train-shards {input.train} --val-shards {input.val} --statistics {input.statistics}"
-        f" --checkpoints {RESULTS}/checkpoints/{{wildcards.model}}"
+        f" --checkpoints {RESULTS}/{{wildcards.replicate}}checkpoints/{{wildcards.model}}"
         f" --threads {{threads}} {RUNNING} {LOCAL_SCRATCH}"
         " --output {output.weights} --history {output.history} --cost {log}.json > {log} 2>&1"
 
@@ -80,7 +80,7 @@ rule export_weights:
 
 rule models:
     input:
-        expand(f"{RESULTS}/weights/{{model}}.safetensors", model=AVAILABLE),
+        of_all_seeds("weights/{model}.safetensors", AVAILABLE),
 
 
 rule exports:

@@ -115,6 +115,30 @@ def test_an_unknown_number_of_images_is_no_number_but_the_index_may_know_it(tmp_
     assert planner(packed, data=unknown).packing("train_S256").images == 60
 
 
+def test_every_seed_trains_and_is_tested_after_its_own_parents(tmp_path):
+    source = {"file": "a.pth", "format": "torchvision"}
+    of = planner(tmp_path, seeds=[5, 2], weights={"import": {}})
+    of.config["weights"]["import"]["A_S256"] = source
+    needed = [("val", Evaluation(m, "dense", 256)) for m in ("A_S256", "B_S256", "D_S384")]
+    needed += [("test", Evaluation("D_S384", "dense", 384))]
+    jobs = of.jobs(["train_S256", "train_S384", "val", "test"],
+                   ["A_S256", "B_S256", "D_S256", "D_S384"], needed)  # fmt: skip
+    named = {job.key: job for job in jobs}
+    assert len(named) == len(jobs) == 4 + 1 + 2 * 3 + (3 + 2) + 1  # the answer to the server is one
+    assert named["train_convnet", "D_S384"].seed == 5
+    again = named["train_convnet", "seed2/D_S384"]
+    assert (again.seed, again.model) == (2, "D_S384")
+    assert ("train_convnet", "seed2/D_S256") in again.after
+    assert ("pack_shard", "val") in again.after
+    assert ("import_weights", "A_S256") in named["train_convnet", "seed2/B_S256"].after
+    test = named["evaluate_convnet", "seed2/val_D_S384_dense_Q256"]
+    assert test.after == [("pack_shard", "val"), ("train_convnet", "seed2/D_S384")]
+    assert named["evaluate_convnet", "val_A_S256_dense_Q256"].seed is None
+    assert ("evaluate_convnet", "seed2/val_A_S256_dense_Q256") not in named
+    assert ("evaluate_convnet", "seed2/test_D_S384_dense_Q384") not in named
+    assert all(key in named for job in jobs for key in job.after)
+
+
 def chain_of(jobs):
     return [job.name for job in critical_path(jobs)]
 

@@ -13,7 +13,7 @@ import yaml
 from safetensors.torch import load_file
 
 from tests import recompute_cells
-from tests.clones import TINY, clone, configured_clone, outputs, planned, snakemake
+from tests.clones import TINY, clone, outputs, planned, snakemake
 from tests.forms import WRITERS, read_archives
 
 pytestmark = pytest.mark.workflow
@@ -23,15 +23,6 @@ pytestmark = pytest.mark.workflow
 def bare(tmp_path_factory):
     """A clone in which nothing was run."""
     return clone(tmp_path_factory.mktemp("bare"))
-
-
-@pytest.fixture(scope="session")
-def run(tmp_path_factory):
-    """A clone in which `snakemake all` has run, with the tiny configuration as its default."""
-    folder = configured_clone(tmp_path_factory.mktemp("run"), TINY)
-    output = snakemake(folder, "all", "--cores", "2")
-    (folder / "output.txt").write_text(output)
-    return folder
 
 
 # On a bare clone
@@ -50,6 +41,16 @@ def test_table_5_needs_d_and_e_and_their_ancestors_only(bare):
         for method in ("dense", "multicrop")
         for Q in (256, 384, 512)
     }
+
+
+def test_every_seed_has_trainings_and_evaluations_of_its_own(bare, tmp_path):
+    more = tmp_path / "seeds.yaml"
+    more.write_text("seeds: [0, 2]")
+    one = outputs(bare, "reports/table5.html")
+    two = outputs(bare, "reports/table5.html", "--configfile", str(more))
+    results = "results/miniature/"
+    of_seed = {p for p in one if re.search(r"/(weights|history|posteriors)/", p)}
+    assert two == one | {p.replace(results, f"{results}seed2/") for p in of_seed}
 
 
 def test_tables_1_and_2_need_no_data(bare):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 
 import torch
@@ -16,6 +17,16 @@ from workflow_scripts.vgg.posteriors import write_posteriors
 from workflow_scripts.vgg.shards import Shards
 from workflow_scripts.vgg.staging import stage
 from workflow_scripts.vgg.weights import load_weights
+
+TRAINING = (  # what posteriors say of the training behind their weights
+    *("net", "S", "seed", "parent", "parent_sha256", "inherit", "config_fingerprint"),
+    *("hardware", "processes", "node", "torch"),
+)
+
+
+def training_of(weights: dict) -> dict | None:
+    """What the metadata of weights say of their training; None if they were imported."""
+    return None if weights.get("imported") else {key: weights[key] for key in TRAINING}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -82,10 +93,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "training_choices": weights.get("choices"),
             "iterations": weights["iterations"],
             "imported": weights.get("imported"),
+            "training": training_of(weights),
             "training_code": weights["code_fingerprint"],
             "code_fingerprint": code_fingerprint(),
             "precision": given.precision,
             "hardware": describe_hardware(device),
+            "node": os.uname().nodename,
         },
     )
     logging.info("%d images", len(shards))

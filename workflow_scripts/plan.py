@@ -123,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     tables = read_tables(config["tables"])
     planner = Planner(config, definitions["convnets"], definitions["models"], Path(given.results))
     evaluations = all_evaluations(tables, claims, given.models, given.splits, given.submissions)
-    jobs = planner.jobs(given.stores, given.models, evaluations)
+    jobs = planner.jobs(given.stores, given.models, evaluations, given.splits)
     plan = make_plan(planner, jobs, cost_records.read_records(given.records))
 
     print(plan_tables.as_text(plan))

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from workflow_scripts.vgg import command, tables
 from workflow_scripts.vgg.experiments import (
-    Evaluation,
     check_answers,
     evaluations,
     has_models,
@@ -17,7 +16,7 @@ from workflow_scripts.vgg.experiments import (
     read_yaml,
 )
 from workflow_scripts.vgg.files import InputError
-from workflow_scripts.vgg.posteriors import Outcomes, outcomes
+from workflow_scripts.vgg.posteriors import outcomes
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -32,12 +31,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--models", nargs="*", help="that the run has; rows that need others stay unmeasured"
     )
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of the trainings")
+    parser.add_argument("--imported", nargs="*", default=[], help="models that have no seed")
     parser.add_argument("--answers", help="the test server's answers, YAML")
     parser.add_argument("--test-images", type=int, help="of the test set; needed for answers")
     parser.add_argument(
         "--submissions", nargs="*", help="files for the test server that the run writes; else all"
     )
-    parser.add_argument("--output", required=True, help="path without suffix: .csv, .json, .tex")
+    parser.add_argument(
+        "--output", required=True, help="path without suffix: .csv, .json, .md, .tex"
+    )
     given = parser.parse_args(arguments)
     entries, files = read_tables(given.tables), ", ".join(given.tables)
     if given.table not in entries:
@@ -47,18 +50,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if answers and given.test_images is None:
         raise InputError(f"{given.answers}: needs --test-images, the number of test images")
     entry = entries[given.table]
-    paper = []
+    paper, bold = [], set()
     if "paper" in entry:
-        paper = tables.paper_rows(read_yaml(given.paper)[entry["paper"]])
+        printed = read_yaml(given.paper)[entry["paper"]]
+        paper, bold = tables.paper_rows(printed), tables.bold_cells(printed)
         if len(paper) < len(entry["rows"]):
             raise InputError(f"{files}: {given.table} has more rows than the paper's table")
-
-    @cache
-    def outcomes_of(evaluations: tuple[Evaluation, ...], split: str) -> Outcomes:
-        return outcomes([evaluation.path(given.results, split) for evaluation in evaluations])
-
-    def measure(evaluations: Sequence[Evaluation], split: str) -> Outcomes:
-        return outcomes_of(tuple(evaluations), split)
+    measure = cache(outcomes)
 
     rows, notes = [], {}
     for index, row in enumerate(entry["rows"]):
@@ -70,8 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             row,
             entry["metrics"],
             errors,
-            given.results,
-            given.splits if there else [],
+            tables.Run(given.results, given.splits if there else [], given.seeds, given.imported),
             measure,
             answer,
             given.test_images,
@@ -82,11 +79,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rows.append(measured)
     for labels, errors in paper[len(rows) :]:
         rows.append(tables.literature_row(labels, entry["metrics"], errors))
+    for index, metric in bold & {(i, m) for i, row in enumerate(rows) for m in row["metrics"]}:
+        rows[index]["metrics"][metric]["bold"] = "reference" not in entry
     table = {
         "name": given.table,
         "title": entry["title"],
         "section": entry.get("section"),
         "experiment": Path(given.results).name,
+        "seeds": given.seeds,
         "kind": "evaluation",
         "columns": entry["columns"],
         "metrics": entry["metrics"],
@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "rows": rows,
         "notes": list(notes.values()),
     }
-    tables.write_table(given.output, table, tables.flat(table), tables.printed(table))
+    tables.write_table(given.output, table, tables.flat(table))
 
 
 if __name__ == "__main__":

@@ -80,6 +80,7 @@ def record() -> dict:
     finished = datetime.now(UTC)
     return {
         "command": Path(sys.argv[0]).stem,
+        "arguments": _arguments(),
         "started": _iso(finished - timedelta(seconds=running)),
         "finished": _iso(finished),
         "wall_seconds": round(wall, 3),
@@ -120,6 +121,15 @@ def _peak_memory(own: resource.struct_rusage, children: resource.struct_rusage) 
     except (OSError, ValueError, StopIteration):
         peak = own.ru_maxrss
     return max(peak, children.ru_maxrss)
+
+
+def _arguments() -> list[str]:
+    """The arguments of this process, but for the record's own."""
+    words = sys.argv[1:]
+    if "--cost" in words:
+        place = words.index("--cost")
+        del words[place : place + 2]
+    return words
 
 
 def _device() -> dict:

@@ -93,6 +93,37 @@ def evaluations(entries: list[dict]) -> list[Evaluation]:
     return [Evaluation(entry["model"], entry["method"], Q) for entry in entries for Q in entry["Q"]]
 
 
+def seed_folder(results: str | Path, seed: int, seeds: Sequence[int]) -> str:
+    """Where a seed's weights, histories and posteriors are: the first's in the results themselves."""
+    return str(results) if seed == seeds[0] else f"{results}/seed{seed}"
+
+
+def seeded_paths(
+    own: Sequence[Evaluation],
+    results: str | Path,
+    split: str,
+    seeds: Sequence[int] = (0,),
+    imported: Collection[str] = (),
+) -> list[list[str]]:
+    """The posterior files of a set of evaluations, one list for each seed of the trainings.
+
+    imported: models whose weights are files and have no seed. Of these alone there is one list; a
+    mean of theirs and trained models' takes theirs again for each seed.
+    """
+    if all(evaluation.model in imported for evaluation in own):
+        seeds = seeds[:1]
+    return [
+        [
+            evaluation.path(
+                seed_folder(results, seeds[0] if evaluation.model in imported else seed, seeds),
+                split,
+            )
+            for evaluation in own
+        ]
+        for seed in seeds
+    ]
+
+
 def has_models(own: Sequence[Evaluation], models: Collection[str] | None) -> bool:
     """True if `models`, those that a run has, suffice for evaluations; None stands for all."""
     return models is None or all(evaluation.model in models for evaluation in own)

@@ -118,7 +118,8 @@ CONVNETS = (
     Column("training step", "training_flop", flop),
 )
 TRAININGS = (
-    Column("training", "name", word),
+    Column("training", "model", word),
+    Column("seed", "seed", count),
     Column("from", "parent", word),
     Column("trains", "trainable", word),
     Column("iterations", "iterations", count),
@@ -135,6 +136,7 @@ TRAININGS_DISK = (
 )
 EVALUATIONS = (
     Column("evaluation of", "model", word),
+    Column("seed", "seed", count),
     Column("by", "method", word),
     Column("Q", "Q", count),
     Column("split", "split", word),

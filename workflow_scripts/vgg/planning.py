@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -34,10 +34,11 @@ class Job:
     """One job of the workflow, or all shards of a store.
 
     rule and name: those of its log. jobs: of the workflow that it stands for. after: those that it
-    waits for. images: that are packed, or pass through the net once. flop: in all, that of a
-    training's validations included. hours: of one device or core, validation_hours of them.
-    wall_hours: from start to end. disk: bytes that it leaves. checkpoints: bytes that it needs
-    meanwhile. actual: what its records say, from `cost_records.compare`.
+    waits for. seed: of the model's training; None if it has none. images: that are packed, or pass
+    through the net once. flop: in all, that of a training's validations included. hours: of one
+    device or core, validation_hours of them. wall_hours: from start to end. disk: bytes that it
+    leaves. checkpoints: bytes that it needs meanwhile. actual: what its records say, from
+    `cost_records.compare`.
     """
 
     rule: str
@@ -45,6 +46,7 @@ class Job:
     jobs: int = 1
     after: list[Key] = field(default_factory=list)
     model: str | None = None
+    seed: int | None = None
     net: str | None = None
     S: str | None = None
     parent: str | None = None
@@ -86,11 +88,13 @@ class Planner:
         stores: Sequence[str],
         models: Sequence[str],
         evaluations: Sequence[tuple[str, Evaluation]],
+        labelled: Sequence[str] = ("val",),
     ) -> list[Job]:
         """All jobs, each behind those that it waits for.
 
         stores: of shards, such as train_S256-512 or val. models: that the run has, trained or
-        imported. evaluations: each with its split.
+        imported. evaluations: each with its split. labelled: the splits that nets of every seed are
+        tested on; others, whose answers go to the test server, are for the first seed's alone.
         """
         trained = [name for name in models if name not in self.imported]
         used = {self.models[name].get("parent") for name in trained}
@@ -104,9 +108,26 @@ class Planner:
         return [
             *map(self.packing, stores),
             *(self.importing(name) for name in models if name in self.imported & used),
-            *(self.training(name, stores) for name in sorted(trained, key=self.generation)),
-            *(self.evaluation(*needed) for needed in sorted(evaluations, key=place)),
+            *self.of_all_seeds(
+                [self.training(name, stores) for name in sorted(trained, key=self.generation)]
+            ),
+            *self.of_all_seeds(
+                [self.evaluation(*needed) for needed in sorted(evaluations, key=place)], labelled
+            ),
         ]
+
+    def of_all_seeds(self, jobs: Sequence[Job], labelled: Sequence[str] = ()) -> list[Job]:
+        """Jobs of the first seed, then those that are done for each other seed as well."""
+        first, *others = self.config["seeds"]
+        own = [job if job.model in self.imported else replace(job, seed=first) for job in jobs]
+        again = [j for j in own if j.seed is not None and (j.split is None or j.split in labelled)]
+        return own + [self.of_seed(job, seed) for seed in others for job in again]
+
+    def of_seed(self, job: Job, seed: int) -> Job:
+        """The first seed's job as another seed does it, after the trainings of that seed."""
+        after = [(rule, f"seed{seed}/{name}" if rule == "train_convnet" else name)
+                 for rule, name in job.after]  # fmt: skip
+        return replace(job, name=f"seed{seed}/{job.name}", seed=seed, after=after)
 
     def packing(self, store: str) -> Job:
         """Packing all shards of a store such as train_S256, train_S256-512, val."""

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from .experiments import Evaluation, evaluations
+from .experiments import Evaluation, evaluations, seeded_paths
 from .files import whole_file, write_json
-from .intervals import wilson
+from .intervals import mean_interval, wilson
+from .latex import latex
+from .markdown import markdown
 from .posteriors import Outcomes, read_metadata
+from .sheets import sheet
 
 METRICS = ("top1_val", "top5_val", "top1_test", "top5_test")
-Measure = Callable[[Sequence[Evaluation], str], Outcomes]
+Measure = Callable[[tuple[str, ...]], Outcomes]
 
 
 def paper_rows(entry: dict) -> list[tuple[list, dict[str, float | None]]]:
@@ -32,47 +36,91 @@ def paper_rows(entry: dict) -> list[tuple[list, dict[str, float | None]]]:
     return rows
 
 
+def bold_cells(entry: dict) -> set[tuple[int, str]]:
+    """The cells of a table of paper_tables.yaml that the paper prints bold: (row, metric)."""
+    return {(row, metric) for row, metrics in entry.get("bold", {}).items() for metric in metrics}
+
+
 def measured_cell(wrong: np.ndarray | None, paper: float | None) -> dict:
     """One number of a table: error in percent with 95% interval, the paper's, their difference.
 
-    wrong: bool [images], or None if nothing was measured. paper: the reference, if not the paper's.
+    wrong: bool [seeds, images], or None if nothing was measured. The error is the mean over the
+    seeds, the interval its test-set noise; how seeds differ stands beside it.
+    paper: the reference, if not the paper's.
     """
     if wrong is None:
         return _cell(paper)
-    errors, images = int(wrong.sum()), len(wrong)
-    return _cell(paper, 100 * errors / images, errors, images)
+    seeds, images = wrong.shape
+    per_seed = [100 * int(errors) / images for errors in wrong.sum(1)]
+    return _cell(
+        paper,
+        measured=per_seed[0] if seeds == 1 else float(np.mean(per_seed)),
+        interval=mean_interval(wrong),
+        errors=int(wrong.sum()) if seeds == 1 else None,
+        images=images,
+    ) | {
+        "seeds": seeds,
+        "seed_sd": float(np.std(per_seed, ddof=1)) if seeds > 1 else None,
+        "per_seed": per_seed,
+    }
 
 
 def entered_cell(error: float, images: int, paper: float | None) -> dict:
     """A number of a table that the test server answered, in percent, for a set of `images`."""
-    return _cell(paper, float(error), round(error * images / 100), images) | {"entered": True}
+    errors = round(error * images / 100)
+    interval = wilson(errors, images)
+    return _cell(paper, float(error), interval, errors, images) | {"entered": True}
 
 
 def _cell(
     paper: float | None,
     measured: float | None = None,
+    interval: tuple[float | None, float | None] = (None, None),
     errors: int | None = None,
     images: int | None = None,
 ) -> dict:
-    low, high = (None, None) if errors is None else wilson(errors, images)
     return {
         "measured": measured,
-        "low": low,
-        "high": high,
+        "low": interval[0],
+        "high": interval[1],
         "errors": errors,
         "images": images,
         "paper": paper,
         "difference": None if None in (measured, paper) else measured - paper,
         "entered": False,
+        "bold": False,
+        "seeds": None,
+        "seed_sd": None,
+        "per_seed": None,
     }
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run has: where its artefacts are, the splits with labels, the seeds of its trainings.
+
+    imported: models whose weights are files, which have no seeds.
+    """
+
+    results: str
+    splits: Sequence[str]
+    seeds: Sequence[int] = (0,)
+    imported: Collection[str] = ()
+
+    def posteriors(self, own: Sequence[Evaluation], split: str) -> list[list[str]]:
+        """The files behind a set of evaluations, one list for each seed."""
+        return seeded_paths(own, self.results, split, self.seeds, self.imported)
+
+    def seed(self, evaluation: Evaluation, place: int) -> int | None:
+        """The seed of an evaluation's training in the `place`-th of these lists."""
+        return None if evaluation.model in self.imported else self.seeds[place]
 
 
 def measured_row(
     row: dict,
     metrics: list[str],
     paper: dict,
-    results: str,
-    splits: Sequence[str],
+    run: Run,
     measure: Measure,
     answer: dict | None = None,
     test_images: int | None = None,
@@ -80,20 +128,22 @@ def measured_row(
 ) -> dict:
     """A row of tables.yaml, measured.
 
-    paper: the paper's errors by metric, or other references. splits: those that were evaluated;
-    metrics of others stay unmeasured. measure: gives the outcomes of a set of evaluations on a
-    split. answer: the test server's, for a set of `test_images`; it stands where the test set has
-    no labels. submitted: whether this run writes the row's file for the test server.
+    paper: the paper's errors by metric, or other references. run: metrics of splits that it does
+    not have stay unmeasured. measure: gives the outcomes of the mean of some posterior files.
+    answer: the test server's, for a set of `test_images`; it stands where the test set has no
+    labels. submitted: whether this run writes the row's file for the test server.
     """
     own = evaluations(row["evaluations"])
-    outcomes = {split: measure(own, split) for split in splits}
+    files = {split: run.posteriors(own, split) for split in run.splits}
+    outcomes = {split: [measure(tuple(f)) for f in seeds] for split, seeds in files.items()}
     submission = row.get("submission")
     cells = {}
     for metric in metrics:
         kind, split = metric.split("_")
         reference = paper.get(metric)
         if split in outcomes:
-            cells[metric] = measured_cell(getattr(outcomes[split], kind), reference)
+            wrong = np.stack([getattr(outcome, kind) for outcome in outcomes[split]])
+            cells[metric] = measured_cell(wrong, reference)
         elif answer and metric in answer:
             cells[metric] = entered_cell(answer[metric], test_images, reference)
         else:
@@ -103,8 +153,13 @@ def measured_row(
         "labels": row["labels"],
         "literature": False,
         "metrics": cells,
-        "evaluations": [provenance(e, results, split) for split in splits for e in own],
-        "submission": f"{results}/submission/{submission}.txt"
+        "evaluations": [
+            provenance(evaluation, path, split, run.seed(evaluation, place))
+            for split, seeds in files.items()
+            for place, paths in enumerate(seeds)
+            for evaluation, path in zip(own, paths, strict=True)
+        ],
+        "submission": f"{run.results}/submission/{submission}.txt"
         if submission and submitted
         else None,
     }
@@ -128,13 +183,13 @@ def literature_row(labels: list, metrics: list[str], paper: dict) -> dict:
     }
 
 
-def provenance(evaluation: Evaluation, results: str, split: str) -> dict:
+def provenance(evaluation: Evaluation, path: str, split: str, seed: int | None) -> dict:
     """Where a set of posteriors came from, out of the file's own metadata."""
-    path = evaluation.path(results, split)
     metadata = read_metadata(path)
     return {
         "posteriors": path,
         "split": split,
+        "seed": seed,
         "model": evaluation.model,
         "method": evaluation.method,
         "Q": evaluation.Q,
@@ -145,6 +200,9 @@ def provenance(evaluation: Evaluation, results: str, split: str) -> dict:
         "training_code": metadata["training_code"],
         "choices": metadata["choices"],
         "hardware": metadata["hardware"],
+        "node": metadata.get("node"),
+        "precision": metadata.get("precision"),
+        "training": metadata.get("training"),
     }
 
 
@@ -155,50 +213,27 @@ def flat(table: dict) -> pd.DataFrame:
         line = dict(zip(table["columns"], row["labels"], strict=True))
         line["literature"] = row["literature"]
         for metric, cell in row["metrics"].items():
+            cell = cell | {"per_seed": " ".join(map(str, cell["per_seed"] or [])) or None}
             names = {"measured": metric} | {
                 field: f"{metric}_{field}" for field in cell if field != "measured"
             }
             line |= {names[field]: value for field, value in cell.items()}
         lines.append(line)
     frame = pd.DataFrame(lines)
-    counts = [name for name in frame if name.endswith(("_errors", "_images"))]
+    counts = [name for name in frame if name.endswith(("_errors", "_images", "_seeds"))]
     return frame.astype(dict.fromkeys(counts, "Int64"))
 
 
-def printed(table: dict) -> pd.DataFrame:
-    """A measured table as people read it: "23.5 (19.6–27.9)" beside the paper's number.
+def write_table(prefix: str | Path, table: dict, lines: pd.DataFrame) -> None:
+    """Write a table of any kind as files.
 
-    A dagger marks what the test server answered.
+    `<prefix>.json` holds everything, `.csv` one line a row as in `lines`; `.tex` and `.md` are for
+    readers of other documents.
     """
-    lines = []
-    for row in table["rows"]:
-        line = dict(zip(table["columns"], row["labels"], strict=True))
-        for metric, cell in row["metrics"].items():
-            kind, split = metric.split("_")
-            name = f"{kind.replace('top', 'top-')} {split}. error (%)".replace("test.", "test")
-            measured = "–" if cell["measured"] is None else (
-                f"{cell['measured']:.1f}{'†' if cell['entered'] else ''}"
-                f" ({cell['low']:.1f}–{cell['high']:.1f})"
-            )  # fmt: skip
-            line[name] = measured
-            reference = "–" if cell["paper"] is None else f"{cell['paper']:.1f}"
-            line[f"{name}, {table['reference']}"] = reference
-        lines.append(line)
-    return pd.DataFrame(lines)
-
-
-def write_table(prefix: str | Path, table: dict, lines: pd.DataFrame, page: pd.DataFrame) -> None:
-    """Write `<prefix>.json` (everything), `.csv` (one line a row) and `.tex` (booktabs)."""
     with whole_file(f"{prefix}.csv") as temporary:
         lines.to_csv(temporary, index=False, lineterminator="\n")
-    with whole_file(f"{prefix}.tex") as temporary:
-        style = (
-            page.style.hide(axis="index")
-            .format(escape="latex")
-            .format_index(escape="latex", axis=1)
-        )
-        temporary.write_text(
-            style.to_latex(hrules=True, caption=table["title"], label=f"tab:{table['name']}"),
-            encoding="utf-8",
-        )
+    page = sheet(table)
+    for suffix, text in ((".tex", latex(page)), (".md", markdown(page))):
+        with whole_file(f"{prefix}{suffix}") as temporary:
+            temporary.write_text(text, encoding="utf-8")
     write_json(f"{prefix}.json", table)
