@@ -19,6 +19,7 @@ signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 from workflow_scripts.vgg import choices as test_time_choices
 from workflow_scripts.vgg import experiments
+from workflow_scripts.vgg import pictures as report_pictures
 from workflow_scripts.vgg.files import InputError
 
 
@@ -43,6 +44,10 @@ try:
     TABLES = experiments.read_tables(config["tables"])
     CLAIMS = read_config("claims", config["claims"])
     experiments.check_references(CONVNETS, MODELS, TABLES, CLAIMS, config["weights"]["import"])
+    PICTURES = None
+    if config["pictures"]:
+        PICTURES = read_config("pictures", config["pictures"])
+        report_pictures.check_pictures(PICTURES, MODELS, TABLES)
     ANSWERS = {}
     if config["server_answers"]:
         ANSWERS = read_config("server_answers", config["server_answers"], experiments.read_answers)
@@ -84,6 +89,13 @@ SUBMITTED = (
     if DATA["test"] != "absent" and DATA["archives"]["devkit"]
     else {}
 )
+SINGLE_EVALUATIONS = [
+    evaluation
+    for split, evaluation in experiments.all_evaluations(TABLES, CLAIMS, AVAILABLE, ["val"], [])
+    if split == "val"
+]
+LOOKED_THROUGH = report_pictures.looked_through(PICTURES, AVAILABLE) if PICTURES else []
+EXAMINED = report_pictures.examined(PICTURES, TABLES, AVAILABLE) if PICTURES else []
 MEASURABLE = test_time_choices.measurable(TABLES, AVAILABLE)
 SCHEMA = experiments.read_yaml(CONFIG_SCHEMA)
 SUBMISSIONS = expand(f"{RESULTS}/submission/{{name}}.txt", name=SUBMITTED)
@@ -429,9 +441,9 @@ def measured_splits(table):
     return [s for s in experiments.splits_of(TABLES[table]) if s in LABELLED_SPLITS]
 
 
-def posteriors(evaluations, split):
+def posteriors(evaluations, split, seeds=SEEDS):
     """The posteriors of evaluations on a split, for every seed."""
-    paths = (experiments.seeded_paths([e], RESULTS, split, SEEDS, IMPORTED) for e in evaluations)
+    paths = (experiments.seeded_paths([e], RESULTS, split, seeds, IMPORTED) for e in evaluations)
     return [path for seeds in paths for files in seeds for path in files]
 
 
@@ -477,14 +489,89 @@ def claim_posteriors(wildcards):
     return posteriors(experiments.claim_evaluations(CLAIMS, TABLES, AVAILABLE), "val")
 
 
+def claim_trainings():
+    """The trainings behind the claims, whose speeds are compared too."""
+    needed = experiments.claim_evaluations(CLAIMS, TABLES, AVAILABLE)
+    models = {evaluation.model for evaluation in needed}
+    timed = any("throughput" in claim for claim in CLAIMS)
+    return [model for model in TRAINED if timed and model in models]
+
+
+# Figures, pictures and pages
+
+
+def single_posteriors(wildcards):
+    """The posteriors of the validation set, each of which is listed with its own error."""
+    return posteriors(SINGLE_EVALUATIONS, "val")
+
+
+def several_scales():
+    """The models that the run tests at several scales by one method."""
+    tested = {}
+    for e in SINGLE_EVALUATIONS:
+        tested.setdefault((e.model, e.method), set()).add(e.Q)
+    models = {model for (model, _), scales in tested.items() if len(scales) > 1}
+    return [model for model in AVAILABLE if model in models]
+
+
+# Each with what Snakemake's own report says of it
+FIGURES = {
+    f"{RESULTS}/figures/error_against_depth.svg": {"figure": "error against depth", "model": "all"},
+    **{
+        f"{RESULTS}/figures/error_against_scale/{model}.svg": {
+            "figure": "error against test scale",
+            "model": model,
+        }
+        for model in several_scales()
+    },
+    **{
+        f"{RESULTS}/figures/learning_curves/{model}.svg": {
+            "figure": "learning curve",
+            "model": model,
+        }
+        for model in TRAINED
+    },
+}
+PAGES = ["index", *TABLES, *(["pictures"] if PICTURES else []), "plan"]
+
+REPORTED = [  # what the numbers of the report come from
+    *expand(f"{RESULTS}/tables/{{table}}.json", table=TABLES),
+    f"{RESULTS}/claims.json",
+    *FIGURES,
+    *([f"{RESULTS}/pictures/score_maps.json"] if PICTURES else []),
+]
+
+
+def pages_of_run():
+    """The pages that this run of Snakemake makes, or has as its aims."""
+    targets = set(workflow.dag_settings.targets) or {"all"}
+    if targets & {"all", "reports/index.html"}:
+        return set(PAGES)
+    pages = {page for page in [*PAGES, "choices"] if f"reports/{page}.html" in targets}
+    return pages | (targets & {"pictures", "choices"}) | set(TABLES if "tables" in targets else ())
+
+
+def pages_beside(*names):
+    """Those pages that others may link to: this run makes them, or they are there already."""
+    made = pages_of_run()
+    return [name for name in names if name in made or os.path.exists(f"reports/{name}.html")]
+
+
 def neighbours(wildcards):
-    """The tables before and after, to link to."""
+    """The pages that a table's page links to: the tables before and after, and the index."""
     names = list(TABLES)
     place = names.index(wildcards.table)
+    before, after = names[:place][-1:], names[place + 1 :][:1]
     return options(
-        previous=names[place - 1] if place else None,
-        next=names[place + 1] if place + 1 < len(names) else None,
+        previous=next(iter(pages_beside(*before)), None),
+        next=next(iter(pages_beside(*after)), None),
+        index=bool(pages_beside("index")),
     )
+
+
+def table_labels(wildcards):
+    """What Snakemake's own report says of a table."""
+    return {"table": wildcards.table, "title": TABLES[wildcards.table]["title"]}
 
 
 # Plan

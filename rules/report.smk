@@ -10,6 +10,7 @@ localrules:
     render_table,
     render_index,
     render_choices,
+    compare_costs,
 
 
 rule record_config:
@@ -35,13 +36,19 @@ rule describe_convnets:
     input:
         paper=PAPER_TABLES,
     output:
-        multiext(f"{RESULTS}/tables/{{table}}", ".csv", ".json", ".tex"),
+        multiext(f"{RESULTS}/tables/{{table}}", ".json", ".md", ".tex"),
+        report(
+            f"{RESULTS}/tables/{{table}}.csv",
+            caption="../reports/captions/table.rst",
+            category="Tables",
+            labels=table_labels,
+        ),
     log:
         f"{LOGS}/describe_convnets/{{table}}.log",
     benchmark:
         f"{BENCHMARKS}/describe_convnets/{{table}}.tsv"
     wildcard_constraints:
-        table="|".join(DESCRIBED),
+        table=one_of(DESCRIBED),
     conda:
         "../envs/environment.yml"
     threads: 1
@@ -69,13 +76,19 @@ rule tabulate:
         table_posteriors,
         paper=PAPER_TABLES,
     output:
-        multiext(f"{RESULTS}/tables/{{table}}", ".csv", ".json", ".tex"),
+        multiext(f"{RESULTS}/tables/{{table}}", ".json", ".md", ".tex"),
+        report(
+            f"{RESULTS}/tables/{{table}}.csv",
+            caption="../reports/captions/table.rst",
+            category="Tables",
+            labels=table_labels,
+        ),
     log:
         f"{LOGS}/tabulate/{{table}}.log",
     benchmark:
         f"{BENCHMARKS}/tabulate/{{table}}.tsv"
     wildcard_constraints:
-        table="|".join(MEASURED),
+        table=one_of(MEASURED),
     conda:
         "../envs/environment.yml"
     threads: 1
@@ -97,9 +110,18 @@ rule tabulate:
 rule judge_claims:
     input:
         claim_posteriors,
+        trained=of_all_seeds("weights/{model}.safetensors", claim_trainings()),
+        histories=of_all_seeds("history/{model}.csv", claim_trainings()),
         paper=PAPER_TABLES,
     output:
-        multiext(f"{RESULTS}/claims", ".csv", ".json"),
+        f"{RESULTS}/claims.json",
+        f"{RESULTS}/claims_throughput.csv",
+        report(
+            f"{RESULTS}/claims.csv",
+            caption="../reports/captions/claims.rst",
+            category="Claims",
+            labels={"claims": "ledger"},
+        ),
     log:
         f"{LOGS}/judge_claims.log",
     benchmark:
@@ -114,9 +136,9 @@ rule judge_claims:
     params:
         claims=CLAIMS,
         options=options(claims=config["claims"], tables=config["tables"], seed=SEEDS[0]),
-        models=available_models(),
+        run=[*available_models(), *trained_seeds(), *options(trainings=claim_trainings())],
     shell:
-        "python -m workflow_scripts.judge_claims {params.options:q} {params.models:q}"
+        "python -m workflow_scripts.judge_claims {params.options:q} {params.run:q}"
         " --paper {input.paper}"
         f" --results {RESULTS} --output {RESULTS}/claims --cost {{log}}.json > {{log}} 2>&1"
 
@@ -127,7 +149,12 @@ rule render_table:
         table=f"{RESULTS}/tables/{{table}}.json",
         config=f"{RESULTS}/config.yaml",
     output:
-        "reports/{table}.html",
+        report(
+            "reports/{table}.html",
+            caption="../reports/captions/page.rst",
+            category="Pages",
+            labels={"page": "{table}"},
+        ),
     log:
         f"{LOGS}/render_table/{{table}}.log",
     benchmark:
@@ -143,7 +170,8 @@ rule render_table:
         neighbours=neighbours,
     shell:
         "python -m workflow_scripts.render_table --table {input.table} --config {input.config}"
-        " {params.neighbours} --output {output} --cost {log}.json > {log} 2>&1"
+        f" --records {LOGS} {{params.neighbours}}"
+        " --output {output} --cost {log}.json > {log} 2>&1"
 
 
 rule compare_choices:
@@ -192,24 +220,62 @@ rule render_choices:
         mem_mb=500,
         runtime=10,
         gpu=0,
+    params:
+        index=lambda wildcards: options(index=bool(pages_beside("index"))),
     shell:
         "python -m workflow_scripts.render_choices --choices {input.choices}"
-        " --config {input.config} --schema {input.schema} --output {output}"
-        " --cost {log}.json > {log} 2>&1"
+        " --config {input.config} --schema {input.schema} {params.index}"
+        " --output {output} --cost {log}.json > {log} 2>&1"
+
+
+# What the jobs have cost until then stands on the index; the end of a run makes the plan anew.
+rule compare_costs:
+    input:
+        REPORTED,
+        config=f"{RESULTS}/config.yaml",
+    output:
+        multiext(f"{RESULTS}/plan", ".csv", ".json"),
+        "reports/plan.html",
+    log:
+        f"{LOGS}/compare_costs.log",
+    benchmark:
+        f"{BENCHMARKS}/compare_costs.tsv"
+    conda:
+        "../envs/environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=10,
+        gpu=0,
+    params:
+        options=planned_jobs(),
+        index=lambda wildcards: options(index=bool(pages_beside("index"))),
+    shell:
+        "python -m workflow_scripts.plan --config {input.config} {params.options:q} {params.index}"
+        " > {log} 2>&1"
 
 
 rule render_index:
     input:
+        expand("reports/{page}.html", page=[page for page in PAGES if page != "index"]),
         templates=PAGE_TEMPLATES,
         tables=expand(f"{RESULTS}/tables/{{table}}.json", table=TABLES),
         claims=f"{RESULTS}/claims.json",
-        histories=expand(f"{RESULTS}/history/{{model}}.csv", model=TRAINED),
+        histories=of_all_seeds("history/{model}.csv", TRAINED),
+        figures=list(FIGURES),
+        evaluations=f"{RESULTS}/evaluations.csv",
         config=f"{RESULTS}/config.yaml",
         schema=CONFIG_SCHEMA,
         choices=compared_choices,
         packing=f"{RESULTS}/packing.json",
+        plan=ancient(f"{RESULTS}/plan.json"),
     output:
-        "reports/index.html",
+        report(
+            "reports/index.html",
+            caption="../reports/captions/page.rst",
+            category="Pages",
+            labels={"page": "index"},
+        ),
     log:
         f"{LOGS}/render_index.log",
     benchmark:
@@ -222,12 +288,13 @@ rule render_index:
         runtime=10,
         gpu=0,
     params:
-        choices=lambda wildcards, input: options(choices=input.choices or None),
+        pages=lambda wildcards: options(pages=pages_beside(*PAGES[1:], "choices")),
     shell:
         "python -m workflow_scripts.render_index --tables {input.tables} --claims {input.claims}"
-        " --history {input.histories} --config {input.config} --schema {input.schema}"
-        " --packing {input.packing} {params.choices} --output {output}"
-        " --cost {log}.json > {log} 2>&1"
+        " --history {input.histories} --figures {input.figures} --evaluations {input.evaluations}"
+        " --config {input.config} --schema {input.schema} --packing {input.packing}"
+        f" --plan {{input.plan}} --records {LOGS} {{params.pages}}"
+        " --output {output} --cost {log}.json > {log} 2>&1"
 
 
 rule tables:
@@ -254,8 +321,9 @@ onsuccess:
             f" --results {RESULTS} --records {LOGS} --tables {{config[tables]:q}}"
         )
         if is_recorded(RESOLVED):
+            index = shlex.join(options(index=bool(pages_beside("index"))))
             shell(
                 f"python -m workflow_scripts.plan --config {RESULTS}/config.yaml"
-                f" {{rules.plan.params.options:q}} > {LOGS}/plan.log 2>&1"
+                f" {{rules.plan.params.options:q}} {index} > {LOGS}/plan.log 2>&1"
                 f" || echo reports/plan.html was not made anew, see {LOGS}/plan.log"
             )

@@ -1,4 +1,4 @@
-"""A small ILSVRC-2012 of drawn images, packed once for all tests."""
+"""What tests share: a small ILSVRC-2012 of drawn images, and a whole run of the workflow."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 
+from tests.clones import ROOT, TINY, configured_clone, snakemake
 from workflow_scripts import (
     index_images,
     list_classes,
@@ -17,7 +19,6 @@ from workflow_scripts import (
     pack_shards,
 )
 
-ROOT = Path(__file__).resolve().parents[1]
 IMAGES = {"train": 60, "val": 24, "test": 12}
 ARCHIVES = {
     "train": "ILSVRC2012_img_train.tar",
@@ -25,6 +26,23 @@ ARCHIVES = {
     "test": "ILSVRC2012_img_test_v10102019.tar",
 }
 LAYERS_A = "conv3-64 | conv3-128 | conv3-256 conv3-256 | conv3-512 conv3-512 | conv3-512 conv3-512"
+
+
+def pytest_addoption(parser):
+    group = parser.getgroup("report", "the finished run whose report and tables are tested")
+    group.addoption(
+        "--report-of",
+        type=Path,
+        metavar="FOLDER",
+        help="a tree in which `snakemake all` has run; default: a tiny run of this tree",
+    )
+    group.addoption(
+        "--pictures",
+        type=Path,
+        metavar="FOLDER",
+        default=ROOT / "tests/pictures",
+        help="where pictures of the pages are left (default: tests/pictures)",
+    )
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -101,3 +119,26 @@ def command(shard_paths, statistics):
         return words
 
     return build
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory) -> Path:
+    """A clone in which `snakemake all` has run, with the tiny configuration as its default."""
+    folder = configured_clone(tmp_path_factory.mktemp("run"), TINY)
+    output = snakemake(folder, "all", "--cores", "2")
+    (folder / "output.txt").write_text(output)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def finished(request) -> Path:
+    """A tree with a finished run: that of `--report-of`, or the tiny one."""
+    given = request.config.getoption("--report-of")
+    return given.resolve() if given else request.getfixturevalue("run")
+
+
+@pytest.fixture(scope="session")
+def finished_results(finished) -> Path:
+    """The results of the finished run."""
+    config = yaml.safe_load((finished / "config/config.yaml").read_text())
+    return finished / "results" / config["experiment"]

@@ -29,6 +29,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tests.debian import NotInstalled, install, program
+
 PACKAGES = ("slurmctld", "slurmd", "slurm-client", "munge")
 DAEMONS = ("munged", "slurmctld", "slurmd")
 CLIENTS = ("sbatch", "srun", "squeue", "scancel", "scontrol", "sinfo", "sacct")
@@ -36,7 +38,6 @@ NODES = ("node1", "node2")
 DEADLINE = 60  # seconds for anything that the cluster should do at once
 GPUS = 2  # a node
 KILL_WAIT = 10  # seconds between Slurm's SIGTERM and SIGKILL
-POLICY = Path("/usr/sbin/policy-rc.d")
 
 # Jobs are tracked by process group, so that Slurm kills what is left of a step when its first
 # process ends, as the cgroups of real sites do. Credentials expire early because a requeued job
@@ -83,47 +84,12 @@ NODE = (
 
 
 class ClusterError(Exception):
-    """The cluster cannot be installed or does not start; the text says why."""
+    """The cluster does not start; the text says why."""
 
 
-def program(name: str) -> str | None:
-    """Path of a program; daemons are often not on an ordinary user's PATH."""
-    return shutil.which(name) or shutil.which(name, path="/usr/sbin")
-
-
-def install() -> None:
-    """Install Debian's packages if a daemon or a client is absent, and start no service."""
-    missing = [name for name in DAEMONS + CLIENTS if not program(name)]
-    if not missing:
-        return
-    if os.geteuid() or not shutil.which("apt-get"):
-        raise ClusterError(
-            f"Slurm is not installed ({', '.join(missing)} not found), and only root on Debian or "
-            f"Ubuntu can install it here: apt-get install {' '.join(PACKAGES)}; "
-            'or leave these tests out: pytest -m "not slurm"'
-        )
-    with no_services():
-        words = ["apt-get", "install", "--yes", "--no-install-recommends", *PACKAGES]
-        environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-        for command in (words, ["apt-get", "update"], words):
-            done = subprocess.run(command, env=environment, capture_output=True, text=True)
-            if command is words and done.returncode == 0:
-                return
-    raise ClusterError(f"{shlex.join(words)} failed:\n{done.stdout}{done.stderr}")
-
-
-@contextlib.contextmanager
-def no_services() -> Iterator[None]:
-    """Debian's way of telling packages that they must not start their services."""
-    if POLICY.exists():
-        yield
-        return
-    POLICY.write_text("#!/bin/sh\nexit 101\n")
-    POLICY.chmod(0o755)
-    try:
-        yield
-    finally:
-        POLICY.unlink()
+def missing() -> list[str]:
+    """Those of Slurm's programs that are not installed."""
+    return [name for name in DAEMONS + CLIENTS if not program(name)]
 
 
 class Cluster:
@@ -169,7 +135,7 @@ class Cluster:
 
     def start(self) -> None:
         """Install, configure and start it; returns when its nodes take jobs."""
-        install()
+        install(missing, PACKAGES, "slurm")
         self._configure()
         try:
             files = [f"--{n}-file={self.folder}/munge.{n}" for n in ("key", "pid", "seed")]
@@ -326,7 +292,7 @@ def main() -> None:
         if given.folder.exists():
             raise ClusterError(f"{given.folder}: exists already; name a new folder")
         cluster.start()
-    except ClusterError as error:
+    except (ClusterError, NotInstalled) as error:
         sys.exit(f"error: {error}")
     print(f"export PATH={shlex.quote(str(cluster.folder / 'bin'))}:$PATH")
     print(f"export SLURM_CONF={shlex.quote(str(cluster.configuration))}")

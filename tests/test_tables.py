@@ -1,4 +1,4 @@
-"""Means of posteriors, errors, intervals and claims against closed forms and scipy."""
+"""Means of posteriors, tables of errors and submissions against closed forms and scipy."""
 
 import json
 
@@ -9,13 +9,15 @@ import yaml
 from scipy import stats
 
 from tests.conftest import ROOT
-from workflow_scripts import judge_claims, tabulate, write_submission
+from workflow_scripts import tabulate, write_submission
 from workflow_scripts.vgg import intervals
 from workflow_scripts.vgg.experiments import (
+    Evaluation,
     evaluations,
     find_row,
     read_answers,
     read_tables,
+    seeded_paths,
     submissions,
     table_evaluations,
 )
@@ -28,7 +30,7 @@ from workflow_scripts.vgg.posteriors import (
     read_metadata,
     write_posteriors,
 )
-from workflow_scripts.vgg.tables import paper_rows
+from workflow_scripts.vgg.tables import bold_cells, paper_rows
 
 TABLES = yaml.safe_load((ROOT / "config/tables.yaml").read_text())
 RELEASED = yaml.safe_load((ROOT / "config/released_tables.yaml").read_text())
@@ -100,51 +102,6 @@ def test_errors_without_labels_are_refused(tmp_path):
     write_posteriors(tmp_path / "a.parquet", ids, labels * 0 - 1, values, METADATA)
     with pytest.raises(InputError, match="has no label"):
         outcomes([tmp_path / "a.parquet"])
-
-
-@pytest.mark.parametrize(("errors", "images"), [(0, 400), (13500, 50000), (399, 400), (1, 3)])
-def test_wilson_interval_equals_scipys(errors, images):
-    expected = stats.binomtest(errors, images).proportion_ci(0.95, method="wilson")
-    found = intervals.wilson(errors, images)
-    np.testing.assert_allclose(found, [100 * expected.low, 100 * expected.high], atol=1e-9)
-
-
-def test_paired_difference_equals_a_bootstrap_over_images_and_scipys_exact_test():
-    rng = np.random.default_rng(0)
-    baseline = rng.random(1000) < 0.3
-    candidate = np.where(rng.random(1000) < 0.8, baseline, rng.random(1000) < 0.25)
-    found = intervals.paired_difference(candidate, baseline, seed=0)
-    assert found.difference == pytest.approx(100 * (candidate.mean() - baseline.mean()))
-    resampled = stats.bootstrap(
-        (candidate.astype(float), baseline.astype(float)),
-        lambda c, b, axis: 100 * (c.mean(axis) - b.mean(axis)),
-        paired=True, vectorized=True, method="percentile", n_resamples=5000, rng=1,
-    ).confidence_interval  # fmt: skip
-    np.testing.assert_allclose([found.low, found.high], resampled, atol=0.15)
-    b, c = int((candidate & ~baseline).sum()), int((~candidate & baseline).sum())
-    tail = stats.binom.cdf(min(b, c), b + c, 0.5)
-    assert found.p == pytest.approx(min(1.0, 2 * tail))
-
-
-def test_identical_outcomes_differ_by_nothing():
-    same = np.array([True, False, False])
-    found = intervals.paired_difference(same, same, seed=0)
-    assert (found.difference, found.low, found.high, found.p) == (0, 0, 0, 1)
-
-
-@pytest.mark.parametrize(
-    ("expect", "low", "high", "margin", "verdict"),
-    [
-        ("lower_error", -3, -1, None, "reproduced"),
-        ("lower_error", -3, 1, None, "inconclusive"),
-        ("lower_error", 1, 3, None, "not reproduced"),
-        ("equivalent", -0.4, 0.3, 0.5, "reproduced"),
-        ("equivalent", -0.4, 0.6, 0.5, "inconclusive"),
-        ("equivalent", 0.6, 0.9, 0.5, "not reproduced"),
-    ],
-)
-def test_verdicts(expect, low, high, margin, verdict):
-    assert intervals.verdict(expect, low, high, margin) == verdict
 
 
 def paper_scale(value):
@@ -256,6 +213,65 @@ def test_a_row_is_the_error_of_the_mean_of_its_posteriors(results, monkeypatch):
         assert cell["difference"] == pytest.approx(100 * wrong.mean() - cell["paper"])
         assert cell["low"] < cell["measured"] < cell["high"]
         assert len(table["rows"][place]["evaluations"]) == len(evaluations(row["evaluations"]))
+
+
+def test_the_papers_bold_cells_are_the_best_of_its_own_rows():
+    for name in ("table3", "table4", "table5", "table6", "table7"):
+        printed = PAPER[name]
+        own = paper_rows(printed)[: len(TABLES[name]["rows"])]
+        for metric in TABLES[name]["metrics"]:
+            best = min(errors[metric] for _, errors in own if errors[metric] is not None)
+            expected = {(i, metric) for i, (_, errors) in enumerate(own) if errors[metric] == best}
+            assert {cell for cell in bold_cells(printed) if cell[1] == metric} == expected
+
+
+def test_bold_cells_are_marked_unless_the_numbers_are_not_the_papers(results, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    table, lines = run_tabulate(results, "table5", ["val"])
+    bold = [[cell["bold"] for cell in row["metrics"].values()] for row in table["rows"]]
+    assert bold == [[False, False]] * 2 + [[True, False]] + [[False, False]] * 2 + [[True, True]]
+    assert lines["top5_val_bold"].tolist() == [False] * 5 + [True]
+
+
+def test_several_seeds_give_a_mean_their_spread_and_where_each_came_from(results, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    seeds = ["--seeds", "7", "4", "9", "--imported", "E_S256-512"]
+    for number, evaluation in enumerate(table_evaluations(TABLES["table5"], ["D_S256-512"])):
+        for seed in (4, 9):
+            path = results / f"seed{seed}" / evaluation.path(".", "val")
+            write(path, 1000 * seed + number)
+    table, lines = run_tabulate(results, "table5", ["val"], *seeds)
+    folders = [results, results / "seed4", results / "seed9"]
+    first = evaluations(TABLES["table5"]["rows"][0]["evaluations"])
+    wrong = []
+    for folder in folders:
+        frames = [pd.read_parquet(e.path(folder, "val")) for e in first]
+        total = sum(np.stack(frame["posterior"]).astype(np.float64) for frame in frames)
+        wrong.append(total.argmax(1) != frames[0]["label"])
+    errors = pd.Series([100 * one.mean() for one in wrong])
+    cell = table["rows"][0]["metrics"]["top1_val"]
+    assert (cell["seeds"], cell["errors"]) == (3, None)
+    assert cell["measured"] == pytest.approx(errors.mean())
+    assert cell["seed_sd"] == pytest.approx(errors.std())
+    assert cell["per_seed"] == pytest.approx(errors.tolist())
+    assert cell["low"] < cell["measured"] < cell["high"]
+    single = intervals.wilson(round(cell["measured"] * 2), 200)
+    assert cell["high"] - cell["low"] < single[1] - single[0], "a mean is less noisy than its parts"
+    assert lines["top1_val_per_seed"][0] == " ".join(map(str, cell["per_seed"]))
+    origin = table["rows"][0]["evaluations"]
+    assert [e["seed"] for e in origin] == [7] * 3 + [4] * 3 + [9] * 3
+    assert origin[3]["posteriors"] == first[0].path(results / "seed4", "val")
+    imported = table["rows"][3]
+    assert imported["metrics"]["top1_val"]["seeds"] == 1
+    assert [e["seed"] for e in imported["evaluations"]] == [None] * 3
+    assert table["seeds"] == [7, 4, 9]
+
+
+def test_imported_models_are_the_same_beside_every_seed():
+    own = [Evaluation("D_S256-512", "dense", 256), Evaluation("E_S256-512", "dense", 256)]
+    one, two = seeded_paths(own, "r", "val", [3, 1], ["E_S256-512"])
+    assert one == [f"r/posteriors/val/{e.model}/dense_Q256.parquet" for e in own]
+    assert two == [f"r/seed1/{one[0][2:]}", one[1]]
 
 
 def test_table_7_joins_our_rows_with_the_literatures(results, monkeypatch):
@@ -416,37 +432,6 @@ def test_the_answers_file_as_it_comes_is_empty_and_its_example_can_be_uncommente
     assert {answer["date"] for answer in found.values()} == {"2026-11-24"}
 
 
-def test_claims_about_models_that_the_run_lacks_are_unmeasured(tmp_path, results, monkeypatch):
-    monkeypatch.chdir(ROOT)
-    for path in results.glob("posteriors/*/E_*/*"):
-        path.unlink()
-    sides = [("table5/D_both", "table5/D_dense"), ("table5/E_both", "table5/E_dense"),
-             ("table5/E_both", "table5/D_both")]  # fmt: skip
-    comparisons = [
-        {"candidate": one, "baseline": two, "expect": "lower_error"} for one, two in sides
-    ]
-    head = {"section": "4.3", "claim": "c"}
-    claims = [
-        {"number": 1, **head, "comparisons": comparisons},
-        {"number": 2, **head, "comparisons": comparisons[1:]},
-    ]
-    (tmp_path / "claims.yaml").write_text(yaml.safe_dump(claims))
-    words = ["--claims", str(tmp_path / "claims.yaml"), "--results", str(results)]
-    words += ["--models", "D_S256-512", "--output", str(tmp_path / "claims")]
-    judge_claims.main(words)
-    first, second = json.loads((tmp_path / "claims.json").read_text())["claims"]
-    verdicts = [c["verdict"] for c in first["comparisons"]]
-    assert verdicts[0] != "unmeasured"
-    assert verdicts[1:] == ["unmeasured", "unmeasured"]
-    assert first["verdict"] in ("inconclusive", "not reproduced")
-    assert second["verdict"] == "unmeasured"
-    unmeasured = first["comparisons"][1]
-    assert unmeasured["paper_difference"] == pytest.approx(24.4 - 24.8)
-    for key in ("candidate_error", "baseline_error", "difference", "low", "high", "p", "images"):
-        assert unmeasured[key] is None
-        assert first["comparisons"][0][key] is not None
-
-
 def test_imported_weights_are_named_in_a_rows_provenance(results, monkeypatch):
     monkeypatch.chdir(ROOT)
     source = {"file": "resources/w.caffemodel", "format": "caffe", "sha256": "ab"}
@@ -457,42 +442,6 @@ def test_imported_weights_are_named_in_a_rows_provenance(results, monkeypatch):
     table, _ = run_tabulate(results, "table5", ["val"])
     found = {e["model"]: e["imported"] for row in table["rows"] for e in row["evaluations"]}
     assert found == {"D_S256-512": source, "E_S256-512": None}
-
-
-def test_claims_are_judged_by_paired_differences(tmp_path, results, monkeypatch):
-    monkeypatch.chdir(ROOT)
-    claims = [
-        {
-            "number": 7,
-            "section": "4.3",
-            "claim": "together they are better",
-            "comparisons": [
-                {
-                    "candidate": "table5/D_both",
-                    "baseline": "table5/D_dense",
-                    "expect": "lower_error",
-                }
-            ],
-        }
-    ]
-    (tmp_path / "claims.yaml").write_text(yaml.safe_dump(claims))
-    words = ["--claims", str(tmp_path / "claims.yaml"), "--results", str(results)]
-    judge_claims.main([*words, "--output", str(tmp_path / "claims")])
-    (claim,) = json.loads((tmp_path / "claims.json").read_text())["claims"]
-    (comparison,) = claim["comparisons"]
-    errors = [
-        outcomes(
-            [
-                e.path(results, "val")
-                for e in evaluations(find_row(f"table5/{row}", TABLES)["evaluations"])
-            ]
-        ).top1.mean()
-        for row in ("D_both", "D_dense")
-    ]
-    assert comparison["difference"] == pytest.approx(100 * (errors[0] - errors[1]))
-    assert comparison["paper_difference"] == pytest.approx(24.4 - 24.8)
-    assert comparison["low"] <= comparison["difference"] <= comparison["high"]
-    assert claim["verdict"] == comparison["verdict"]
 
 
 def test_a_submission_has_five_ids_a_line_best_first(tmp_path):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pandas as pd
 
@@ -67,7 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--fc", type=int, default=4096)
     parser.add_argument("--width-divisor", type=int, default=1)
     parser.add_argument("--experiment", required=True)
-    parser.add_argument("--output", required=True, help="path without suffix: .csv, .json, .tex")
+    parser.add_argument(
+        "--output", required=True, help="path without suffix: .csv, .json, .md, .tex"
+    )
     given = parser.parse_args(arguments)
     entry = read_tables(given.tables)[given.table]
     convnets = read_yaml(given.models)["convnets"]
@@ -96,10 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "rows": rows,
         "notes": [],
     }
-    page = (
-        lines.astype(object).where(lines.notna(), "–").rename(columns=lambda c: c.replace("_", " "))
-    )
-    write_table(Path(given.output), table, lines, page)
+    write_table(given.output, table, lines)
 
 
 if __name__ == "__main__":

@@ -115,6 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--models", nargs="*", default=[], help="that are trained or imported")
     parser.add_argument("--splits", nargs="*", default=[], help="that have labels")
     parser.add_argument("--submissions", nargs="*", default=[], help="for the test server")
+    parser.add_argument("--index", action="store_true", help="link the page to the index beside it")
     parser.add_argument("--page", required=True, help="the HTML page to write")
     parser.add_argument("--output", required=True, help="path without suffix: .csv, .json")
     given = parser.parse_args(arguments)
@@ -131,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with whole_file(f"{given.output}.csv") as temporary:
         csv_lines(plan).to_csv(temporary, index=False)
     with whole_file(given.page) as temporary:
-        temporary.write_text(report.render_plan(plan, config), encoding="utf-8")
+        temporary.write_text(report.render_plan(plan, config, given.index), encoding="utf-8")
     print(f"\nThe same as a page: {os.path.abspath(given.page)}")
 
 

@@ -14,6 +14,7 @@ def main(arguments: Sequence[str] | None) -> None:
     options.add_argument("--choices", required=True, help="choices.json of compare_choices")
     options.add_argument("--config", required=True, help="the run's resolved configuration")
     options.add_argument("--schema", help="the configuration's schema, which describes choices")
+    options.add_argument("--index", action="store_true", help="link to the index beside this page")
     options.add_argument("--output", required=True, help="the HTML page to write")
     given = options.parse_args(arguments)
 
@@ -21,6 +22,7 @@ def main(arguments: Sequence[str] | None) -> None:
         report_inputs.load_compared_choices(given.choices),
         report_inputs.load_config(given.config),
         report_inputs.load_choices(given.schema) if given.schema else None,
+        given.index,
     )
     with whole_file(given.output) as temporary:
         temporary.write_text(page, encoding="utf-8")

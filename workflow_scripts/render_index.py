@@ -1,4 +1,4 @@
-"""Render the report's index: summary, tables, claims, learning curves, images and settings."""
+"""Render the report's index: headline, claims, tables, figures, images, costs and settings."""
 
 from __future__ import annotations
 
@@ -12,24 +12,51 @@ from workflow_scripts.vgg.files import whole_file
 
 def main(arguments: Sequence[str] | None) -> None:
     options = parser(__doc__)
-    options.add_argument("--tables", nargs="+", required=True, help="tables' JSON files, in order")
+    options.add_argument(
+        "--tables",
+        nargs="+",
+        required=True,
+        help="tables' JSON files, in order; what lies beside them in other forms is offered too",
+    )
     options.add_argument("--claims", required=True, help="the ledger of claims, JSON")
     options.add_argument("--history", nargs="*", default=[], help="training histories, CSV")
+    options.add_argument(
+        "--figures",
+        nargs="*",
+        default=[],
+        help="SVG files; those in a folder learning_curves are named for their models",
+    )
+    options.add_argument("--evaluations", help="evaluations.csv, the numbers behind the figures")
     options.add_argument("--config", required=True, help="the run's resolved configuration")
     options.add_argument("--schema", help="the configuration's schema, which describes choices")
     options.add_argument("--packing", help="packing.json: what was packed, and what was not")
-    options.add_argument("--choices", help="page that compares the test-time choices, to link to")
+    options.add_argument("--plan", help="plan.json: planned and actual cost")
+    options.add_argument("--records", help="the experiment's folder of logs, with records of cost")
+    options.add_argument(
+        "--pages",
+        nargs="*",
+        default=[],
+        help="names of the pages beside this one, which it links to: tables, pictures, plan, …",
+    )
     options.add_argument("--output", required=True, help="the HTML page to write")
     given = options.parse_args(arguments)
 
+    offered = {Path(path).stem: path for path in given.tables} | {"claims": given.claims}
+    offered["throughput"] = Path(given.claims).with_name("claims_throughput.csv")
+    if given.evaluations:
+        offered["evaluations"] = given.evaluations
     page = report.render_index(
         [report_inputs.load_table(path) for path in given.tables],
         report_inputs.load_claims(given.claims),
         [report_inputs.load_history(path) for path in given.history],
         report_inputs.load_config(given.config),
-        report_inputs.load_choices(given.schema) if given.schema else None,
-        report_inputs.load_packing(given.packing) if given.packing else None,
-        Path(given.choices).name if given.choices else None,
+        schema=report_inputs.load_choices(given.schema) if given.schema else None,
+        packing=report_inputs.load_packing(given.packing) if given.packing else None,
+        figures=given.figures,
+        plan=report_inputs.load_plan(given.plan) if given.plan else None,
+        records=report_inputs.load_records(given.records),
+        pages=given.pages,
+        downloads={name: report_inputs.load_downloads(path) for name, path in offered.items()},
     )
     with whole_file(given.output) as temporary:
         temporary.write_text(page, encoding="utf-8")

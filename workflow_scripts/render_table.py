@@ -11,15 +11,28 @@ from workflow_scripts.vgg.files import whole_file
 
 def main(arguments: Sequence[str] | None) -> None:
     options = parser(__doc__)
-    options.add_argument("--table", required=True, help="a table's JSON file")
+    options.add_argument(
+        "--table",
+        required=True,
+        help="a table's JSON file; what lies beside it in other forms is offered too",
+    )
     options.add_argument("--config", required=True, help="the run's resolved configuration")
+    options.add_argument("--records", help="the experiment's folder of logs, with records of cost")
     options.add_argument("--previous", help="name of the table before this one, such as table2")
     options.add_argument("--next", help="name of the table after this one, such as table4")
+    options.add_argument("--index", action="store_true", help="link to the index beside this page")
     options.add_argument("--output", required=True, help="the HTML page to write")
     given = options.parse_args(arguments)
 
-    table, config = report_inputs.load_table(given.table), report_inputs.load_config(given.config)
-    page = report.render_table(table, config, given.previous, given.next)
+    page = report.render_table(
+        report_inputs.load_table(given.table),
+        report_inputs.load_config(given.config),
+        given.previous,
+        given.next,
+        index=given.index,
+        downloads=report_inputs.load_downloads(given.table),
+        records=report_inputs.load_records(given.records),
+    )
     with whole_file(given.output) as temporary:
         temporary.write_text(page, encoding="utf-8")
 

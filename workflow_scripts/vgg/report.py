@@ -1,137 +1,204 @@
-"""The report's pages: tables, claims, learning curves and settings as self-contained HTML.
+"""The report's pages: tables, claims, figures and settings as self-contained HTML.
 
 Everything that a page says comes from the files it is given; nothing is computed here beyond
-counting rows and verdicts. Values are written as `<data value="…">`, so that a page can be read
-back by a program at full precision.
+counting rows, wrong images and verdicts. Values are written as `<data value="…">`, so that a page
+can be read back by a program at full precision.
 """
 
 from __future__ import annotations
 
-import io
+import base64
+import hashlib
 import itertools
 import re
+import shlex
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import jinja2
 import yaml
 from markupsafe import Markup
 
-from . import plan_tables
+from . import command, cost_records, plan_tables
+from .files import InputError
 from .oddities import KINDS
-from .report_inputs import VERDICTS
+from .provenance import job, sources, workflow_command
+from .report_inputs import VERDICTS, Download
+
+if TYPE_CHECKING:  # planning imports torch, which no page needs
+    from .planning import Key
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "reports" / "templates"
 
 
+def render(template: str, **context) -> str:
+    """A page from one of the templates, all of which extend base.html.
+
+    context: `config`, the run's resolved configuration; `previous` and `following`, names of the
+    pages before and after this one, and `index`, whether there is one, for the links between them;
+    and what else the template shows.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        function.__name__: function
+        for function in (
+            *(blocks, data_uri, duration, groups, hours, label, metric, moment, number, plain),
+            *(probability, shell, size, wrong),
+        )
+    }
+    environment.tests["outside"] = outside
+    config = context["config"]
+    weights = config.get("weights", {})
+    script = (TEMPLATES / "script.js").read_text(encoding="utf-8")
+    environment.globals |= {
+        "all_verdicts": VERDICTS,
+        "imported": weights.get("import", {}),
+        "trains": weights.get("train", True),
+        "miniature": config["data"]["source"] == "miniature",
+        "seeds": config.get("seeds", []),
+        "script": Markup(script),
+        "job": job,
+        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        "sources": sources,
+        "workflow_command": workflow_command,
+    }
+    links = {"previous": None, "following": None, "index": False}
+    return environment.get_template(template).render(links | context)
+
+
 def render_table(
-    table: dict, config: dict, previous: str | None = None, following: str | None = None
+    table: dict,
+    config: dict,
+    previous: str | None = None,
+    following: str | None = None,
+    index: bool = False,
+    downloads: Sequence[Download] = (),
+    records: Mapping[Key, dict] | None = None,
 ) -> str:
-    """One table's page. `previous` and `following` name tables whose pages lie beside this one."""
-    return _render(
-        f"{table['kind']}.html", table=table, config=config, previous=previous, following=following
+    """One table's page.
+
+    previous, following: tables whose pages lie beside this one. index: whether the index does.
+    downloads: the table in other forms. records: what the run's jobs left, for the provenance.
+    """
+    return render(
+        f"{table['kind']}.html",
+        table=table,
+        config=config,
+        previous=previous,
+        following=following,
+        index=index,
+        downloads=downloads,
+        records=records or {},
     )
 
 
 def render_index(
     tables: Sequence[dict],
-    claims: dict,
+    ledger: dict,
     histories: Sequence[dict],
     config: dict,
+    *,
     schema: dict | None = None,
     packing: dict | None = None,
-    choices_page: str | None = None,
+    figures: Sequence[str | Path] = (),
+    plan: dict | None = None,
+    records: Mapping[Key, dict] | None = None,
+    pages: Collection[str] = (),
+    downloads: Mapping[str, Sequence[Download]] | None = None,
 ) -> str:
-    """The index: summary, every table in brief, the ledger of claims, curves, images, settings.
+    """The index: headline, claims, every table in brief, figures, images, costs and settings.
 
-    schema: of the choices, by name. packing: what was packed, by store; no section if None.
-    choices_page: file name of the page that compares the test-time choices, if there is one.
+    ledger: of claims. schema: of the choices, by name. packing: what was packed, by store.
+    figures: SVG files, in a folder of their kind, such as learning_curves, or named for it in the
+    folder `figures`. plan: planned and actual cost. records: what the run's jobs left. pages: names
+    of the pages beside this one, the only ones that it links to. downloads: files to offer for
+    saving, by table, and of "claims", "throughput" and "evaluations". Sections without their input
+    are left out.
     """
-    limit = max((max(history["errors"], default=0) for history in histories), default=0)
-    return _render(
+    claims, drawings = ledger["claims"], {}
+    for path in map(Path, figures):
+        kind = path.stem if path.parent.name == "figures" else path.parent.name
+        drawings.setdefault(kind, []).append((path.stem, inline_svg(path)))
+    return render(
         "index.html",
         tables=tables,
-        claims=claims["claims"],
-        verdicts=Counter(claim["verdict"] for claim in claims["claims"]),
-        span=_widest(claims["claims"]),
-        rows=[row for table in tables if table["kind"] == "evaluation" for row in table["rows"]],
+        ledger=ledger,
+        claims=claims,
+        verdicts=Counter(claim["verdict"] for claim in claims),
+        span=_widest(claims),
         compared=_compared(tables),
-        curves=[(history, learning_curve(history, limit)) for history in histories],
+        row_links=_row_links(tables, pages),
+        drawings=drawings,
+        histories=histories,
         choices=described_choices(config.get("choices", {}), schema or {}),
-        choices_page=choices_page,
         packing=packing,
         oddities=None if packing is None else oddities(packing),
+        cost=plan_tables.tables(plan)[0] if plan else None,
+        run=_summary(tables, records) if records else None,
+        pages=pages,
+        downloads=downloads or {},
         config=config,
         resolved=yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
-        previous=None,
-        following=None,
     )
 
 
-def render_choices(compared: dict, config: dict, schema: dict | None = None) -> str:
+def render_choices(
+    compared: dict, config: dict, schema: dict | None = None, index: bool = False
+) -> str:
     """The page that compares the test-time choices. schema: of the choices, by name."""
-    return _render(
-        "choices.html",
-        compared=compared,
-        described=schema or {},
-        config=config,
-        previous=None,
-        following=None,
+    return render(
+        "choices.html", compared=compared, described=schema or {}, config=config, index=index
     )
 
 
-def render_plan(plan: dict, config: dict) -> str:
+def render_plan(plan: dict, config: dict, index: bool = False) -> str:
     """The page of a plan as plan.json has it: planned cost, and actual where jobs left records."""
-    return _render(
+    return render(
         "plan.html",
         plan=plan,
         sentences=plan_tables.summary(plan),
         tables=plan_tables.tables(plan),
         headline=plan_tables.headline(plan),
         config=config,
-        previous=None,
-        following=None,
+        index=index,
     )
 
 
-def learning_curve(history: dict, limit: float) -> Markup:
-    """Validation top-1 error against iteration as inline SVG in the colour of the page's text.
+def inline_svg(path: str | Path) -> Markup:
+    """A stand-alone SVG file as a part of a page: an image named by its `<title>`.
 
-    `limit` is the upper end of the error axis, in percent. The same history gives the same bytes.
+    Its `<desc>`, if there is one, describes it to screen readers. Its identifiers are made unique
+    by the names of the file and its folder. Raises InputError if the file is missing, or no SVG
+    with a title.
     """
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    ink = "#010203"
-    model = history["model"]
-    style = {
-        "svg.fonttype": "none",
-        "svg.hashsalt": model,
-        "font.size": 8,
-        **dict.fromkeys(("axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), ink),
-    }
-    with matplotlib.rc_context(style):
-        figure = Figure(figsize=(2.9, 1.7), layout="constrained")
-        axes = figure.add_subplot()
-        for drop in history["drops"]:
-            axes.axvline(drop, color=ink, linewidth=0.5, linestyle=(0, (2, 2)), alpha=0.7)
-        axes.plot(history["iterations"], history["errors"], color=ink, linewidth=1.2)
-        axes.set(xlim=(0, None), ylim=(0, 1.05 * limit or 100))
-        axes.locator_params(axis="x", nbins=4)
-        axes.locator_params(axis="y", nbins=4)
-        axes.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:g}k" if x >= 10_000 else f"{x:g}")
-        axes.spines[["top", "right"]].set_visible(False)
-        file = io.StringIO()
-        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        figure.savefig(file, format="svg", transparent=True, metadata=nothing)
-    svg = file.getvalue()
-    svg = svg[svg.index("<svg") :].replace(ink, "currentColor")
-    # Several drawings share one page: their identifiers must not meet.
-    unique = re.sub(r"\W", "-", model)
-    svg = re.sub(r'( id="|url\(#|href="#)', rf"\g<1>{unique}-", svg)
-    label = Markup('<svg role="img" aria-label="Learning curve of {}"').format(model)
-    return Markup(svg.replace("<svg", label, 1))
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; has its rule run?") from None
+    root = re.search(r"<svg\b[^>]*>", text)
+    title = re.search(r"<title\b[^>]*>(.*?)</title>", text, re.DOTALL)
+    if root is None or title is None:
+        raise InputError(f"{path}: expected an SVG drawing with a <title>")
+    unique = re.sub(r"[^\w-]", "-", f"{path.parent.name}-{path.stem}")
+    attributes = re.sub(r'\s(role|aria-[a-z]+)="[^"]*"', "", root[0][len("<svg") :])
+    body = re.sub(r"<title\b.*?</title>", "", text[root.end() :], count=1, flags=re.DOTALL)
+    body, described = re.subn(r"<desc>", '<desc id="desc">', body, count=1)
+    opening = Markup('<svg role="img" aria-label="{}"{}').format(
+        " ".join(Markup(title[1]).unescape().split()),
+        Markup(' aria-describedby="{}-desc"').format(unique) if described else "",
+    )
+    named = rf"\g<1>{unique}-"
+    return opening + Markup(re.sub(r'((?<=\s)id="|url\(#|href="#)', named, attributes + body))
 
 
 def groups(rows: Sequence[dict]) -> list[tuple[bool, list[list[dict]]]]:
@@ -205,7 +272,7 @@ def number(value: float | None, digits: int = 1, signed: bool = False) -> Markup
 
 def size(value: int) -> Markup:
     """Bytes in decimal units, such as 6.74 GB; exact for programs."""
-    return Markup('<data value="{}">{}</data>').format(value, plan_tables.size(value).text)
+    return _cell(plan_tables.size(value))
 
 
 def probability(value: float | None) -> Markup:
@@ -213,6 +280,42 @@ def probability(value: float | None) -> Markup:
     if value is not None and value < 0.001:
         return Markup('<data value="{}">&lt;0.001</data>').format(value)
     return number(value, 2 if value is None or value >= 0.1 else 3)
+
+
+def hours(value: float | None) -> Markup:
+    """Hours in the unit that suits them; exact for programs."""
+    return _cell(plan_tables.hours(value))
+
+
+def duration(seconds: float) -> Markup:
+    """Seconds as a person says them; exact for programs."""
+    return Markup('<data value="{}">{}</data>').format(seconds, command.duration(seconds))
+
+
+def moment(text: str) -> Markup:
+    """An ISO date and time to the minute, in UTC."""
+    utc = datetime.fromisoformat(text).astimezone(UTC)
+    return Markup('<time datetime="{}">{:%Y-%m-%d %H:%M} UTC</time>').format(text, utc)
+
+
+def wrong(error: float, images: int) -> int:
+    """How many of so many images an error in percent stands for."""
+    return round(error * images / 100)
+
+
+def shell(words: Sequence[str]) -> Markup:
+    """A command as one types it, of which lines break nowhere in the name of an option."""
+    typed = (
+        Markup("<span>{}</span>" if word.startswith("--") else "{}").format(shlex.quote(word))
+        for word in words
+    )
+    return Markup(" ").join(typed)
+
+
+def data_uri(download: Download) -> str:
+    """A file's bytes as the address of a link."""
+    content = base64.b64encode(download.content).decode()
+    return f"data:{download.media_type};charset=utf-8;base64,{content}"
 
 
 def label(name: str) -> str:
@@ -237,29 +340,6 @@ def plain(value) -> str:
     return f"{value:,}" if isinstance(value, int) and abs(value) >= 10_000 else str(value)
 
 
-def _render(template: str, **context) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        undefined=jinja2.StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        function.__name__: function
-        for function in (blocks, groups, label, metric, number, plain, probability, size)
-    }
-    environment.tests["outside"] = outside
-    weights = context["config"].get("weights", {})
-    environment.globals |= {
-        "all_verdicts": VERDICTS,
-        "imported": weights.get("import", {}),
-        "trains": weights.get("train", True),
-        "miniature": context["config"]["data"]["source"] == "miniature",
-    }
-    return environment.get_template(template).render(context)
-
-
 def _compared(tables: Sequence[dict]) -> dict[str, list[dict]]:
     """The measured cells that stand beside a reference, by whose it is, the paper's first."""
     found = {"paper": []}
@@ -269,6 +349,44 @@ def _compared(tables: Sequence[dict]) -> dict[str, list[dict]]:
             both = [c for c in cells if None not in (c["measured"], c["paper"])]
             found.setdefault(table["reference"], []).extend(both)
     return {reference: cells for reference, cells in found.items() if cells}
+
+
+def _row_links(tables: Sequence[dict], pages: Collection[str]) -> dict[str, str]:
+    """Where the provenance of a row is, by the name that the ledger of claims gives it."""
+    return {
+        f"{label(table['name'])}: {' / '.join(row['labels'])}": f"{table['name']}.html"
+        f"#{table['name']}-{place}-val"
+        for table in tables
+        if table["kind"] == "evaluation" and table["name"] in pages
+        for place, row in enumerate(table["rows"], start=1)
+        if any(evaluation["split"] == "val" for evaluation in row["evaluations"])
+    }
+
+
+def _summary(tables: Sequence[dict], records: Mapping[Key, dict]) -> dict:
+    """What a run did and where, from the records of its jobs and what its weights say."""
+    rules = Counter(rule for rule, _ in records)
+    trainings = [
+        evaluation["training"]
+        for table in tables
+        for row in table["rows"]
+        for evaluation in row.get("evaluations", [])
+        if evaluation["training"]
+    ]
+    return cost_records.joined(list(records.values())) | {
+        "trainings": rules["train_convnet"],
+        "imports": rules["import_weights"],
+        "evaluations": rules["evaluate_convnet"],
+        "started": min(record["started"] for record in records.values()),
+        "finished": max(record["finished"] for record in records.values()),
+        "torch": sorted({training["torch"] for training in trainings}),
+    }
+
+
+def _cell(cell: plan_tables.Cell) -> Markup:
+    if cell.value is None:
+        return Markup("{}").format(cell.text)
+    return Markup('<data value="{}">{}</data>').format(cell.value, cell.text)
 
 
 def _first_label(row: dict) -> str:

@@ -7,12 +7,19 @@ import io
 import json
 import math
 import os
+import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
+from .cost_records import read_records
 from .files import InputError
+
+if TYPE_CHECKING:  # planning imports torch, which no page needs
+    from .planning import Key
 
 VERDICTS = ("reproduced", "not reproduced", "inconclusive", "unmeasured")
 TABLE_KEYS = ["name", "title", "section", "experiment", "kind", "rows", "notes"]
@@ -27,37 +34,31 @@ ROW_KEYS = {
         "parameters_this_run",
     ],
 }
-CELL_KEYS = ["measured", "low", "high", "errors", "images", "paper", "difference", "entered"]
-EVALUATION_KEYS = [
-    "model",
-    "method",
-    "Q",
-    "split",
-    "posteriors",
-    "weights_sha256",
-    "iterations",
-    "code",
+CELL_KEYS = [
+    *("measured", "low", "high", "errors", "images", "paper", "difference"),
+    *("entered", "bold", "seeds", "seed_sd", "per_seed"),
 ]
-CLAIM_KEYS = ["number", "section", "claim", "note", "comparisons", "verdict"]
+EVALUATION_KEYS = [
+    *("posteriors", "split", "seed", "model", "method", "Q", "weights_sha256", "iterations"),
+    *("imported", "code", "training_code", "choices", "hardware", "node", "precision", "training"),
+]
+TRAINING_KEYS = [
+    *("net", "S", "seed", "parent", "parent_sha256", "inherit", "config_fingerprint"),
+    *("hardware", "processes", "node", "torch"),
+]
+LEDGER_KEYS = ["experiment", "seeds", "alpha", "family", "claims"]
+CLAIM_KEYS = ["number", "section", "claim", "note", "comparisons", "throughput", "verdict"]
 COMPARISON_KEYS = [
-    "candidate",
-    "baseline",
-    "expect",
-    "margin",
-    "metric",
-    "baseline_error",
-    "candidate_error",
-    "difference",
-    "low",
-    "high",
-    "p",
-    "images",
-    "paper_difference",
-    "verdict",
+    *("candidate", "baseline", "expect", "margin", "metric", "candidate_error", "baseline_error"),
+    *("difference", "low", "high", "p", "p_holm", "images"),
+    *("seeds", "per_seed", "seed_sd", "seed_low", "seed_high", "paper_difference", "verdict"),
+]
+THROUGHPUT_KEYS = ["expected_processes", "expected_speedup", "margin", "measured"]
+SPEED_KEYS = [
+    *("processes", "trainings", "baseline", "hardware", "tflops"),
+    *("speedup", "low", "high", "efficiency"),
 ]
 STORE_KEYS = ["images", "source_bytes", "bytes", "oddities", "skipped"]
-
-
 COMPARED_KEYS = ["choice", "row", "models", "method", "Q", "values"]
 VALUE_KEYS = [
     "value",
@@ -71,6 +72,23 @@ VALUE_KEYS = [
     "changed_class",
     "changed_outcome",
 ]
+PLAN_KEYS = ["experiment", "totals", "by_rule", "jobs", "critical_path", "disk", "nets"]
+FORMS = {
+    ".csv": ("CSV", "text/csv"),
+    ".json": ("JSON", "application/json"),
+    ".tex": ("LaTeX", "application/x-tex"),
+    ".md": ("Markdown", "text/markdown"),
+}
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file that a page offers for saving: its name, what its form is called, type and bytes."""
+
+    name: str
+    form: str
+    media_type: str
+    content: bytes
 
 
 def load_table(path: str | Path) -> dict:
@@ -78,7 +96,7 @@ def load_table(path: str | Path) -> dict:
     table = _mapping(path, _json(path), TABLE_KEYS)
     _one_of(f"{path}: kind", table["kind"], ROW_KEYS)
     if table["kind"] == "evaluation":
-        _mapping(path, table, ("columns", "metrics", "reference"))
+        _mapping(path, table, ("columns", "metrics", "reference", "seeds"))
     for position, row in enumerate(table["rows"], start=1):
         where = f"{path}, row {position}"
         _mapping(where, row, ROW_KEYS[table["kind"]])
@@ -88,17 +106,33 @@ def load_table(path: str | Path) -> dict:
                 _mapping(f"{where}, {name}", cell, CELL_KEYS)
             for evaluation in row["evaluations"]:
                 _mapping(f"{where}, evaluations", evaluation, EVALUATION_KEYS)
+                if evaluation["training"] is not None:
+                    _mapping(f"{where}, training", evaluation["training"], TRAINING_KEYS)
     return table
 
 
+def load_downloads(path: str | Path) -> list[Download]:
+    """A table or ledger in all forms, from the files of its name beside its JSON file."""
+    files = [Path(path).with_suffix(suffix) for suffix in FORMS]
+    return [
+        Download(file.name, *FORMS[file.suffix], file.read_bytes())
+        for file in files
+        if file.exists()
+    ]
+
+
 def load_claims(path: str | Path) -> dict:
-    """The ledger of claims: `experiment` and a list `claims`, each with its comparisons."""
-    ledger = _mapping(path, _json(path), ("experiment", "claims"))
+    """The ledger of claims: `claims`, each with its comparisons, and how they were judged."""
+    ledger = _mapping(path, _json(path), LEDGER_KEYS)
     for position, claim in enumerate(ledger["claims"], start=1):
         where = f"{path}, claim {position}"
         _mapping(where, claim, CLAIM_KEYS)
         for comparison in claim["comparisons"]:
             _mapping(where, comparison, COMPARISON_KEYS)
+        if claim["throughput"] is not None:
+            throughput = _mapping(f"{where}, throughput", claim["throughput"], THROUGHPUT_KEYS)
+            for speed in throughput["measured"]:
+                _mapping(f"{where}, throughput", speed, SPEED_KEYS)
         for judged in (claim, *claim["comparisons"]):
             _one_of(f"{where}: verdict", judged["verdict"], VERDICTS)
     return ledger
@@ -149,33 +183,41 @@ def load_packing(path: str | Path) -> dict[str, dict]:
     return stores
 
 
-def load_history(path: str | Path) -> dict:
-    """The measured points of one training: `model`, `iterations`, `errors` (percent), `drops`.
+def load_plan(path: str | Path) -> dict:
+    """A plan as `plan` writes it, of which the index shows cost by kind of job."""
+    return _mapping(path, _json(path), PLAN_KEYS)
 
-    `drops` are the iterations at which the learning rate changed. Lines without a validation
-    error are skipped.
+
+def load_records(folder: str | Path | None) -> dict[Key, dict]:
+    """What the jobs of a run have cost, by rule and name; nothing if no folder is given."""
+    return read_records(folder) if folder else {}
+
+
+def load_history(path: str | Path) -> dict:
+    """The measured points of one training: `model`, `seed`, `iterations`, `errors` (percent).
+
+    `seed` is None for the first seed, whose histories lie in no folder of its own. Lines without a
+    validation error are skipped.
     """
     rows = csv.DictReader(io.StringIO(_text(path)))
-    missing = {"iteration", "learning_rate", "val_top1_error"} - set(rows.fieldnames or ())
+    missing = {"iteration", "val_top1_error"} - set(rows.fieldnames or ())
     if missing:
         raise InputError(f"{path}: no column {', '.join(sorted(missing))}; is it a history?")
-    iterations, errors, drops, last_rate = [], [], [], None
+    iterations, errors = [], []
     try:
         for row in rows:
-            iteration, rate = int(row["iteration"]), float(row["learning_rate"])
-            if last_rate is not None and rate != last_rate:
-                drops.append(iteration)
-            last_rate = rate
+            iteration = int(row["iteration"])
             if row["val_top1_error"] and math.isfinite(error := float(row["val_top1_error"])):
                 iterations.append(iteration)
                 errors.append(error)
     except (TypeError, ValueError) as error:
         raise InputError(f"{path}, line {rows.line_num}: {error}") from None
+    folder = re.search(r"/seed(\d+)/history/[^/]+$", Path(path).as_posix())
     return {
         "model": Path(path).stem,
+        "seed": int(folder[1]) if folder else None,
         "iterations": iterations,
         "errors": errors,
-        "drops": drops,
     }
 
 

@@ -1,0 +1,193 @@
+"""What the report draws: figures of errors and trainings, and what the nets see and get wrong."""
+
+
+localrules:
+    render_pictures,
+
+
+rule list_evaluations:
+    input:
+        single_posteriors,
+        paper=PAPER_TABLES,
+    output:
+        f"{RESULTS}/evaluations.csv",
+    log:
+        f"{LOGS}/list_evaluations.log",
+    benchmark:
+        f"{BENCHMARKS}/list_evaluations.tsv"
+    conda:
+        "../envs/environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+        gpu=0,
+    params:
+        evaluations=lambda wildcards: [[e.model, e.method, e.Q] for e in SINGLE_EVALUATIONS],
+        files=options(
+            tables=config["tables"], claims=config["claims"], models_file=config["models"]
+        ),
+        run=[*available_models(), *trained_seeds()],
+    shell:
+        "python -m workflow_scripts.list_evaluations {params.files:q} --paper {input.paper}"
+        f" --results {RESULTS} {{params.run:q}} --output {{output}}"
+        " --cost {log}.json > {log} 2>&1"
+
+
+rule draw_figures:
+    input:
+        evaluations=f"{RESULTS}/evaluations.csv",
+        histories=of_all_seeds("history/{model}.csv", TRAINED),
+    output:
+        [
+            report(
+                path, caption="../reports/captions/figure.rst", category="Figures", labels=labels
+            )
+            for path, labels in FIGURES.items()
+        ],
+    log:
+        f"{LOGS}/draw_figures.log",
+    benchmark:
+        f"{BENCHMARKS}/draw_figures.tsv"
+    conda:
+        "../envs/environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+        gpu=0,
+    shell:
+        "python -m workflow_scripts.draw_figures --history {input.histories}"
+        f" --evaluations {{input.evaluations}} --output {RESULTS}/figures"
+        " --cost {log}.json > {log} 2>&1"
+
+
+rule look_through_net:
+    input:
+        posteriors(LOOKED_THROUGH, "val", SEEDS[:1]),
+        weights=expand(
+            f"{RESULTS}/weights/{{model}}.safetensors",
+            model=dict.fromkeys(e.model for e in LOOKED_THROUGH),
+        ),
+        shards=shards("val"),
+        classes=f"{RESULTS}/classes.parquet",
+        pictures=config["pictures"] or [],
+    output:
+        f"{RESULTS}/pictures/score_maps.json",
+        f"{RESULTS}/pictures/crops.json",
+    log:
+        f"{LOGS}/look_through_net.log",
+    benchmark:
+        f"{BENCHMARKS}/look_through_net.tsv"
+    conda:
+        "../envs/environment.yml"
+    threads: by_size(8, 1)
+    resources:
+        mem_mb=by_size(32000, 1500),
+        runtime=60,
+        gpu=1,
+    params:
+        options=evaluation_options(),
+        models=available_models(),
+    shell:
+        "python -m workflow_scripts.look_through_net --pictures {input.pictures}"
+        f" --results {RESULTS} --shards {{input.shards}} {{params.models:q}} {{params.options:q}}"
+        f" --threads {{threads}} --output {RESULTS}/pictures"
+        " --cost {log}.json > {log} 2>&1"
+
+
+rule examine_errors:
+    input:
+        posteriors(EXAMINED, "val", SEEDS[:1]),
+        shards=shards("val"),
+        classes=f"{RESULTS}/classes.parquet",
+        pictures=config["pictures"] or [],
+    output:
+        multiext(f"{RESULTS}/pictures/images", ".csv", ".json"),
+        multiext(f"{RESULTS}/pictures/classes", ".csv", ".json"),
+        f"{RESULTS}/pictures/confusions.csv",
+    log:
+        f"{LOGS}/examine_errors.log",
+    benchmark:
+        f"{BENCHMARKS}/examine_errors.tsv"
+    conda:
+        "../envs/environment.yml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+        gpu=0,
+    params:
+        tables=options(tables=config["tables"]),
+        models=available_models(),
+    shell:
+        "python -m workflow_scripts.examine_errors --pictures {input.pictures} {params.tables:q}"
+        f" --results {RESULTS} --shards {{input.shards}} {{params.models:q}}"
+        f" --output {RESULTS}/pictures --cost {{log}}.json > {{log}} 2>&1"
+
+
+rule draw_filters:
+    input:
+        expand(f"{RESULTS}/weights/{{model}}.safetensors", model=AVAILABLE),
+    output:
+        f"{RESULTS}/pictures/filters.json",
+    log:
+        f"{LOGS}/draw_filters.log",
+    benchmark:
+        f"{BENCHMARKS}/draw_filters.tsv"
+    conda:
+        "../envs/environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+        gpu=0,
+    shell:
+        f"python -m workflow_scripts.draw_filters --experiment {config['experiment']}"
+        " --weights {input} --output {output} --cost {log}.json > {log} 2>&1"
+
+
+rule render_pictures:
+    input:
+        templates=PAGE_TEMPLATES,
+        score_maps=f"{RESULTS}/pictures/score_maps.json",
+        crops=f"{RESULTS}/pictures/crops.json",
+        images=f"{RESULTS}/pictures/images.json",
+        classes=f"{RESULTS}/pictures/classes.json",
+        filters=f"{RESULTS}/pictures/filters.json",
+        config=f"{RESULTS}/config.yaml",
+    output:
+        report(
+            "reports/pictures.html",
+            caption="../reports/captions/pictures.rst",
+            category="Pages",
+            labels={"page": "What the nets see"},
+        ),
+    log:
+        f"{LOGS}/render_pictures.log",
+    benchmark:
+        f"{BENCHMARKS}/render_pictures.tsv"
+    conda:
+        "../envs/environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+        gpu=0,
+    params:
+        pages=lambda wildcards: options(pages=pages_beside("index", *TABLES)),
+    shell:
+        "python -m workflow_scripts.render_pictures --score-maps {input.score_maps}"
+        " --crops {input.crops} --images {input.images} --classes {input.classes}"
+        " --filters {input.filters} --config {input.config} {params.pages}"
+        " --output {output} --cost {log}.json > {log} 2>&1"
+
+
+rule figures:
+    input:
+        list(FIGURES),
+
+
+rule pictures:
+    input:
+        "reports/pictures.html",

@@ -1,0 +1,55 @@
+"""Draw learning curves, error against depth and error against test scale as SVG files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from workflow_scripts.vgg import command, figures
+from workflow_scripts.vgg.figure_inputs import (
+    History,
+    at_several_scales,
+    read_evaluations,
+    read_history,
+)
+from workflow_scripts.vgg.files import whole_file
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = command.parser(__doc__)
+    parser.add_argument(
+        "--history",
+        nargs="*",
+        default=[],
+        help="CSV files of trainings, named after their models; those of seed k in seed<k>/history",
+    )
+    parser.add_argument("--evaluations", help="the run's evaluations.csv; else no errors are drawn")
+    parser.add_argument(
+        "--output",
+        required=True,
+        help="folder for learning_curves/<model>.svg, error_against_depth.svg and, for each model "
+        "that was tested at several scales, error_against_scale/<model>.svg",
+    )
+    given = parser.parse_args(arguments)
+    drawings: dict[str, str] = {}
+    trainings: dict[str, list[History]] = {}
+    for history in map(read_history, given.history):
+        trainings.setdefault(history.model, []).append(history)
+    limits = figures.curve_limits([history for own in trainings.values() for history in own])
+    for model, own in trainings.items():
+        drawings[f"learning_curves/{model}"] = figures.learning_curves(own, limits)
+    if given.evaluations:
+        measured = read_evaluations(given.evaluations)
+        drawings["error_against_depth"] = figures.error_against_depth(measured)
+        models = at_several_scales(measured)
+        limits = figures.error_limits([t for t in measured if t.model in models])
+        for model in models:
+            own = [t for t in measured if t.model == model]
+            drawings[f"error_against_scale/{model}"] = figures.error_against_scale(own, limits)
+    for name, drawing in drawings.items():
+        with whole_file(Path(given.output, f"{name}.svg")) as temporary:
+            temporary.write_text(drawing, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,43 @@
+"""Render what the nets see and what they get wrong as a self-contained HTML page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from workflow_scripts.vgg import pictures_page, report_inputs
+from workflow_scripts.vgg.command import parser, run
+from workflow_scripts.vgg.files import whole_file
+
+
+def main(arguments: Sequence[str] | None) -> None:
+    options = parser(__doc__)
+    for kind, command in (
+        ("score_maps", "look_through_net"),
+        ("crops", "look_through_net"),
+        ("images", "examine_errors"),
+        ("classes", "examine_errors"),
+        ("filters", "draw_filters"),
+    ):
+        name = f"--{kind.replace('_', '-')}"
+        options.add_argument(name, required=True, help=f"{kind}.json of {command}")
+    options.add_argument("--config", required=True, help="the run's resolved configuration")
+    options.add_argument(
+        "--pages",
+        nargs="*",
+        default=[],
+        help="names of the pages beside this one, which it links to: index, table5, …",
+    )
+    options.add_argument("--output", required=True, help="the HTML page to write")
+    given = options.parse_args(arguments)
+
+    page = pictures_page.render_pictures(
+        {kind: pictures_page.load(kind, getattr(given, kind)) for kind in pictures_page.KEYS},
+        report_inputs.load_config(given.config),
+        given.pages,
+    )
+    with whole_file(given.output) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run(main)

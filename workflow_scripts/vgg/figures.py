@@ -1,0 +1,367 @@
+"""The report's drawings as SVG: learning curves, errors against depth and against test scale.
+
+Each stands alone as a file, and a page may hold it as it is: text stays text, and lines and words
+take the colour of the text around them (`currentColor`). Series differ in marker and line, never in
+colour alone. `<title>` and `<desc>` say in words and numbers what is drawn. The same data give the
+same bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import itertools
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
+from xml.sax.saxutils import escape
+
+from .figure_inputs import METRICS, History, Measured
+
+T = TypeVar("T")
+METRIC_NAMES = {"top1": "top-1", "top5": "top-5"}
+METHOD_NAMES = {"dense": "dense", "multicrop": "multi-crop", "center": "centre crop"}
+INK = "#010203"  # stands for the colour of the surrounding text until the SVG is written
+# Blue, vermilion and bluish green of Okabe and Ito, chosen for colour-blind readers, and a purple.
+# Each has a contrast of 3:1 or more with the report's light page and with its dark one.
+PALETTE = ("#0072b2", "#d55e00", "#009e73", "#b8609a")
+DASHES = ("-", (0, (4, 1.5)), (0, (6, 1.5, 1, 1.5)), (0, (1, 1)))
+HOLLOW = {"markersize": 7, "markerfacecolor": "none", "markeredgewidth": 0.9, "linewidth": 0.7}
+DROP = {"color": INK, "linestyle": (0, (3, 3)), "linewidth": 0.8, "alpha": 0.7}
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+STYLE = {
+    "svg.fonttype": "none",
+    "path.simplify": False,
+    "text.parse_math": False,  # models may have any name
+    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib; others are seldom wider
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "axes.titlepad": 5,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.linewidth": 0.6,
+    "grid.alpha": 0.2,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "legend.handlelength": 2.4,
+    "legend.handletextpad": 0.5,
+    "legend.columnspacing": 1.2,
+    "legend.borderpad": 0,
+    "lines.linewidth": 1.3,
+    "lines.markersize": 4.5,
+    **dict.fromkeys(("axes.edgecolor", "axes.labelcolor", "grid.color", "text.color"), INK),
+    **dict.fromkeys(("xtick.color", "ytick.color"), INK),
+}
+
+
+class Series(NamedTuple):
+    """How a series looks, as matplotlib names it."""
+
+    color: str
+    marker: str
+    linestyle: str | tuple
+
+
+SERIES = tuple(map(Series, PALETTE, "os^D", DASHES))
+
+
+def learning_curves(histories: Sequence[History], limits: tuple[float, float]) -> str:
+    """One model's validation errors and training loss against iteration, for all of its seeds.
+
+    Dashed are drops of the learning rate: through the loss those of every seed, through the errors
+    the first seed's with the new rate.
+
+    limits: where the axes of error (percent) and loss end; see `curve_limits`.
+    """
+    model = histories[0].model
+    last = max((p.iteration for history in histories for p in history.points), default=1)
+    curves = dict(zip(METRICS, SERIES, strict=False))
+    with _figure(f"learning-{model}", 300, 240) as figure:
+        upper, lower = figure.subplots(2, sharex=True, height_ratios=(3, 2))
+        for history in histories:
+            seed = f"seed{history.seed or 0}"
+            for metric, series in curves.items():
+                _draw_curve(upper, history.measured(metric), series, f"{metric}-{seed}")
+            _draw_curve(lower, history.measured("loss"), Series(INK, ".", "-"), f"loss-{seed}")
+            for iteration, _ in history.drops:
+                lower.axvline(iteration, **DROP).set_gid(f"drop-{seed}-{iteration}")
+        for iteration, rate in histories[0].drops:  # there is room, for errors fall before rates do
+            upper.axvline(iteration, **DROP)
+            upper.annotate(
+                f"rate {_power(rate)}",
+                xy=(iteration, 1),
+                xycoords=upper.get_xaxis_transform(),
+                xytext=(2, 0),
+                textcoords="offset points",
+                **{"rotation": 90, "va": "top", "ha": "left", "size": 8},
+            )
+        upper.set(title="validation error (%)", xlim=(0, 1.03 * last), ylim=(0, limits[0]))
+        lower.set(title="training loss", xlabel="iteration", ylim=(0, limits[1]))
+        for axes in (upper, lower):
+            axes.locator_params(nbins=4)
+        lower.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:g}k" if x >= 10_000 else f"{x:g}")
+        handles = [_handle(series, METRIC_NAMES[metric]) for metric, series in curves.items()]
+        upper.legend(handles=handles, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
+        figure.suptitle(model, x=0.01, ha="left", size=10, weight="bold")
+        return _svg(figure, f"Learning curves of {model}", " ".join(map(_told, histories)))
+
+
+def error_against_depth(evaluations: Sequence[Measured]) -> str:
+    """Errors of dense evaluation at a single scale against depth, a line for each S (Table 3).
+
+    A line joins the nets of Table 1; variants of them, such as A-LRN, stand apart. Nets of as many
+    weight layers stand side by side. Of several models of one net and S, the first is drawn.
+    """
+    single = [measured for measured in evaluations if measured.at_single_scale]
+    by_net: dict[str, dict[tuple[int, int], Measured]] = {}
+    for measured in single:
+        by_net.setdefault(measured.net, {}).setdefault(measured.S, measured)
+    drawn = [measured for own in by_net.values() for measured in own.values()]
+    told = [f"{measured.model} is not drawn." for measured in single if measured not in drawn]
+    scales = sorted({measured.S for measured in drawn}, key=lambda S: (S[0] != S[1], S))
+    layers = {net: next(iter(own.values())).weight_layers for net, own in by_net.items()}
+    places = _side_by_side(layers)
+    names = {}
+    with _figure("error-against-depth", 340, 420) as figure:
+        panels = figure.subplots(2, sharex=True)
+        for S, look in zip(scales, itertools.cycle(SERIES), strict=False):
+            names[f"S = {_scale(S)}"] = look
+            points = {
+                net: (place + _aside(S, scales, by_net[net], 0.18), by_net[net][S])
+                for net, place in places.items()
+                if S in by_net[net]
+            }
+            table1 = [net for net in points if "-" not in net]
+            for nets in ([table1] if table1 else []) + [[net] for net in points if "-" in net]:
+                name = f"S{S[0]}-{S[1]}-{nets[0]}"
+                _draw_errors(panels, [points[net] for net in nets], look, name)
+            own = {net: measured for net, (_, measured) in points.items()}
+            told += [_listed(f"S = {_scale(S)}", metric, own) for metric in METRICS]
+        title = "Single test scale, by training scale S"
+        _finish(figure, panels, title, names, drawn, error_limits(drawn))
+        panels[1].set_xticks(list(places.values()), [f"{net}\n{layers[net]}" for net in places])
+        panels[1].set_xlabel("ConvNet and its weight layers")
+        if places:
+            panels[1].set_xlim(min(places.values()) - 0.8, max(places.values()) + 0.8)
+        return _svg(figure, "Error against depth", _whole(told, drawn))
+
+
+def error_against_scale(
+    evaluations: Sequence[Measured], limits: dict[str, tuple[float, float]]
+) -> str:
+    """One model's errors against the test scale Q, a line for each method (§4.2, §4.3).
+
+    limits: ends of the error axis by metric, the same for all models of a run; see `error_limits`.
+    """
+    model = evaluations[0].model
+    scales = sorted({measured.Q for measured in evaluations})
+    span, told = scales[-1] - scales[0], []
+    present = {measured.method for measured in evaluations}
+    names = {}
+    with _figure(f"scale-{model}", 320, 290) as figure:
+        panels = figure.subplots(2, sharex=True)
+        for method, look in zip(METHOD_NAMES, SERIES, strict=False):
+            if method not in present:
+                continue
+            own = sorted((t for t in evaluations if t.method == method), key=lambda t: t.Q)
+            aside = _aside(method, METHOD_NAMES, present, 0.02 * span)
+            _draw_errors(panels, [(t.Q + aside, t) for t in own], look, method)
+            names[METHOD_NAMES[method]] = look
+            at_scales = {f"Q = {measured.Q}": measured for measured in own}
+            told += [_listed(METHOD_NAMES[method], metric, at_scales) for metric in METRICS]
+        _finish(figure, panels, model, names, evaluations, limits)
+        panels[1].set_xticks(scales, list(map(str, scales)))
+        panels[1].set_xlabel("test scale Q")
+        panels[1].set_xlim(scales[0] - 0.08 * span, scales[-1] + 0.08 * span)
+        title = f"Error of {model} against the test scale"
+        return _svg(figure, title, _whole(told, evaluations))
+
+
+def curve_limits(histories: Iterable[History]) -> tuple[float, float]:
+    """Ends of axes of error and loss, from 0 on, that hold every history."""
+    measured = [
+        [v for history in histories for metric in kind for _, v in history.measured(metric)]
+        for kind in (METRICS, ("loss",))
+    ]
+    return tuple(1.05 * max(values, default=0) or 1.0 for values in measured)
+
+
+def error_limits(evaluations: Iterable[Measured]) -> dict[str, tuple[float, float]]:
+    """Ends of an error axis by metric that hold every interval and the paper's numbers.
+
+    It begins at 0 unless that would leave half of it empty.
+    """
+    limits = {}
+    for metric in METRICS:
+        errors = [getattr(measured, metric) for measured in evaluations]
+        values = [v for e in errors for v in (e.low, e.high, e.paper) if v is not None]
+        low, high = min(values, default=0.0), max(values, default=1.0)
+        margin = 0.08 * (high - low) or 1.0
+        limits[metric] = (low - margin if low > high / 2 else 0.0, high + margin)
+    return limits
+
+
+@contextlib.contextmanager
+def _figure(name: str, width: int, height: int) -> Iterator:
+    """An empty figure of a size in pixels, and the style in which it is drawn and saved."""
+    from matplotlib import style
+    from matplotlib.figure import Figure
+
+    # The default style first: no settings of a user's may change the drawing.
+    with style.context(["default", STYLE, {"svg.hashsalt": name}]):
+        # At 72 dots an inch, matplotlib's points are the drawing's pixels.
+        yield Figure(figsize=(width / 72, height / 72), layout="constrained")
+
+
+def _svg(figure, title: str, description: str) -> str:
+    """The drawing with its text alternative, as a page may hold it."""
+    file = io.StringIO()
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    figure.savefig(file, format="svg", transparent=True, metadata=nothing)
+    head, body = file.getvalue().replace(INK, "currentColor").split("<svg", 1)[1].split(">", 1)
+    head = re.sub(r'(width|height)="([\d.]+)pt"', r'\1="\2"', head)
+    # A style sheet would hold for all of a page; the one that matplotlib writes says this much.
+    body = re.sub(r"\s*<defs>\s*<style.*?</style>\s*</defs>", "", body, flags=re.DOTALL)
+    words = f"<title>{escape(title)}</title>\n <desc>{escape(description)}</desc>"
+    return f'<svg{head} stroke-linejoin="round">\n {words}{body}'
+
+
+def _draw_curve(axes, points: Sequence[tuple[int, float]], series: Series, name: str) -> None:
+    every = max(1, len(points) // 10)  # markers at every point would hide the dashes
+    x, y = zip(*points, strict=True) if points else ((), ())
+    (line,) = axes.plot(x, y, **series._asdict(), markersize=3.5, markevery=every)
+    line.set_gid(name)
+
+
+def _draw_errors(
+    panels: Sequence, points: Sequence[tuple[float, Measured]], series: Series, name: str
+) -> None:
+    """A series of (x, evaluation): errors with intervals, and hollow and thin the paper's."""
+    for axes, metric in zip(panels, METRICS, strict=True):
+        errors = [(x, getattr(measured, metric)) for x, measured in points]
+        x = [x for x, _ in errors]
+        bars = axes.vlines(x, [e.low for _, e in errors], [e.high for _, e in errors])
+        bars.set(color=series.color, linewidth=1.2, gid=f"{metric}-{name}-interval")
+        (line,) = axes.plot(x, [e.error for _, e in errors], **series._asdict())
+        line.set_gid(f"{metric}-{name}")
+        paper = [(x, e.paper) for x, e in errors if e.paper is not None]
+        if paper:
+            (line,) = axes.plot(*zip(*paper, strict=True), **series._asdict(), **HOLLOW)
+            line.set_gid(f"{metric}-{name}-paper")
+
+
+def _finish(
+    figure,
+    panels: Sequence,
+    title: str,
+    names: dict[str, Series],
+    drawn: Sequence[Measured],
+    limits: dict[str, tuple[float, float]],
+) -> None:
+    """Titles, error axes and the legend of panels, one for each metric, of what was `drawn`."""
+    for axes, metric in zip(panels, METRICS, strict=True):
+        axes.set(
+            title=f"{METRIC_NAMES[metric]} validation error (%), 95% intervals", ylim=limits[metric]
+        )
+        axes.locator_params(axis="y", nbins=5)
+        if not drawn:
+            words = {"ha": "center", "va": "center", "transform": axes.transAxes}
+            axes.text(0.5, 0.5, "not measured in this run", **words)
+    handles = [_handle(series, name) for name, series in names.items()]
+    if any(getattr(measured, metric).paper is not None for measured in drawn for metric in METRICS):
+        handles.append(_handle(Series(INK, "o", "-"), "paper", **HOLLOW))
+    figure.legend(
+        handles=handles,
+        title=title,
+        title_fontproperties={"weight": "bold", "size": 10},
+        alignment="left",
+        loc="outside upper left",
+        ncols=4,
+    )
+
+
+def _handle(series: Series, label: str, **more):
+    """An entry of a legend."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], **series._asdict(), label=label, **more)
+
+
+def _aside(series: T, order: Iterable[T], present: Collection[T], step: float) -> float:
+    """How far a series stands beside its place, so that the `present` ones' intervals are seen."""
+    beside = [other for other in order if other in present]
+    return step * (beside.index(series) - (len(beside) - 1) / 2)
+
+
+def _side_by_side(layers: dict[str, int]) -> dict[str, float]:
+    """Where nets stand on an axis of weight layers, those of the same number around it."""
+    places = {}
+    for depth in sorted(set(layers.values())):
+        nets = sorted(net for net in layers if layers[net] == depth)
+        places |= {net: depth + 0.9 * (i - (len(nets) - 1) / 2) for i, net in enumerate(nets)}
+    return places
+
+
+def _scale(S: tuple[int, int]) -> str:
+    """S as the paper writes it."""
+    low, high = S
+    return str(low) if low == high else f"[{low};{high}]"
+
+
+def _power(rate: float) -> str:
+    """A learning rate such as 5·10⁻⁴."""
+    mantissa, exponent = f"{rate:.2e}".split("e")
+    power = f"10{str(int(exponent)).translate(SUPERSCRIPTS)}"
+    return power if float(mantissa) == 1 else f"{float(mantissa):g}·{power}"
+
+
+def _listed(series: str, metric: str, measured: dict[str, Measured]) -> str:
+    """A sentence with the errors of a series, by what names its points."""
+    errors = {name: getattr(each, metric) for name, each in measured.items()}
+    numbers = (
+        f"{name} {e.error:.1f}%" + ("" if e.paper is None else f" (paper {e.paper:.1f}%)")
+        for name, e in errors.items()
+    )
+    return f"{_begin(series)}, {METRIC_NAMES[metric]} error: {', '.join(numbers)}."
+
+
+def _whole(told: Sequence[str], drawn: Iterable[Measured]) -> str:
+    """The text alternative of errors, from its sentences."""
+    seeds = max((measured.seeds for measured in drawn), default=0)
+    if not seeds:
+        return "Nothing was measured."
+    mean = f", means of {seeds} trainings" if seeds > 1 else ""
+    return " ".join([f"Errors on the validation set{mean}; bars are 95% intervals.", *told])
+
+
+def _told(history: History) -> str:
+    """A training in words and numbers."""
+    sentences = []
+    for quantity, name, unit in (
+        *((metric, f"{METRIC_NAMES[metric]} validation error", "%") for metric in METRICS),
+        ("loss", "training loss", ""),
+    ):
+        points = history.measured(quantity)
+        if points:
+            (first, start), (last, end) = points[0], points[-1]
+            digits = 1 if unit else 2
+            sentences.append(
+                f"{name} goes from {start:.{digits}f}{unit} at iteration {first} to "
+                f"{end:.{digits}f}{unit} at iteration {last}"
+            )
+        else:
+            sentences.append(f"{name} was not measured")
+    if history.points:
+        rates = [f"learning rate {history.points[0].rate:g}"]
+        rates += [f"{rate:g} from iteration {iteration}" for iteration, rate in history.drops]
+        sentences.append(", ".join(rates))
+    seed = "" if history.seed is None else f"Seed {history.seed}: "
+    return _begin(f"{seed}{'; '.join(sentences)}.")
+
+
+def _begin(sentence: str) -> str:
+    return sentence[0].upper() + sentence[1:]
