@@ -34,7 +34,7 @@ def pytest_addoption(parser):
         "--report-of",
         type=Path,
         metavar="FOLDER",
-        help="a tree in which `snakemake all` has run; default: a tiny run of this tree",
+        help="a tree in which `snakemake all` has run, with =; default: a tiny run of this tree",
     )
     group.addoption(
         "--pictures",

@@ -8,28 +8,34 @@ VOID = {"meta", "br", "link", "img", "input", "hr", "col"}
 
 
 class Page(HTMLParser):
-    """A page's tags, attributes, text and `<data>` values; fails on tags that do not match."""
+    """A page's tags, attributes, text and `<data>` values; fails on tags that do not match.
+
+    rows: of all tables, the values in each. elements: of each tag, in order, its attributes and the
+    text within. The text leaves styles and scripts out.
+    """
 
     def __init__(self, html):
         super().__init__()
         self.tags, self.attributes, self.values, self.text = Counter(), [], set(), ""
-        self.open, self.notices, self.rows = [], "", []
+        self.open, self.notices, self.rows, self.elements = [], "", [], {}
         self.feed(html)
         self.close()
         assert not self.open, f"never closed: {self.open}"
 
     def handle_starttag(self, tag, attrs):
-        attributes = dict(attrs)
+        element = {"attributes": dict(attrs), "text": ""}
+        self.elements.setdefault(tag, []).append(element)
         self.tags[tag] += 1
         self.attributes += [(tag, *pair) for pair in attrs]
         if tag == "data":
-            self.values.add(float(attributes["value"]))
-            if self.rows:
-                self.rows[-1].append(float(attributes["value"]))
+            value = float(element["attributes"]["value"])
+            self.values.add(value)
+            if any(open_tag == "tr" for open_tag, _ in self.open):
+                self.rows[-1].append(value)
         if tag == "tr":
             self.rows.append([])
         if tag not in VOID:
-            self.open.append((tag, attributes.get("role")))
+            self.open.append((tag, element))
 
     def handle_startendtag(self, tag, attrs):
         self.tags[tag] += 1
@@ -40,14 +46,32 @@ class Page(HTMLParser):
         assert self.open.pop()[0] == tag, f"</{tag}> closes another element"
 
     def handle_data(self, data):
-        if ("style", None) in self.open:
+        for _, element in self.open:
+            element["text"] += data
+        if any(tag in ("style", "script") for tag, _ in self.open):
             return
         self.text += data
-        if any(role == "note" for _, role in self.open):
+        if any(element["attributes"].get("role") == "note" for _, element in self.open):
             self.notices += data
 
     def numbers(self):
         return self.values | {float(text) for text in re.findall(r"\d+(?:\.\d+)?", self.text)}
+
+    def links(self):
+        """The addresses of all links but those of files to save."""
+        own = [link["attributes"] for link in self.elements.get("a", [])]
+        return [link["href"] for link in own if "download" not in link]
+
+    def named(self, identifier):
+        """The text of the element with an id, its white space as a reader sees it."""
+        found = [
+            element["text"]
+            for elements in self.elements.values()
+            for element in elements
+            if element["attributes"].get("id") == identifier
+        ]
+        assert len(found) == 1, f"{len(found)} elements {identifier}"
+        return " ".join(found[0].split())
 
 
 def numbers(content, without=()):

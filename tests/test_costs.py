@@ -52,8 +52,9 @@ def test_a_job_that_succeeds_records_what_it_cost(tmp_path):
     assert abs(pd.Timestamp.now("UTC") - finished) < pd.Timedelta(seconds=10)
     assert found["hardware"]
     expected = {
-        "command": "work", "arguments": [], "attempts": 3, "images": 30, "device": "cpu", "processes": 1,
-        "gpu_peak_memory_mb": None, "node": os.uname().nodename, "slurm_job_id": "4711",
+        "command": "work", "arguments": [], "attempts": 3, "images": 30,
+        "device": "cpu", "processes": 1, "gpu_peak_memory_mb": None,
+        "node": os.uname().nodename, "slurm_job_id": "4711",
     }  # fmt: skip
     assert expected.items() <= found.items()
     assert cost_records.read_records(tmp_path / "logs/small") == {("count", "a"): found}

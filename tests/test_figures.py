@@ -358,11 +358,16 @@ def test_error_against_depth_shows_table_3(evaluations):
 def test_error_against_scale_shows_every_method_at_every_scale(evaluations):
     models = at_several_scales(evaluations)
     expected = {
-        t.model for t in evaluations if len({u.Q for u in evaluations if u.model == t.model}) > 1
+        t.model
+        for t in evaluations
+        for u in evaluations
+        if (t.model, t.method) == (u.model, u.method) and t.Q != u.Q
     }
     assert set(models) == expected
     assert len(models) == len(expected)
     assert {"D_S256-512", "B_S256"} <= expected
+    two_methods = [measured("A_S256", "dense", 256, 20), measured("A_S256", "center", 224, 20)]
+    assert at_several_scales(two_methods) == []
     limits = figures.error_limits([t for t in evaluations if t.model in models])
     for model in models:
         own = [t for t in evaluations if t.model == model]
@@ -446,7 +451,8 @@ def test_the_same_data_give_the_same_bytes_whatever_a_user_sets(results, tmp_pat
     )
     assert one == two
     lines = pd.read_csv(results / "evaluations.csv")
-    several = [m for m, own in lines.groupby("model") if own["Q"].nunique() > 1]
+    scales = lines.groupby(["model", "method"])["Q"].nunique()
+    several = scales[scales > 1].index.get_level_values("model")
     assert {str(path) for path in one} == {
         "learning_curves/A_S256.svg",
         "learning_curves/A-LRN_S256.svg",

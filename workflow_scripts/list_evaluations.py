@@ -86,7 +86,7 @@ def measure(files: Sequence[Sequence[str]], paper: dict[str, float | None]) -> d
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = command.parser(__doc__)
     parser.add_argument("--tables", nargs="+", default=["config/tables.yaml"], help="YAML files")
-    parser.add_argument("--claims", default="config/claims.yaml")
+    parser.add_argument("--claims", default="config/claims.yaml", help="the ledger, YAML")
     parser.add_argument(
         "--models-file", default="config/models.yaml", help="definitions of nets and models"
     )

@@ -94,7 +94,7 @@ def evaluations(entries: list[dict]) -> list[Evaluation]:
 
 
 def seed_folder(results: str | Path, seed: int, seeds: Sequence[int]) -> str:
-    """Where a seed's weights, histories and posteriors are: the first's in the results themselves."""
+    """Where a seed's weights, histories and posteriors are: the first's in the results' own."""
     return str(results) if seed == seeds[0] else f"{results}/seed{seed}"
 
 

@@ -113,11 +113,14 @@ def read_evaluations(path: str | Path) -> list[Measured]:
 
 
 def at_several_scales(evaluations: Iterable) -> list[str]:
-    """The models, in order, of evaluations (with `model` and `Q`) at more than one test scale."""
-    scales: dict[str, set[int]] = {}
+    """The models, in order, that one method tested at more than one scale.
+
+    evaluations: anything with `model`, `method` and `Q`.
+    """
+    scales: dict[tuple[str, str], set[int]] = {}
     for evaluation in evaluations:
-        scales.setdefault(evaluation.model, set()).add(evaluation.Q)
-    return [model for model, own in scales.items() if len(own) > 1]
+        scales.setdefault((evaluation.model, evaluation.method), set()).add(evaluation.Q)
+    return list(dict.fromkeys(model for (model, _), own in scales.items() if len(own) > 1))
 
 
 def _point(row: dict[str, str]) -> Point:

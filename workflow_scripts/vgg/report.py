@@ -192,6 +192,7 @@ def inline_svg(path: str | Path) -> Markup:
     unique = re.sub(r"[^\w-]", "-", f"{path.parent.name}-{path.stem}")
     attributes = re.sub(r'\s(role|aria-[a-z]+)="[^"]*"', "", root[0][len("<svg") :])
     body = re.sub(r"<title\b.*?</title>", "", text[root.end() :], count=1, flags=re.DOTALL)
+    body = body.replace(' xlink:href="', ' href="')  # HTML has no namespaces
     body, described = re.subn(r"<desc>", '<desc id="desc">', body, count=1)
     opening = Markup('<svg role="img" aria-label="{}"{}').format(
         " ".join(Markup(title[1]).unescape().split()),
