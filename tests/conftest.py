@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -131,10 +132,16 @@ def run(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def finished(request) -> Path:
-    """A tree with a finished run: that of `--report-of`, or the tiny one."""
-    given = request.config.getoption("--report-of")
-    return given.resolve() if given else request.getfixturevalue("run")
+def finished(request, tmp_path_factory) -> Path:
+    """A tree with a finished run: that of `--report-of`, or the tiny one with compared choices."""
+    if given := request.config.getoption("--report-of"):
+        return given.resolve()
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    # A copy, because other tests look at what the run has made so far.
+    shutil.copytree(request.getfixturevalue("run"), folder, symlinks=True)
+    for target in ("choices", "all"):
+        snakemake(folder, target, "--cores", "2")
+    return folder
 
 
 @pytest.fixture(scope="session")
