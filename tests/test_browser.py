@@ -110,8 +110,10 @@ def test_downloads_are_the_files_of_the_results(browser, pages, finished_results
     for path in pages:
         with opened(browser, path) as page:
             for link in page.locator("a[download]").all():
+                # In the middle of what is seen: words for screen readers have a place too.
+                box = link.evaluate("e => e.getBoundingClientRect().toJSON()")
                 with page.expect_download() as download:
-                    link.click()
+                    link.click(position={"x": box["width"] / 2, "y": box["height"] / 2})
                 name = download.value.suggested_filename
                 folder = finished_results
                 if not (folder / name).exists():
@@ -219,14 +221,14 @@ def test_the_plans_tables_sort_their_numbers(browser, page_of):
     with opened(browser, page_of("plan")) as page:
         tables = page.locator("table[data-sortable]").all()
         assert len(tables) >= 3
+        numeric = 0
         for table in tables:
-            numeric = 0
             for button in table.locator("thead button.sort").all():
                 button.click()
                 (numbers,) = table.evaluate(NUMBERS)
                 assert numbers == sorted(numbers), button.inner_text()
                 numeric += len(numbers) > 1
-            assert numeric >= 2
+        assert numeric >= 10
 
 
 # The numbers of the sorted column's cells, by body; cells without one are left out.
