@@ -257,7 +257,7 @@ rule compare_costs:
 
 rule render_index:
     input:
-        expand("reports/{page}.html", page=[page for page in PAGES if page != "index"]),
+        expand("reports/{page}.html", page=[p for p in PAGES if p not in ("index", "plan")]),
         templates=PAGE_TEMPLATES,
         tables=expand(f"{RESULTS}/tables/{{table}}.json", table=TABLES),
         claims=f"{RESULTS}/claims.json",
@@ -268,6 +268,7 @@ rule render_index:
         schema=CONFIG_SCHEMA,
         choices=compared_choices,
         packing=f"{RESULTS}/packing.json",
+        # With its page; the end of every run makes both anew, and the index only if it must be.
         plan=ancient(f"{RESULTS}/plan.json"),
     output:
         report(
