@@ -1,0 +1,339 @@
+"""A run's errors, intervals and claims, computed anew from its posterior files and configuration.
+
+Nothing of the pipeline's code is used, only numpy and pandas: errors are counted from the mean
+posteriors, Wilson's interval is the roots of its equation, the exact tests are sums of whole
+numbers, and the bootstrap is held against the distribution that it draws from.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import yaml
+
+METRICS = ("top1_val", "top5_val", "top1_test", "top5_test")
+VERDICTS = ("reproduced", "not reproduced", "inconclusive", "unmeasured")
+SIDES = ("candidate", "baseline")
+Z = 1.959963984540054  # 97.5% point of the standard normal distribution
+T = {2: 12.706204736, 3: 4.302652730, 4: 3.182446305, 5: 2.776445105}  # of t, by number of seeds
+LEVEL = 0.008  # five standard deviations of where the 2.5% quantile of 10,000 draws lies
+
+Evaluations = tuple[tuple[str, str, int], ...]  # model, method, Q
+
+
+def evaluations(entries: list[dict]) -> Evaluations:
+    """The evaluations of a row of tables.yaml."""
+    return tuple((e["model"], e["method"], Q) for e in entries for Q in e["Q"])
+
+
+# Statistics
+
+
+def wilson(rate: float, images: float) -> tuple[float, float]:
+    """The rates x, in percent, for which `rate` is Z standard errors away."""
+    # (rate − x)² = Z² x (1 − x) / images
+    a = Z**2 / images
+    low, high = sorted(np.roots([1 + a, -(2 * rate + a), rate**2]).real)
+    return 100 * max(low, 0), 100 * min(high, 1)
+
+
+def interval(wrong: np.ndarray) -> tuple[float, float]:
+    """Wilson's interval of outcomes [seeds, images], those of an image being one cluster."""
+    seeds, images = wrong.shape
+    rate, spread = wrong.mean(), wrong.mean(0).var()
+    effective = images
+    if seeds > 1 and 0 < rate < 1:
+        effective = min(images * seeds, images * rate * (1 - rate) / (spread or 1e-300))
+    return wilson(rate, effective)
+
+
+def percentile(of_image: np.ndarray, level: float) -> tuple[float, float]:
+    """Between which sums 10,000 bootstrap draws over images find a percentile.
+
+    of_image: int [images]. The sum of `images` independent draws has the power of one draw's
+    generating function.
+    """
+    images, most = len(of_image), int(np.abs(of_image).max(initial=0))
+    places = 2 * most * images + 1
+    one = np.bincount(of_image + most, minlength=2 * most + 1) / images
+    reached = np.fft.irfft(np.fft.rfft(one, n=places) ** images, n=places).cumsum()
+    ends = np.searchsorted(reached, [level - LEVEL, level + LEVEL])
+    return tuple(float(end) - most * images for end in ends)
+
+
+def exact_p(of_image: np.ndarray) -> float:
+    """Two-sided p of a sum of differences, int [images], each as likely of either sign.
+
+    For one seed it is McNemar's exact test.
+    """
+    ways = {0: 1}  # how often each sum comes about
+    for size, count in Counter(np.abs(of_image[of_image != 0]).tolist()).items():
+        more: Counter = Counter()
+        for (before, number), plus in itertools.product(ways.items(), range(count + 1)):
+            more[before + size * (2 * plus - count)] += number * math.comb(count, plus)
+        ways = more
+    far = sum(number for total, number in ways.items() if abs(total) >= abs(of_image.sum()))
+    return far / sum(ways.values())
+
+
+def holm(p_values: dict) -> dict:
+    """Holm's adjusted p values, by the same keys."""
+    adjusted, largest = {}, 0.0
+    for rank, (key, p) in enumerate(sorted(p_values.items(), key=lambda item: item[1])):
+        largest = max(largest, min(1.0, p * (len(p_values) - rank)))
+        adjusted[key] = largest
+    return adjusted
+
+
+# Numbers of tables and of the ledger
+
+
+class Cell(NamedTuple):
+    """A number of a table. wrong: outcomes, bool [seeds, images]; None if nothing was measured.
+
+    entered: what the test server answered, and for how many images.
+    """
+
+    wrong: np.ndarray | None
+    paper: float | None
+    entered: tuple[float, int] | None = None
+
+    @property
+    def fields(self) -> dict[str, float]:
+        """Those fields of the table's files that are numbers; "" is the error itself."""
+        found = {} if self.paper is None else {"paper": self.paper}
+        if self.wrong is not None:
+            seeds, images = self.wrong.shape
+            per_seed = 100 * self.wrong.mean(1)
+            low, high = interval(self.wrong)
+            found |= {"": per_seed.mean(), "seeds": seeds}
+            found |= {"errors": self.wrong.sum()} if seeds == 1 else {}
+            found |= {"seed_sd": per_seed.std(ddof=1)} if seeds > 1 else {}
+        elif self.entered:
+            error, images = self.entered
+            found |= {"": error, "errors": round(error * images / 100)}
+            low, high = wilson(found["errors"] / images, images)
+        else:
+            return found
+        found |= {"low": low, "high": high, "images": images}
+        if self.paper is not None:
+            found["difference"] = found[""] - self.paper
+        return found
+
+    @property
+    def paper_is_outside(self) -> bool:
+        fields = self.fields
+        return "difference" in fields and not fields["low"] <= self.paper <= fields["high"]
+
+
+class Compared(NamedTuple):
+    """Two sides' outcomes, bool [seeds, images], and p values."""
+
+    candidate: np.ndarray
+    baseline: np.ndarray
+    p: float
+    p_holm: float
+
+    @property
+    def per_seed(self) -> np.ndarray:
+        return 100 * (self.candidate.mean(1) - self.baseline.mean(1))
+
+    @property
+    def fields(self) -> dict[str, float | tuple[float, float]]:
+        """The numbers of claims.csv; of the bootstrap's, between what they may lie."""
+        seeds, images = self.candidate.shape
+        of_image = (self.candidate.astype(int) - self.baseline).sum(0)
+        low, high = (
+            tuple(100 * total / (seeds * images) for total in percentile(of_image, level))
+            for level in (0.025, 0.975)
+        )
+        found = {
+            "candidate_error": 100 * self.candidate.mean(),
+            "baseline_error": 100 * self.baseline.mean(),
+            "difference": self.per_seed.mean(),
+            "low": low,
+            "high": high,
+            "p": self.p,
+            "p_holm": self.p_holm,
+            "images": images,
+            "seeds": seeds,
+        }
+        if seeds > 1:
+            sd = self.per_seed.std(ddof=1)
+            half = T[seeds] * sd / math.sqrt(seeds)
+            found |= {"seed_sd": sd, "seed_low": found["difference"] - half}
+            found |= {"seed_high": found["difference"] + half}
+        return found
+
+    def verdict(self, expect: str, margin: float | None, low: float, high: float) -> str:
+        """What follows from the bootstrap's interval as it was drawn."""
+        ends, fields = [(low, high)], self.fields
+        ends += [(fields["seed_low"], fields["seed_high"])] if "seed_low" in fields else []
+        if expect == "lower_error":
+            yes, no = all(high < 0 for _, high in ends), all(low > 0 for low, _ in ends)
+            yes, no = (real and self.p_holm < 0.05 for real in (yes, no))
+        else:
+            yes = all(abs(end) < margin for pair in ends for end in pair)
+            no = any(all(sign * end >= margin for p in ends for end in p) for sign in (1, -1))
+        return "reproduced" if yes else "not reproduced" if no else "inconclusive"
+
+
+def joint(verdicts: list[str]) -> str:
+    """A claim's verdict from those of its parts."""
+    if set(verdicts) <= {"unmeasured"}:
+        return "unmeasured"
+    if "not reproduced" in verdicts:
+        return "not reproduced"
+    return "reproduced" if set(verdicts) == {"reproduced"} else "inconclusive"
+
+
+class Run:
+    """A finished run in a tree: its configuration, and what its posterior files say."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        self.experiment = self._yaml("config/config.yaml")["experiment"]
+        self.results = root / "results" / self.experiment
+        self.config = yaml.safe_load((self.results / "config.yaml").read_text())
+        self.seeds = self.config["seeds"]
+        self.imported = self.config["weights"]["import"]
+        self.paper = self._yaml("config/paper_tables.yaml")
+        self.claims = self._yaml(self.config["claims"])
+        self.models = self._yaml(self.config["models"])
+        self.tables = {k: v for path in self.config["tables"] for k, v in self._yaml(path).items()}
+        answers = self.config["server_answers"]
+        self.answers = (self._yaml(answers) if answers else None) or {}
+        self.wrong = cache(self._wrong)
+
+    def _yaml(self, path: str) -> dict:
+        return yaml.safe_load((self.root / path).read_text())
+
+    def measured(self) -> list[str]:
+        """The tables of errors."""
+        return [name for name, table in self.tables.items() if "rows" in table]
+
+    def files(self, own: Evaluations, split: str) -> list[list[Path]]:
+        """The posterior files whose mean counts, for each seed."""
+        seeds = self.seeds[:1] if all(e[0] in self.imported for e in own) else self.seeds
+        return [
+            [
+                (
+                    self.results
+                    if seed == self.seeds[0] or model in self.imported
+                    else self.results / f"seed{seed}"
+                )
+                / f"posteriors/{split}/{model}/{method}_Q{Q}.parquet"
+                for model, method, Q in own
+            ]
+            for seed in seeds
+        ]
+
+    def _wrong(self, own: Evaluations, split: str, k: int) -> np.ndarray | None:
+        """Outcomes, bool [seeds, images]; None if a file is absent or has no labels."""
+        of_seeds = self.files(own, split)
+        if not all(path.is_file() for files in of_seeds for path in files):
+            return None
+        outcomes = []
+        for files in of_seeds:
+            frames = [pd.read_parquet(path).set_index("id").sort_index() for path in files]
+            assert all(frame.index.equals(frames[0].index) for frame in frames)
+            labels = frames[0]["label"].to_numpy()
+            if (labels < 0).any():
+                return None
+            stacked = [np.stack(frame["posterior"]).astype(np.float64) for frame in frames]
+            highest = np.argsort(-np.mean(stacked, axis=0), axis=1, kind="stable")[:, :k]
+            outcomes.append(~(highest == labels[:, None]).any(1))
+        return np.stack(outcomes)
+
+    def papers(self, name: str) -> list[dict[str, float]]:
+        """The numbers beside a table's rows, by metric; the paper's further rows at the end."""
+        table = self.tables[name]
+        if "paper" not in table:
+            return [row.get("reference", {}) for row in table["rows"]]
+        entry = self.paper[table["paper"]]
+        columns = [column.split(" ")[0] for column in entry["columns"]]
+        pairs = [zip(columns, row, strict=True) for row in entry["rows"]]
+        return [{c: v for c, v in own if c in METRICS and v is not None} for own in pairs]
+
+    def cells(self, name: str) -> list[dict[str, Cell]]:
+        """The rows of a table of errors, by metric, those of the literature included."""
+        table, found = self.tables[name], []
+        for row, paper in itertools.zip_longest(table["rows"], self.papers(name)):
+            cells = {}
+            for metric in table["metrics"]:
+                k, split = int(metric[3]), metric.split("_")[1]
+                wrong = row and self.wrong(evaluations(row["evaluations"]), split, k)
+                answer = self.answers.get(row.get("submission"), {}).get(metric) if row else None
+                entered = answer and (answer, self.config["data"]["images"]["test"])
+                cells[metric] = Cell(
+                    wrong, paper.get(metric), None if wrong is not None else entered
+                )
+            found.append(cells)
+        return found
+
+    def row(self, side: str) -> tuple[str, int, dict]:
+        """What <table>/<row> names: the table, the row's place in it, the row."""
+        table, name = side.split("/")
+        rows = enumerate(self.tables[table]["rows"])
+        return next((table, place, row) for place, row in rows if row["name"] == name)
+
+    def sides(self, comparison: dict) -> tuple[Evaluations, Evaluations]:
+        """The evaluations of a comparison's candidate and baseline."""
+        return tuple(
+            evaluations(side if isinstance(side, list) else self.row(side)[2]["evaluations"])
+            for side in (comparison[name] for name in SIDES)
+        )
+
+    def paper_difference(self, comparison: dict) -> float | None:
+        """The paper's candidate minus its baseline, if its tables have both."""
+        errors = []
+        for side in (comparison[name] for name in SIDES):
+            if isinstance(side, list) or "paper" not in self.tables[side.split("/")[0]]:
+                return None
+            table, place, _ = self.row(side)
+            errors.append(self.papers(table)[place]["top1_val"])
+        return errors[0] - errors[1]
+
+    def compared(self) -> list[list[Compared | None]]:
+        """The comparisons of each claim; None for one that was not measured."""
+        outcomes, p_values = {}, {}
+        for comparison in (each for claim in self.claims for each in claim["comparisons"]):
+            sides = self.sides(comparison)
+            wrong = [self.wrong(own, "val", 1) for own in sides]
+            if all(own is not None for own in wrong):
+                outcomes[sides] = one, two = np.broadcast_arrays(*wrong)
+                pair = frozenset(map(frozenset, sides))
+                p_values[pair] = exact_p((one.astype(int) - two).sum(0))
+        adjusted = holm(p_values)
+
+        def one(comparison: dict) -> Compared | None:
+            sides = self.sides(comparison)
+            pair = frozenset(map(frozenset, sides))
+            known = sides in outcomes
+            return Compared(*outcomes[sides], p_values[pair], adjusted[pair]) if known else None
+
+        return [[one(each) for each in claim["comparisons"]] for claim in self.claims]
+
+    def parameters(self, net: str) -> tuple[int, int]:
+        """A net's parameters at full size, and in this run."""
+        own = self.config["convnet"] | {"classes": self.config["data"]["classes"]}
+        full = {"crop": 224, "fc": 4096, "width_divisor": 1, "classes": 1000}
+        return tuple(self._parameters(net, **size) for size in (full, own))
+
+    def _parameters(self, net: str, crop: int, fc: int, width_divisor: int, classes: int) -> int:
+        total, channels = 0, 3
+        for layer in self.models["convnets"][net].split():
+            if layer.startswith("conv"):
+                kernel, width = map(int, layer.removeprefix("conv").split("-"))
+                width //= width_divisor
+                total += kernel**2 * channels * width + width
+                channels = width
+        widths = [channels * (crop // 32) ** 2, fc, fc, classes]
+        return total + sum(a * b + b for a, b in itertools.pairwise(widths))
