@@ -175,17 +175,17 @@ def test_the_numbers_of_several_seeds(copy, monkeypatch):
         return words
 
     monkeypatch.chdir(copy)
-    assert Check(Run(copy)).differences
+    run = Run(copy)
+    assert Check(run).differences
     run_again(copy, REPORTING, changed)
-    check = Check(Run(copy))
-    assert check.differences == []
+    assert Check(run).differences == []
     assert "±" in (copy / "reports/table3.html").read_text()
     # Mean and deviation of the seeds, in brief and in full; both are noticed.
     for name in ("table3", "index"):
         path = copy / f"reports/{name}.html"
         text = path.read_text()
         path.write_text(re.sub(r'(± <data value="[^"]*">)\d', r"\g<1>7", text, count=1))
-        assert Check(Run(copy)).differences
+        assert Check(run).differences
         path.write_text(text)
 
 
