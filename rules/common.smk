@@ -18,7 +18,7 @@ os.environ.update(PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.ge
 signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 from workflow_scripts.vgg import choices as test_time_choices
-from workflow_scripts.vgg import experiments
+from workflow_scripts.vgg import experiments, figure_inputs
 from workflow_scripts.vgg import pictures as report_pictures
 from workflow_scripts.vgg.files import InputError
 
@@ -505,14 +505,7 @@ def single_posteriors(wildcards):
     return posteriors(SINGLE_EVALUATIONS, "val")
 
 
-def several_scales():
-    """The models that the run tests at several scales by one method."""
-    tested = {}
-    for e in SINGLE_EVALUATIONS:
-        tested.setdefault((e.model, e.method), set()).add(e.Q)
-    models = {model for (model, _), scales in tested.items() if len(scales) > 1}
-    return [model for model in AVAILABLE if model in models]
-
+SEVERAL_SCALES = figure_inputs.at_several_scales(SINGLE_EVALUATIONS)
 
 # Each with what Snakemake's own report says of it
 FIGURES = {
@@ -522,7 +515,8 @@ FIGURES = {
             "figure": "error against test scale",
             "model": model,
         }
-        for model in several_scales()
+        for model in AVAILABLE
+        if model in SEVERAL_SCALES
     },
     **{
         f"{RESULTS}/figures/learning_curves/{model}.svg": {
