@@ -11,6 +11,7 @@ import pytest
 import torch
 import yaml
 
+from tests.browser import chromium
 from tests.clones import ROOT, TINY, configured_clone, snakemake
 from workflow_scripts import (
     index_images,
@@ -149,3 +150,10 @@ def finished_results(finished) -> Path:
     """The results of the finished run."""
     config = yaml.safe_load((finished / "config/config.yaml").read_text())
     return finished / "results" / config["experiment"]
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium, for the pages of the report."""
+    with chromium() as one:
+        yield one

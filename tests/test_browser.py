@@ -16,17 +16,11 @@ import pytest
 from PIL import Image
 from pypdf import PdfReader
 
-from tests.browser import PHONE, WIDE, chromium, focused_by_tab, opened, violations
+from tests.browser import PHONE, WIDE, focused_by_tab, opened, violations
 
 pytestmark = [pytest.mark.browser, pytest.mark.workflow]
 TABLES = [f"table{number}" for number in range(3, 8)]
 LARGEST = 3_000_000  # bytes of a miniature's pages together
-
-
-@pytest.fixture(scope="session")
-def browser():
-    with chromium() as one:
-        yield one
 
 
 @pytest.fixture(scope="session")
