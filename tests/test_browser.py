@@ -108,6 +108,7 @@ def test_downloads_are_the_files_of_the_results(browser, pages, finished_results
                 link.scroll_into_view_if_needed()
                 box = link.evaluate("e => e.getBoundingClientRect().toJSON()")
                 middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+                page.wait_for_timeout(120)  # Chromium drops what is over ten in a second
                 with page.expect_download() as download:
                     page.mouse.click(*middle)
                 name = download.value.suggested_filename
