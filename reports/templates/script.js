@@ -1,9 +1,11 @@
 "use strict";
 
 // Snakemake's own report shows a page in a frame; the pages that it links to are not beside it.
-if (self !== top)
+if (self !== top) {
+  document.querySelector('nav[aria-label="Pages"]')?.remove();
   for (const link of document.querySelectorAll('a:not([href^="#"], [href^="data:"], [href^="http"])'))
     link.replaceWith(...link.childNodes);
+}
 
 // Headings of <table data-sortable> sort: ascending, descending, then the table's own order again.
 // Rows are sorted within groups, which begin at a <tbody class="heading">. A heading that spans
