@@ -132,11 +132,11 @@ def test_a_killed_writer_is_in_nobodys_way(child, tmp_path):
 def test_the_lock_of_a_killed_process_is_not_kept_by_its_forked_workers(child, tmp_path):
     workers = """
 with exclusive(path, "training this model"):
-    if not (worker := os.fork()):
+    if not os.fork():
+        Path(path + ".worker").write_text(str(os.getpid()))
+        print("holding", flush=True)
         time.sleep(600)
         os._exit(0)
-    Path(path + ".worker").write_text(str(worker))
-    print("holding", flush=True)
     sys.stdin.readline()
 """
     process = child(workers, tmp_path / "checkpoints")

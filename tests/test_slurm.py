@@ -36,6 +36,7 @@ SMALL = merged(
         "models": "small/models.yaml",
         "tables": ["small/tables.yaml"],
         "claims": "small/claims.yaml",
+        "pictures": "small/pictures.yaml",
         "server_answers": None,
         "data": {"directory": "resources/small", "shards": {"train": 1}},
     },
@@ -74,6 +75,17 @@ CLAIMS = [
         ],
     }
 ]
+PICTURES = {
+    "score_maps": {"model": "A_S256", "Q": [256], "images": 1},
+    "crops": {"model": "B_S384", "Q": 384, "images": 1},
+    "images": {
+        "nets": {"A": "errors/one"},
+        "fusion": "errors/two",
+        "hardest": 1,
+        "best_fused": 1,
+    },
+    "classes": {"row": "errors/two", "worst": 5, "best": 5, "confusions": 5},
+}
 
 
 # A workflow on the cluster
@@ -115,7 +127,8 @@ def write_small(folder, **changes):
         "models": {"A_S256": nets["models"]["A_S256"], "B_S256": nets["models"]["B_S256"]},
     }
     models["models"]["B_S384"] = nets["models"]["D_S384"] | {"net": "B", "parent": "B_S256"}
-    files = {"models": models, "tables": TABLES, "claims": CLAIMS, "config": merged(SMALL, changes)}
+    files = {"models": models, "tables": TABLES, "claims": CLAIMS, "pictures": PICTURES}
+    files["config"] = merged(SMALL, changes)
     for name, content in files.items():
         path = folder / f"small/{name}.yaml"
         path.parent.mkdir(exist_ok=True)
@@ -234,9 +247,10 @@ def test_the_miniature_runs_through_the_profile(run, slurm, say):
     assert set(jobs) >= {
         "make_miniature", "list_classes", "index_images", "pack_shard", "report_packing",
         "measure_statistics", "train_convnet", "evaluate_convnet", "describe_convnets",
-        "tabulate", "judge_claims", "write_submission",
+        "tabulate", "judge_claims", "write_submission", "list_evaluations", "draw_figures",
+        "look_through_net", "examine_errors", "draw_filters",
     }  # fmt: skip
-    for name in TABLES:
+    for name in (*TABLES, "pictures", "index"):
         assert (run / f"reports/{name}.html").stat().st_size
     assert len(pd.read_csv(run / "results/small/tables/errors.csv")) == 2
     assert np.loadtxt(run / "results/small/submission/A_B.txt", dtype=int).shape == (12, 5)

@@ -81,6 +81,13 @@ def test_weights_say_how_every_choice_of_training_was_made(command, tmp_path):
     assert {*choices, *test_time} == set(schema["properties"]["choices"]["properties"])
 
 
+def test_the_same_training_writes_the_same_bytes(command, tmp_path):
+    one, two = (tmp_path / name / "w.safetensors" for name in ("one", "two"))
+    for file in (one, two):
+        train.main(command(file.parent, iterations=2))
+    assert one.read_bytes() == two.read_bytes()
+
+
 def test_weights_of_before_the_choice_have_krizhevskys_constants(command, tmp_path):
     layers = LAYERS_A.replace("conv3-64", "conv3-64 LRN")
     train.main(command(tmp_path, layers=layers, iterations=1))

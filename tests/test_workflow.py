@@ -149,7 +149,7 @@ def test_a_held_out_part_needs_no_validation_images_in_training(bare, tmp_path):
 
 def test_the_run_makes_every_table_and_page(run):
     for number in range(1, 8):
-        for suffix in (".csv", ".json", ".tex"):
+        for suffix in (".csv", ".json", ".tex", ".md"):
             assert (run / f"results/tiny/tables/table{number}{suffix}").stat().st_size
         assert "miniature" in (run / f"reports/table{number}.html").read_text()
     assert (run / "reports/index.html").stat().st_size < 3_000_000
@@ -252,9 +252,9 @@ def test_an_answer_of_the_test_server_makes_the_tables_that_show_it_anew(run):
         made = outputs(run, "all")
     finally:
         path.write_text(text)
-    assert {Path(p).name for p in made} == {
-        "table7.csv", "table7.json", "table7.tex", "table7.html", "index.html",
-    }  # fmt: skip
+    pages = {"table7.html", "index.html", "plan.html"}
+    files = {f"table7.{suffix}" for suffix in ("csv", "json", "tex", "md")}
+    assert {Path(p).name for p in made} == pages | files | {"plan.csv", "plan.json"}
 
 
 def test_another_run_from_scratch_gives_the_same_weights_and_table(run, tmp_path):

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 
 from workflow_scripts.vgg import command
 from workflow_scripts.vgg.files import InputError, sha256, whole_file, write_json
@@ -16,7 +15,7 @@ from workflow_scripts.vgg.images import pixels_at
 from workflow_scripts.vgg.posteriors import outcomes
 from workflow_scripts.vgg.posteriors import read_metadata as posterior_metadata
 from workflow_scripts.vgg.source_formats import IMAGENET_STD, for_normalised_input
-from workflow_scripts.vgg.weights import load_weights
+from workflow_scripts.vgg.weights import load_weights, write_safetensors
 
 
 def measured_errors(paths: Sequence[str], weights_sha256: str) -> list[dict]:
@@ -90,9 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             torch.save(state, temporary)
     else:
         # Readers of safetensors look for "format", the framework that wrote it.
-        texts = {key: json.dumps(description[key]) for key in sorted(description)}
-        with whole_file(output) as temporary:
-            save_file(dict(state), temporary, {"format": "pt", **texts})
+        texts = {key: json.dumps(value) for key, value in description.items()}
+        write_safetensors(output, state, {"format": "pt", **texts})
     logging.info("%s as %s", weights["model"], output)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -32,10 +33,25 @@ def save_weights(path: str | Path, net: ConvNet, input_scale: float, metadata: d
     }
     tensors["features.0.weight"] = tensors["features.0.weight"] / input_scale
     metadata = {**metadata, "architecture": asdict(net.architecture), "input_scale": input_scale}
-    with whole_file(path) as temporary:
-        temporary.write_bytes(
-            save(tensors, {key: json.dumps(metadata[key]) for key in sorted(metadata)})
-        )
+    write_safetensors(path, tensors, {key: json.dumps(value) for key, value in metadata.items()})
+
+
+def write_safetensors(
+    path: str | Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]
+) -> None:
+    """Write a safetensors file whose bytes depend on its content alone.
+
+    The library leaves the order of metadata to chance, and so the sum of the file.
+    """
+    content = memoryview(save(dict(tensors), dict(metadata)))
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(bytes(content[8:end]))
+    header = {"__metadata__": dict(sorted(header.pop("__metadata__").items())), **header}
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of 8 bytes
+    with whole_file(path) as temporary, open(temporary, "wb") as file:
+        for part in (len(text).to_bytes(8, "little"), text, content[end:]):
+            file.write(part)
 
 
 def read_metadata(path: str | Path) -> dict:
