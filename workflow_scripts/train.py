@@ -196,7 +196,7 @@ def validation_images(
 # Arguments that do not decide the result
 RUNNING = (
     *("device", "threads", "micro_batch", "checkpoint_seconds", "flat_line_iterations"),
-    *("local_scratch", "output", "history"),
+    *("local_scratch", "checkpoints", "output", "history"),
 )
 
 
