@@ -57,7 +57,8 @@ def test_its_numbers_are_those_of_the_posteriors(extended):
 def test_the_index_has_it_with_all_that_tables_have(browser, extended):
     folder, _ = extended
     with opened(browser, folder / "reports/index.html") as page:
-        assert page.get_by_role("link", name="my_table").count() == 2, "contents and heading"
+        links = page.get_by_role("link", name="my_table", exact=True)
+        assert links.count() == 2, "in the contents, and as a heading"
         article = page.locator("article[aria-labelledby=my_table]")
         assert "D with more test scales" in article.inner_text()
         names = [link.get_attribute("download") for link in article.locator("[download]").all()]

@@ -307,7 +307,8 @@ class Training:
 
     @property
     def job(self):
-        return self.workflow.jobs(f"rule_train_convnet_wildcards_{MODEL}")[-1][0]
+        # The first wildcard, the folder of a seed, is empty.
+        return self.workflow.jobs(f"rule_train_convnet_wildcards__{MODEL}")[-1][0]
 
     def reaches(self, iteration):
         """Wait until a checkpoint at or after this iteration is there."""
