@@ -63,7 +63,7 @@ def test_the_index_has_it_with_all_that_tables_have(browser, extended):
         assert "D with more test scales" in article.inner_text()
         names = [link.get_attribute("download") for link in article.locator("[download]").all()]
         assert names == [f"my_table{suffix}" for suffix in FORMS]
-        article.locator("a.number").click()
+        article.locator("a.number").first.click()
         assert page.url.endswith("/my_table.html#my_table-1-val")
         panel = page.locator("#my_table-1-val")
         assert panel.is_visible()
