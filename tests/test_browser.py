@@ -383,6 +383,13 @@ def test_no_page_is_wider_than_a_phone(browser, pages):
     assert {name: pixels for name, pixels in wide.items() if pixels > 0} == {}
 
 
+@pytest.mark.parametrize("width", [1216, 1280, 1920])  # from the first on, tables take the margin
+def test_no_page_is_wider_than_a_desktop(browser, pages, width):
+    for path in pages:
+        with opened(browser, path, viewport={"width": width, "height": 900}) as page:
+            assert page.evaluate(OVERFLOW) <= 0, path.name
+
+
 @pytest.mark.parametrize(
     ("scheme", "viewport"),
     [("light", WIDE), ("dark", WIDE), ("light", PHONE)],

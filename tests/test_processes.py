@@ -18,7 +18,7 @@ from workflow_scripts import train
 from workflow_scripts.vgg.files import InputError
 from workflow_scripts.vgg.processes import Processes
 
-TORCHRUN = [  # as rules/common.smk has it
+TORCHRUN = [  # as rules/common/train.smk has it
     *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
     "--signals-to-handle=SIGTERM,SIGINT,SIGUSR1",
 ]

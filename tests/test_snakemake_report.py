@@ -84,19 +84,19 @@ def test_figures_are_shown_and_named_by_what_they_draw(page, finished):
     assert named == drawn
     assert len(lines) == len(drawn)
     for kind in kinds:
-        next(buttons for (own, _), buttons in lines.items() if own == kind).first.click()
-        image = page.locator("img[src$='.svg']")
-        image.wait_for()
-        page.wait_for_function("() => document.querySelector('img[src$=\".svg\"]').naturalWidth")
+        model = next(model for own, model in lines if own == kind)
+        lines[kind, model].first.click()
+        image = f"img[src$='/{files.get(model, model)}.svg']"
+        page.wait_for_function(f'() => document.querySelector("{image}")?.naturalWidth')
 
 
 def test_pages_stand_alone_in_it_without_links_to_each_other(page, finished):
     lines = entries(page, "Pages")
     assert {name for (name,) in lines} == {"index", *TABLES, "What the nets see"}
-    for name in ("index", "table3"):
+    frame = page.frame_locator("iframe")
+    for name, title in (("index", "reproduced"), ("table3", "Table 3")):
         lines[name,].first.click()
-        frame = page.frame_locator("iframe")
-        frame.locator("h1").wait_for()
+        frame.locator("h1", has_text=title).wait_for()
         links = [a.get_attribute("href") for a in frame.locator("a").all()]
         assert links
         assert frame.locator("nav[aria-label=Pages]").count() == 0

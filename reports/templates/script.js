@@ -1,7 +1,7 @@
 "use strict";
 
-// Snakemake's own report shows a page in a frame; the pages that it links to are not beside it.
-if (self !== top) {
+// Snakemake's own report has each page in a folder of its own, or as a data URI, and none beside it.
+if (location.protocol === "data:" || /\/data\/raw\/[^/]+\/[^/]+$/.test(location.pathname)) {
   document.querySelector('nav[aria-label="Pages"]')?.remove();
   for (const link of document.querySelectorAll('a:not([href^="#"], [href^="data:"], [href^="http"])'))
     link.replaceWith(...link.childNodes);
