@@ -35,6 +35,7 @@ def read_config(kind, path, read=experiments.read_yaml):
     return content
 
 
+PAPER_TABLES = "config/paper_tables.yaml"
 validate(config, "../config/schemas/config.schema.yaml", set_default=False)
 try:
     definitions = read_config("models", config["models"])
@@ -44,6 +45,7 @@ try:
     TABLES = experiments.read_tables(config["tables"])
     CLAIMS = read_config("claims", config["claims"])
     experiments.check_references(CONVNETS, MODELS, TABLES, CLAIMS, config["weights"]["import"])
+    experiments.check_rows(TABLES, experiments.read_yaml(PAPER_TABLES))
     PICTURES = None
     if config["pictures"]:
         PICTURES = read_config("pictures", config["pictures"])
@@ -58,7 +60,6 @@ except InputError as error:
 RESULTS = f"results/{config['experiment']}"
 LOGS = f"logs/{config['experiment']}"
 BENCHMARKS = f"benchmarks/{config['experiment']}"
-PAPER_TABLES = "config/paper_tables.yaml"
 CONFIG_SCHEMA = "config/schemas/config.schema.yaml"
 PAGE_TEMPLATES = sorted(map(str, Path("reports/templates").iterdir()))
 

@@ -164,6 +164,26 @@ def test_a_name_that_is_not_defined_is_reported(change, complaint):
         experiments.check_references(models["convnets"], models["models"], *others)
 
 
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (
+            lambda t: t["table5"]["rows"][1]["labels"].pop(),
+            "D_multicrop has 1 labels",
+        ),
+        (lambda t: t["table5"]["rows"][1].update(name="D_dense"), "row D_dense stands there twice"),
+        (lambda t: t["table5"].update(paper="table55"), "table5: .* no rows of table55"),
+        (lambda t: t["table5"].update(paper="table6"), "table5 has more rows than the paper's"),
+    ],
+)
+def test_a_row_that_has_no_place_is_reported(change, complaint):
+    tables, paper = read("config/tables.yaml"), read("config/paper_tables.yaml")
+    experiments.check_rows(tables, paper)
+    change(tables)
+    with pytest.raises(InputError, match=complaint):
+        experiments.check_rows(tables, paper)
+
+
 def test_an_imported_model_that_is_not_defined_is_reported():
     models, *others = (read(f"config/{name}.yaml") for name in ("models", "tables", "claims"))
     parts = [models["convnets"], models["models"], *others]

@@ -247,6 +247,30 @@ def check_references(
                 raise InputError(f"tables: {name} names net {net}, which models.yaml lacks")
 
 
+def check_rows(tables: dict, paper: dict) -> None:
+    """Raise InputError for rows that their table, or the paper's, has no place for.
+
+    paper: the content of paper_tables.yaml.
+    """
+    for table, entry in tables.items():
+        rows, columns = entry.get("rows", []), entry.get("columns", [])
+        names = [row["name"] for row in rows]
+        for row in rows:
+            where = f"tables: {table}: row {row['name']}"
+            if len(row["labels"]) != len(columns):
+                raise InputError(
+                    f"{where} has {len(row['labels'])} labels, but the table {len(columns)} columns"
+                )
+            if names.count(row["name"]) > 1:
+                raise InputError(f"{where} stands there twice; give each a name of its own")
+        if (printed := entry.get("paper")) is None:
+            continue
+        if "rows" not in paper.get(printed, {}):
+            raise InputError(f"tables: {table}: paper_tables.yaml has no rows of {printed}")
+        if len(rows) > len(paper[printed]["rows"]):
+            raise InputError(f"tables: {table} has more rows than the paper's {printed}")
+
+
 def _check_ancestors(name: str, models: dict) -> None:
     seen = [name]
     while parent := models[seen[-1]].get("parent"):
