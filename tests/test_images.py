@@ -154,3 +154,35 @@ def test_scales_are_the_papers_units():
 def test_the_central_crop_is_central():
     picture = np.arange(6 * 9 * 3).reshape(6, 9, 3)
     assert np.array_equal(images.centre_crop(picture, 3), picture[1:4, 3:6])
+
+
+@pytest.mark.parametrize("resize_filter", images.RESIZE_FILTERS)
+@pytest.mark.parametrize("size", [(375, 500), (500, 375), (300, 301), (1200, 900), (20, 300)])
+@pytest.mark.parametrize("side", [256, 375, 384])
+def test_the_fast_resize_is_pillows_but_for_one_value_in_a_hundred(size, side, resize_filter):
+    draw = np.random.default_rng(side)
+    rows, columns = np.mgrid[0 : size[0], 0 : size[1]] / 9
+    planes = [np.sin(rows) * np.cos(columns), np.sign(np.sin(rows + columns)), columns % 2 - 1]
+    pixels = np.stack(planes, axis=2) * 120 + 128 + draw.normal(0, 8, (*size, 3))
+    pixels = np.clip(pixels, 0, 255).astype(np.uint8)
+    pillow = images.rescale(pixels, side, resize_filter)
+    fast = images.rescale(pixels, side, resize_filter, images.resize_fast)
+    assert fast.shape == pillow.shape
+    difference = np.abs(fast.astype(int) - pillow)
+    assert difference.max() <= 2
+    assert (difference > 0).mean() < 0.01
+
+
+@pytest.mark.parametrize("scale", [224, 256.5, 311, 512])
+def test_rows_of_a_crop_are_all_that_it_needs(photograph, scale):
+    draw = np.random.default_rng(int(scale))
+    for _ in range(20):
+        top, left = draw.random(2)
+        side = images.pixels_at(scale, 224)
+        whole = images.crop_of_rescaled(photograph, side, 224, top, left, "bicubic")
+        first, end = images.rows_of_crop(375, 500, side, 224, top, "bicubic")
+        scribbled = photograph.copy()
+        scribbled[:first], scribbled[end:] = 0, 255
+        assert np.array_equal(
+            images.crop_of_rescaled(scribbled, side, 224, top, left, "bicubic"), whole
+        )

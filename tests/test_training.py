@@ -124,7 +124,9 @@ def test_a_held_out_part_is_validated_on_and_never_trained_on(
     monkeypatch.setattr(
         loader,
         "decode",
-        lambda encoded, name: visited.add(int(name.split()[-1])) or real(encoded, name),
+        lambda encoded, name, *rows: (
+            visited.add(int(name.split()[-1])) or real(encoded, name, *rows)
+        ),
     )
     choice = {"validation_set": "held-out", "iterations": 5}
     train.main(command(tmp_path / "parent", **choice))

@@ -79,7 +79,7 @@ class Packing:
         side = self.smallest_side
         if side and not (self.only_shrink and min(height, width) <= side):
             try:
-                pixels = images.rescale(pixels, side, self.resize_filter)
+                pixels = images.rescale(pixels, side, self.resize_filter, images.resize_fast)
                 content = images.encode_jpeg(pixels, self.jpeg_quality)
             except InputError as error:
                 raise InputError(f"{where}: {error}") from error

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from .images import crop_of_rescaled, decode, pixels_at
+from .images import crop_of_rescaled, decode, pixels_at, rows_of_crop
 from .sampling import Batch, batch_at, epochs_done
 from .shards import Shards
 from .signals import leave_signals_to_the_main_process
@@ -102,14 +102,13 @@ class TrainingImages(Dataset):
         samples = range(self.batch_size)[rows]
         crops = np.empty((len(samples), self.crop, self.crop, 3), np.uint8)
         for place, sample in enumerate(samples):
-            image = int(images[sample])
+            image, top = int(images[sample]), batch.tops[sample]
+            smallest_side = pixels_at(batch.scales[sample], self.crop)
+            size = int(shards.heights[image]), int(shards.widths[image])
+            needed = rows_of_crop(*size, smallest_side, self.crop, top, self.resize_filter)
             crop = crop_of_rescaled(
-                decode(shards.jpeg(image), f"training image {image}"),
-                pixels_at(batch.scales[sample], self.crop),
-                self.crop,
-                batch.tops[sample],
-                batch.lefts[sample],
-                self.resize_filter,
+                decode(shards.jpeg(image), f"training image {image}", needed),
+                *(smallest_side, self.crop, top, batch.lefts[sample], self.resize_filter),
             )
             crops[place] = crop[:, ::-1] if batch.flips[sample] else crop
         return TrainingBatch(
