@@ -19,6 +19,7 @@ rule train_convnet:
     conda:
         "../envs/environment.yml"
     threads: by_size(16, 1) * PROCESSES_PER_NODE
+    priority: trainings_that_wait
     resources:
         **TRAINING_GPUS,
         mem_mb=by_size(64000, 1500) * PROCESSES_PER_NODE,

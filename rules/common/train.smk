@@ -84,6 +84,16 @@ def parent_weights(wildcards):
     return f"{RESULTS}/{replicate}weights/{parent}.safetensors" if parent else []
 
 
+def trainings_that_wait(wildcards):
+    """The most trainings, one after the other, that begin with the model's: the long chains first."""
+
+    def longest(model):
+        children = [name for name in TRAINED if MODELS[name].get("parent") == model]
+        return 1 + max(map(longest, children), default=0)
+
+    return longest(wildcards.model)
+
+
 def seed_of(wildcards):
     """The seed of a training."""
     return next((s for s, r in REPLICATES.items() if r == wildcards.replicate), SEEDS[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import sys
@@ -54,6 +55,8 @@ def run(main: Callable[[Sequence[str] | None], None]) -> None:
 
     If `main` succeeds, what it cost is recorded in the file that `--cost` names.
     """
+    gc.freeze()  # what the imports have made stays
+    gc.enable()
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )

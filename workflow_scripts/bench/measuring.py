@@ -1,0 +1,150 @@
+"""Contenders measured in turn, and the lines of the summary that come of it."""
+
+from __future__ import annotations
+
+import logging
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+RUNS = 5  # of each contender, in turn
+Contender = Callable[[], float]  # does its work once; gives its rate, or its seconds
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a contender reached in each run: rates, or seconds if `seconds`."""
+
+    name: str
+    values: Sequence[float]
+    seconds: bool = False
+
+    @property
+    def best(self) -> float:
+        """The value of the run that took least time: what noise of the machine has touched least."""
+        return min(self.values) if self.seconds else max(self.values)
+
+    @property
+    def spread(self) -> float:
+        """Time of the slowest run less that of the fastest, over that of the fastest."""
+        return max(self.values) / min(self.values) - 1
+
+    def over(self, other: Measured) -> float:
+        """How many times as fast as the other: by the best runs of both."""
+        return other.best / self.best if self.seconds else self.best / other.best
+
+
+def alternate(
+    contenders: Mapping[str, Contender], runs: int = RUNS, seconds: bool = False
+) -> dict[str, Measured]:
+    """Run the contenders in turn, each `runs` times after once to warm up.
+
+    What the machine does besides falls on all of them alike. Every other round goes backwards.
+    """
+    values: dict[str, list[float]] = {name: [] for name in contenders}
+    for turn in range(runs + 1):
+        for name in list(contenders)[:: 1 if turn % 2 else -1]:
+            value = contenders[name]()
+            if turn:
+                values[name].append(value)
+    for name, found in values.items():
+        logging.info(
+            "%s: %s", name, ", ".join(f"{value:.4g}" for value in sorted(found, reverse=True))
+        )
+    return {name: Measured(name, found, seconds) for name, found in values.items()}
+
+
+def stopwatch(work: Callable[[], object], finish: Callable[[], object] = lambda: None) -> float:
+    """Seconds that `work` takes; `finish` waits for what it has only begun, as on a GPU."""
+    finish()
+    started = time.perf_counter()
+    work()
+    finish()
+    return time.perf_counter() - started
+
+
+def fixed(name: str, value: float, seconds: bool = False) -> Measured:
+    """A bound that is stated, not measured."""
+    return Measured(name, [value], seconds)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the summary: ours beside a rival and a limit, with what the project aims at.
+
+    least_over_rival, least_over_limit: the ratios aimed at; None for lines that only inform.
+    note: what a reader must know of how it was measured, or why a target is missed.
+    """
+
+    part: str
+    name: str
+    unit: str
+    ours: Measured
+    rival: Measured | None = None
+    limit: Measured | None = None
+    least_over_rival: float | None = None
+    least_over_limit: float | None = None
+    note: str = ""
+
+    @property
+    def met(self) -> bool | None:
+        """Whether all targets are met; None if there are none."""
+        pairs = (
+            (self.rival, self.least_over_rival),
+            (self.limit, self.least_over_limit),
+        )
+        aimed = [(other, least) for other, least in pairs if least is not None]
+        if not aimed:
+            return None
+        return all(other is not None and self.ours.over(other) >= least for other, least in aimed)
+
+    def row(self) -> dict:
+        """The line as one row of the summary. Spreads are in percent of the fastest run's time."""
+        row: dict = {"part": self.part, "name": self.name, "unit": self.unit}
+        for who, measured in (("ours", self.ours), ("rival", self.rival), ("limit", self.limit)):
+            if who != "ours":
+                row[f"{who}_is"] = measured and measured.name
+            row[who] = measured and measured.best
+            row[f"{who}_median"] = measured and statistics.median(measured.values)
+            row[f"{who}_spread_percent"] = measured and 100 * measured.spread
+        row["ours_over_rival"] = self.rival and self.ours.over(self.rival)
+        row["ours_over_limit"] = self.limit and self.ours.over(self.limit)
+        return row | {
+            "target_over_rival": self.least_over_rival,
+            "target_over_limit": self.least_over_limit,
+            "met": self.met,
+            "runs": len(self.ours.values),
+            "note": self.note,
+        }
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How a cost grows: seconds at several sizes, and the slope of their logarithms.
+
+    A slope of 1 is proportional, 2 quadratic.
+    """
+
+    part: str
+    name: str
+    size: str
+    sizes: Sequence[float]
+    seconds: Sequence[float]
+    note: str = ""
+
+    def row(self) -> dict:
+        """As a row of the table, with the fitted slope and the time per unit at the last size."""
+        # Imported here: commands that only time things need no numpy of their own.
+        import numpy as np
+
+        slope = float(np.polyfit(np.log(self.sizes), np.log(self.seconds), 1)[0])
+        return {
+            "part": self.part,
+            "name": self.name,
+            "size": self.size,
+            "sizes": list(self.sizes),
+            "seconds": list(self.seconds),
+            "slope": slope,
+            "note": self.note,
+        }
