@@ -16,6 +16,7 @@ include: "rules/evaluate.smk"
 include: "rules/pictures.smk"
 include: "rules/report.smk"
 include: "rules/plan.smk"
+include: "rules/benchmark.smk"
 include: "rules/recovery.smk"
 
 

@@ -16,10 +16,10 @@ rule train_convnet:
         f"{BENCHMARKS}/train_convnet/{{replicate}}{{model}}.tsv"
     wildcard_constraints:
         model=one_of(TRAINED),
+    priority: trainings_that_wait
     conda:
         "../envs/environment.yml"
     threads: by_size(16, 1) * PROCESSES_PER_NODE
-    priority: trainings_that_wait
     resources:
         **TRAINING_GPUS,
         mem_mb=by_size(64000, 1500) * PROCESSES_PER_NODE,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -72,26 +70,118 @@ class Straightforward:
                 self.net(torch.cat(list(views))).softmax(1).mean(0).cpu()
 
 
-@contextmanager
-def time_inside(net: nn.Module, device: torch.device) -> Iterator[Callable[[], float]]:
-    """Counts the seconds that are spent inside the modules of a net, decoding left out."""
-    seconds, started = 0.0, 0.0
+class Ours:
+    """Our evaluation of some images of a shard, which have one size."""
 
-    def begin(*_) -> None:
-        nonlocal started
-        finish(device)
-        started = time.perf_counter()
+    def __init__(self, shard: Path, places: np.ndarray, device: torch.device):
+        self.net = net_of("D", device).eval().to(memory_format=torch.channels_last)
+        self.shard, self.places, self.device = shard, places, device
 
-    def end(*_) -> None:
-        nonlocal seconds
-        finish(device)
-        seconds += time.perf_counter() - started
+    def posteriors(self, method: str, scales: Sequence[int]) -> None:
+        """Posteriors at each scale, as the command makes them."""
+        for scale in scales:
+            evaluation.evaluate(
+                self.net,
+                [self.shard],
+                method=method,
+                smallest_side=scale,
+                mean=MEAN,
+                progress=False,
+                places=self.places,
+            )
 
-    parts = [m for m in net.modules() if not list(m.children())]
-    handles = [part.register_forward_pre_hook(begin) for part in parts]
-    handles += [part.register_forward_hook(end) for part in parts]
-    try:
-        yield lambda: seconds
-    finally:
-        for handle in handles:
-            handle.remove()
+    @torch.inference_mode()
+    def in_the_net(self, method: str, inputs: Sequence[torch.Tensor]) -> None:
+        """The net alone, from float inputs on the device."""
+        dense = evaluation.DenseConvNet(self.net)
+        for images in inputs:
+            if method == "dense":
+                evaluation.dense_posteriors(dense, images)
+            else:
+                evaluation.multicrop_posteriors(self.net, images)
+
+
+def lines(shard: Path, folder: Path, device: torch.device) -> list[Line]:
+    """The lines on evaluation. shard: of original bytes, 500×375 some of them."""
+    shards = Shards([shard])
+    landscape = np.flatnonzero(shards.widths > shards.heights)
+    product, found = MatrixProduct(device, torch.float32), []
+    for method, number in IMAGES[device.type].items():
+        places = landscape[:number]
+        files = []
+        for place in places:
+            files.append(folder / f"{place}.jpg")
+            files[-1].write_bytes(shards.jpeg(place))
+        scales = SCALES if method == "dense" else MULTICROP_SCALES[device.type]
+        ours, theirs = Ours(shard, places, device), Straightforward(files, device)
+        inputs = [
+            torch.cat([theirs.image(path, scale) for path in files]).contiguous(
+                memory_format=torch.channels_last
+            )
+            for scale in scales
+        ]
+        height, width = shards.heights[places[0]], shards.widths[places[0]]
+        flop = sum(
+            float(evaluation_flop(ours.net, method, scale, height, width)[0]) for scale in scales
+        )
+
+        def rate(work: Callable[[], None], number: int = number) -> float:
+            return number / stopwatch(work, lambda: finish(device))
+
+        measured = alternate(
+            {
+                "ours": lambda m=method, o=ours, s=scales: rate(lambda: o.posteriors(m, s)),
+                "straightforward script": lambda m=method, t=theirs, s=scales: rate(
+                    lambda: getattr(t, m)(s)
+                ),
+                "our net alone": lambda m=method, o=ours, i=inputs: rate(
+                    lambda: o.in_the_net(m, i)
+                ),
+                "matrix products": product,
+            }
+        )
+        limit = Measured(
+            "matrix products", [rate / flop for rate in measured["matrix products"].values]
+        )
+        what = f"{method}, D, Q = {', '.join(map(str, scales))}"
+        least = {"dense": 1.3, "multicrop": 1.2}[method]
+        ours_and_rival = measured["ours"], measured["straightforward script"]
+        alone = measured["our net alone"]
+        found += [
+            Line("evaluation", what, "images/s", *ours_and_rival, limit, least, flop=flop),
+            Line(
+                *("evaluation", f"{what}, the net alone", "images/s", alone),
+                limit=limit,
+                least_over_limit=0.85,
+            ),
+        ]
+        del ours, theirs
+    return found
+
+
+@torch.inference_mode()
+def growth(device: torch.device) -> list[Growth]:
+    """Seconds in the net as Q and the number of crops grow, for one image."""
+    net = net_of("D", device).eval().to(memory_format=torch.channels_last)
+    dense, like = evaluation.DenseConvNet(net), {"device": device}
+
+    def seconds(work: Callable[[], object]) -> float:
+        return min(stopwatch(work, lambda: finish(device)) for _ in range(2))
+
+    def square(side: int) -> torch.Tensor:
+        return torch.randn(1, 3, side, side, **like).contiguous(memory_format=torch.channels_last)
+
+    sides = [224, 256, 384, 512]
+    crops = [5, 10, 25, 50]
+    views = torch.randn(50, 3, CROP, CROP, **like).contiguous(memory_format=torch.channels_last)
+    dense(square(256))
+    return [
+        Growth(
+            *("evaluation", "dense, D, a square image", "Q", sides),
+            [seconds(lambda s=s: evaluation.dense_posteriors(dense, square(s))) for s in sides],
+        ),
+        Growth(
+            *("evaluation", "multi-crop, D", "crops", crops),
+            [seconds(lambda n=n: net(views[:n])) for n in crops],
+        ),
+    ]

@@ -74,7 +74,8 @@ class Line:
     """A line of the summary: ours beside a rival and a limit, with what the project aims at.
 
     least_over_rival, least_over_limit: the ratios aimed at; None for lines that only inform.
-    note: what a reader must know of how it was measured, or why a target is missed.
+    flop: of one unit of `unit`, where a net computes. note: how it was measured, if that is not
+    plain.
     """
 
     part: str
@@ -86,6 +87,7 @@ class Line:
     least_over_rival: float | None = None
     least_over_limit: float | None = None
     note: str = ""
+    flop: float | None = None
 
     @property
     def met(self) -> bool | None:
@@ -114,6 +116,7 @@ class Line:
             "target_over_rival": self.least_over_rival,
             "target_over_limit": self.least_over_limit,
             "met": self.met,
+            "flop": self.flop,
             "runs": len(self.ours.values),
             "note": self.note,
         }

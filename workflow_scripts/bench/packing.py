@@ -25,10 +25,17 @@ from workflow_scripts.vgg.shards import write_shard
 from .measuring import Growth, Line, alternate, stopwatch
 from .photographs import photographs
 
-IMAGES = 128
+IMAGES = 384  # of a shard; real ones have a thousand and more
+DISTINCT = 128
 SCALES = (256, 384)
 QUALITY = 95
 CROP = 224
+
+
+def some_photographs(number: int) -> list[bytes]:
+    """So many JPEG files, a few of them again and again."""
+    few = list(photographs(min(number, DISTINCT)))
+    return list(itertools.islice(itertools.cycle(few), number))
 
 
 def archive_of(path: Path, encoded: Sequence[bytes]) -> pd.DataFrame:
@@ -49,14 +56,14 @@ def pack(index: pd.DataFrame, output: Path, scale: int) -> int:
     return len(index)
 
 
-def pillow_loop(encoded: Sequence[bytes], scale: int) -> int:
-    """Decode, resize, encode; what comes out is not even kept. Gives the number of images."""
-    for content in encoded:
-        image = Image.open(io.BytesIO(content)).convert("RGB")
+def pillow_loop(files: Sequence[Path], folder: Path, scale: int) -> int:
+    """Decode, resize, encode, file by file. Gives the number of images."""
+    for path in files:
+        image = Image.open(path).convert("RGB")
         height, width = rescaled_size(image.height, image.width, scale)
         image = image.resize((width, height), Image.Resampling.BICUBIC)
-        image.save(io.BytesIO(), "JPEG", quality=QUALITY, subsampling="4:4:4")
-    return len(encoded)
+        image.save(folder / path.name, "JPEG", quality=QUALITY, subsampling="4:4:4")
+    return len(files)
 
 
 def codecs_alone(encoded: Sequence[bytes], rescaled: Sequence) -> int:
@@ -76,24 +83,27 @@ def lines(folder: Path, images: int = IMAGES) -> list[Line]:
     """The lines on packing; `folder` is for files."""
     from workflow_scripts.vgg.images import rescale
 
-    encoded = list(photographs(images))
+    encoded = some_photographs(images)
     index = archive_of(folder / "images.tar", encoded)
-    output = folder / "packed.arrow"
+    output, saved = folder / "packed.arrow", folder / "saved"
+    saved.mkdir()
+    files = []
+    for place, content in enumerate(encoded):
+        files.append(folder / f"{place}.jpg")
+        files[-1].write_bytes(content)
     found = []
     for scale in SCALES:
         rescaled = [rescale(simplejpeg.decode_jpeg(c), scale, "bicubic") for c in encoded]
         measured = alternate(
             {
                 "ours": partial(rate, partial(pack, index, output, scale), images),
-                "Pillow": partial(rate, partial(pillow_loop, encoded, scale), images),
+                "Pillow": partial(rate, partial(pillow_loop, files, saved, scale), images),
                 "libjpeg-turbo, no resize": partial(
                     rate, partial(codecs_alone, encoded, rescaled), images
                 ),
             }
         )
-        found.append(
-            Line("packing", f"one core, S = {scale}", "images/s", *measured.values(), 1.5)
-        )
+        found.append(Line("packing", f"one core, S = {scale}", "images/s", *measured.values(), 1.5))
     return [*found, two_cores(index, folder)]
 
 
@@ -124,13 +134,21 @@ def two_cores(index: pd.DataFrame, folder: Path) -> Line:
 
 def growth(folder: Path) -> list[Growth]:
     """Time and memory of the command as a shard gets more images."""
-    sizes, records = [128, 256, 512, 1024], []
-    some = list(photographs(IMAGES))
+    sizes, records = [250, 500, 1000, 2000], []
     for number in sizes:
-        encoded = list(itertools.islice(itertools.cycle(some), number))
-        archive_of(folder / "grow.tar", encoded).to_parquet(folder / "grow.parquet")
+        archive_of(folder / "grow.tar", some_photographs(number)).to_parquet(
+            folder / "grow.parquet"
+        )
         words = [
-            *(sys.executable, "-m", "workflow_scripts.pack_shards", "--shard", "0", "--shards", "1"),
+            *(
+                sys.executable,
+                "-m",
+                "workflow_scripts.pack_shards",
+                "--shard",
+                "0",
+                "--shards",
+                "1",
+            ),
             *("--index", folder / "grow.parquet", "--smallest-side", "256"),
             *("--report", folder / "grow.json", "--output", folder / "grow.arrow"),
             *("--cost", folder / "cost.json"),

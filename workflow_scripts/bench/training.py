@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -158,6 +157,7 @@ def lines(shard: Path, device: torch.device, precision: str, workers: int) -> li
                 "beside: "
                 + ", ".join(f"{rival.name} {rival.best:.3g} images/s" for rival in plain)
                 + ("" if compiled else "; torch.compile failed here"),
+                flop,
             )
         )
         shares = [ours.waiting(workers, 4 * STEPS[device.type])[0] for _ in range(5)]

@@ -60,6 +60,7 @@ def run(main: Callable[[Sequence[str] | None], None]) -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
+    costs.started()
     try:
         main(None)
         for path in _cost_records:

@@ -24,6 +24,11 @@ _IMPORTED = time.monotonic()
 _noted: dict = {}
 
 
+def started() -> None:
+    """Note that the process has started: its imports are done, and its work begins."""
+    _noted["startup_seconds"] = seconds_since_start()
+
+
 def note(
     *,
     images: int | None = None,
@@ -84,6 +89,7 @@ def record() -> dict:
         "started": _iso(finished - timedelta(seconds=running)),
         "finished": _iso(finished),
         "wall_seconds": round(wall, 3),
+        "startup_seconds": round(_noted.get("startup_seconds", 0.0), 3),
         "cpu_seconds": round(sum(usage.ru_utime + usage.ru_stime for usage in usages), 3),
         "attempts": _noted.get("attempts", 1),
         "images": images,

@@ -185,13 +185,15 @@ def tables(plan: dict) -> list[Table]:
         passed += job["wall_hours"] or 0.0
         chain.append(job | {"job": f"{job['rule']} {job['name']}", "ends_after": passed})
     made = [
-        _table("kinds", "Jobs by kind", kinds, BY_KIND, BY_KIND_ACTUAL),
-        _table("path", "Critical path", chain, PATH),
-        _table("trainings", "Trainings", jobs["train_convnet"], TRAININGS, ACTUAL, TRAININGS_DISK),
-        _table(
+        table_of("kinds", "Jobs by kind", kinds, BY_KIND, BY_KIND_ACTUAL),
+        table_of("path", "Critical path", chain, PATH),
+        table_of(
+            "trainings", "Trainings", jobs["train_convnet"], TRAININGS, ACTUAL, TRAININGS_DISK
+        ),
+        table_of(
             "imports", "Imported weights", jobs["import_weights"], IMPORTS, ACTUAL, IMPORTS_DISK
         ),
-        _table(
+        table_of(
             "evaluations",
             "Evaluations",
             jobs["evaluate_convnet"],
@@ -199,9 +201,9 @@ def tables(plan: dict) -> list[Table]:
             ACTUAL,
             EVALUATIONS_DISK,
         ),
-        _table("packing", "Packing", jobs["pack_shard"], PACKING, ACTUAL, PACKING_DISK),
-        _table("disk", "Disk", plan["disk"], DISK),
-        _table("nets", "ConvNets, and arithmetic for one crop", plan["nets"], CONVNETS),
+        table_of("packing", "Packing", jobs["pack_shard"], PACKING, ACTUAL, PACKING_DISK),
+        table_of("disk", "Disk", plan["disk"], DISK),
+        table_of("nets", "ConvNets, and arithmetic for one crop", plan["nets"], CONVNETS),
     ]
     return [table for table in made if table.rows]
 
@@ -256,10 +258,10 @@ def summary(plan: dict) -> list[str]:
 def as_text(plan: dict) -> str:
     """The plan for a terminal: sentences, then aligned tables."""
     parts = [f"Plan of experiment {plan['experiment']}", *summary(plan)]
-    return "\n".join([*parts, *(f"\n{_aligned(table)}" for table in tables(plan))])
+    return "\n".join([*parts, *(f"\n{aligned(table)}" for table in tables(plan))])
 
 
-def _table(
+def table_of(
     name: str,
     title: str,
     items: Iterable[dict],
@@ -315,7 +317,7 @@ def _least_time(device_hours: float, chain: float) -> str:
     return f"The whole takes at least {', '.join([*parts, longest])}."
 
 
-def _aligned(table: Table) -> str:
+def aligned(table: Table) -> str:
     """A table with its columns aligned: words to the left, numbers to the right."""
     lines = [table.headings, *([cell.text for cell in row] for row in table.rows)]
     lines += [[cell.text for cell in table.last]] if table.last else []

@@ -173,6 +173,23 @@ def render_plan(plan: dict, config: dict, index: bool = False) -> str:
     )
 
 
+def render_benchmarks(measured: dict, config: dict, index: bool = False) -> str:
+    """The page of what `benchmark` measured: ours beside rivals and limits, and how cost grows."""
+    from workflow_scripts.bench import tables
+
+    return render(
+        "benchmarks.html",
+        measured=measured,
+        tables=[
+            *tables.tables(measured["lines"], measured["growth"]),
+            *tables.projected_tables(measured),
+        ],
+        aims=Counter(line["met"] for line in measured["lines"] if line["met"] is not None),
+        config=config,
+        index=index,
+    )
+
+
 def inline_svg(path: str | Path) -> Markup:
     """A stand-alone SVG file as a part of a page: an image named by its `<title>`.
 

@@ -172,6 +172,11 @@ def load_compared_choices(path: str | Path) -> dict:
     return compared
 
 
+def load_benchmarks(path: str | Path) -> dict:
+    """What `benchmark` measured: the machine, lines, growth, rates and projected trainings."""
+    return _mapping(path, _json(path), ("machine", "rates", "lines", "growth", "projected"))
+
+
 def load_packing(path: str | Path) -> dict[str, dict]:
     """What was packed, by store: images, bytes, ids of odd images by kind, and skipped images."""
     stores = _mapping(path, _json(path), ("experiment", "stores"))["stores"]

@@ -75,7 +75,7 @@ class Shards:
                 self._jpegs.append(
                     (
                         np.frombuffer(offsets, np.int64, batch.num_rows + 1),
-                        memoryview(content) if content is not None else memoryview(b""),
+                        memoryview(b"" if content is None else content).cast("B"),
                     )
                 )
                 self._batches.append(batch)

@@ -1,0 +1,93 @@
+"""What was measured as tables, the same for the terminal and for the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from workflow_scripts.vgg.plan_tables import (
+    Cell,
+    Column,
+    Table,
+    aligned,
+    hours,
+    rate,
+    table_of,
+    word,
+)
+
+from .measuring import Growth, Line
+
+
+def ratio(number: float | None) -> Cell:
+    """Such as 5.85×."""
+    return word(None) if number is None else Cell(f"{number:.2f}×", number)
+
+
+def percent(number: float | None) -> Cell:
+    return word(None) if number is None else Cell(f"{number:.0f}%", number)
+
+
+def verdict(met: bool | None) -> Cell:
+    return word({True: "met", False: "missed", None: None}[met])
+
+
+LINES = (
+    Column("what", "name", word),
+    Column("unit", "unit", word),
+    Column("ours", "ours", rate),
+    Column("spread", "ours_spread_percent", percent),
+    Column("rival", "rival_is", word),
+    Column("its", "rival", rate),
+    Column("spread", "rival_spread_percent", percent),
+    Column("ours/rival", "ours_over_rival", ratio),
+    Column("aim", "target_over_rival", ratio),
+    Column("limit", "limit_is", word),
+    Column("its", "limit", rate),
+    Column("spread", "limit_spread_percent", percent),
+    Column("ours/limit", "ours_over_limit", ratio),
+    Column("aim", "target_over_limit", ratio),
+    Column("aims", "met", verdict),
+    Column("note", "note", word),
+)
+GROWTH = (
+    Column("what", "name", word),
+    Column("grows", "size", word),
+    Column("sizes", "listed_sizes", word),
+    Column("seconds", "listed_seconds", word),
+    Column("slope", "slope", lambda slope: Cell(f"{slope:.2f}", slope)),
+    Column("note", "note", word),
+)
+PROJECTED = (
+    Column("training", "model", word),
+    Column("hours", "hours", hours, True),
+    Column("needs images/s", "needed", rate),
+    Column("loader gives", "delivered", rate),
+)
+
+
+def tables(lines: Sequence[dict | Line], growths: Sequence[dict | Growth]) -> list[Table]:
+    """One table a part, and one of how costs grow."""
+    rows = [line.row() if isinstance(line, Line) else line for line in lines]
+    grown = [growth.row() if isinstance(growth, Growth) else growth for growth in growths]
+    for row in grown:
+        row["listed_sizes"] = ", ".join(f"{size:g}" for size in row["sizes"])
+        row["listed_seconds"] = ", ".join(f"{seconds:.3g}" for seconds in row["seconds"])
+    parts = dict.fromkeys(row["part"] for row in rows)
+    made = [
+        table_of(part, part.capitalize(), [row for row in rows if row["part"] == part], LINES)
+        for part in parts
+    ]
+    return made + ([table_of("growth", "How cost grows", grown, GROWTH)] if grown else [])
+
+
+def projected_tables(measured: dict) -> list[Table]:
+    """The paper's trainings at the measured rates; none if they were not measured."""
+    if not measured["projected"]:
+        return []
+    title = f"Projected for one {measured['machine']['hardware']}"
+    return [table_of("projected", title, measured["projected"], PROJECTED)]
+
+
+def as_text(made: Sequence[Table]) -> str:
+    """Tables for a terminal."""
+    return "\n".join(f"\n{aligned(table)}" for table in made)

@@ -1,0 +1,118 @@
+"""Measure this machine's speed: ours, what one would use instead, and the machine's own limit.
+
+On a node with a GPU, training and evaluation are measured on it, and the projected hours of every
+training of the paper follow. Nothing else should run meanwhile. `snakemake benchmarks` runs it, and
+`snakemake plan` uses what it finds.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from workflow_scripts.bench import (
+    averages,
+    evaluation,
+    loading,
+    orchestration,
+    packing,
+    processes,
+    summary,
+    tables,
+    training,
+)
+from workflow_scripts.bench.measuring import Growth, Line
+from workflow_scripts.bench.photographs import photographs
+from workflow_scripts.vgg import command
+from workflow_scripts.vgg.devices import PRECISIONS, describe_hardware, pick_device
+from workflow_scripts.vgg.files import InputError, whole_file, write_json
+
+PARTS = ("loading", "packing", "training", "evaluation", "averages", "orchestration")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = command.parser(__doc__)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, …")
+    parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="of training")
+    parser.add_argument(
+        "--threads", type=int, default=command.available_cpus(), help="CPU threads, and loaders + 1"
+    )
+    parser.add_argument(
+        "--scratch", help="folder for 5 GB of temporary files; default: the system's"
+    )
+    parser.add_argument("--config", default=orchestration.FULL, help="whose trainings to project")
+    parser.add_argument("--output", required=True, help="path without suffix: .csv, .json")
+    given = parser.parse_args(arguments)
+    try:
+        import datasets  # noqa: F401
+        import skimage  # noqa: F401
+        import torchvision  # noqa: F401
+        import webdataset  # noqa: F401
+    except ImportError as error:
+        raise InputError(
+            f"{error.name} is not installed; the rivals are those of envs/requirements-bench.txt: "
+            "pip install -r envs/requirements-bench.txt"
+        ) from error
+
+    device = pick_device(given.device, given.threads)
+    precision = given.precision
+    if precision == "auto":
+        precision = "bfloat16" if device.type == "cuda" else "float32"
+    workers = max(1, given.threads - 1)
+    lines: list[Line] = []
+    growths: list[Growth] = []
+    started = datetime.now(UTC)
+    with tempfile.TemporaryDirectory(dir=given.scratch, prefix="benchmark-") as name:
+        folder = Path(name)
+        encoded = list(photographs(loading.IMAGES))
+        original = loading.shard_of(folder / "bench.arrow", encoded, None)
+        rescaled = loading.shard_of(folder / "bench256.arrow", encoded, 256)
+        steps: dict[str, Callable[[], tuple[list[Line], list[Growth]]]] = {
+            "loading": lambda: (loading.lines(folder), loading.growth(folder)),
+            "packing": lambda: (packing.lines(folder), packing.growth(folder)),
+            "training": lambda: (
+                training.lines(rescaled, device, precision, workers),
+                processes.growth(rescaled, given.threads),
+            ),
+            "evaluation": lambda: (
+                evaluation.lines(original, folder, device),
+                evaluation.growth(device),
+            ),
+            "averages": lambda: (averages.lines(folder), []),
+            "orchestration": lambda: (orchestration.lines(), orchestration.growth(folder)),
+        }
+        for part in given.parts:
+            logging.info("measuring %s", part)
+            found, grown = steps[part]()
+            lines += found
+            growths += grown
+            print(tables.as_text(tables.tables(lines[-len(found) :], grown)), flush=True)
+    measured = summary.summary(
+        lines,
+        growths,
+        {
+            "hardware": describe_hardware(device),
+            "device": device.type,
+            "threads": given.threads,
+            "precision": precision,
+            "torch": torch.__version__,
+            "started": started.isoformat(timespec="seconds"),
+            "minutes": (datetime.now(UTC) - started).total_seconds() / 60,
+        },
+        given.config,
+    )
+    print(tables.as_text(tables.projected_tables(measured)))
+    write_json(f"{given.output}.json", measured)
+    with whole_file(f"{given.output}.csv") as temporary:
+        pd.DataFrame(measured["lines"]).to_csv(temporary, index=False, lineterminator="\n")
+
+
+if __name__ == "__main__":
+    command.run(main)

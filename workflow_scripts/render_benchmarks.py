@@ -1,0 +1,30 @@
+"""Render what `benchmark` measured as a self-contained HTML page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from workflow_scripts.vgg import report, report_inputs
+from workflow_scripts.vgg.command import parser, run
+from workflow_scripts.vgg.files import whole_file
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = parser(__doc__)
+    options.add_argument("--summary", required=True, help="summary.json of benchmark")
+    options.add_argument("--config", required=True, help="the run's resolved configuration")
+    options.add_argument("--index", action="store_true", help="link to the index beside this page")
+    options.add_argument("--output", required=True, help="the HTML page to write")
+    given = options.parse_args(arguments)
+
+    page = report.render_benchmarks(
+        report_inputs.load_benchmarks(given.summary),
+        report_inputs.load_config(given.config),
+        given.index,
+    )
+    with whole_file(given.output) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run(main)
