@@ -78,11 +78,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "loading": lambda: (loading.lines(folder), loading.growth(folder)),
             "packing": lambda: (packing.lines(folder), packing.growth(folder)),
             "training": lambda: (
-                training.lines(rescaled, device, precision, workers),
+                training.lines(rescaled, device, precision, given.threads, workers),
                 processes.growth(rescaled, given.threads),
             ),
             "evaluation": lambda: (
-                evaluation.lines(original, folder, device),
+                evaluation.lines(original, folder, device, given.threads),
                 evaluation.growth(device),
             ),
             "averages": lambda: (averages.lines(folder), []),

@@ -12,10 +12,11 @@ from torch import nn
 
 from workflow_scripts.vgg import evaluation
 from workflow_scripts.vgg.arithmetic import evaluation_flop
+from workflow_scripts.vgg.devices import to_input
 from workflow_scripts.vgg.shards import Shards
 
 from .machine import MatrixProduct, finish
-from .measuring import Growth, Line, Measured, alternate, stopwatch
+from .measuring import Elsewhere, Growth, Line, Measured, alternate, stopwatch
 from .training import MEAN, net_of
 
 SCALES = (256, 384, 512)
@@ -90,6 +91,15 @@ class Ours:
                 places=self.places,
             )
 
+    def inputs(self, scales: Sequence[int]) -> list[torch.Tensor]:
+        """The images at each scale as the net takes them, on the device."""
+        mean = torch.tensor(MEAN, device=self.device)
+        made = []
+        for scale in scales:
+            images = evaluation.RescaledImages([self.shard], [self.places], scale, None, "bicubic")
+            made.append(to_input(images[0][1].to(self.device), mean, 1.0))
+        return made
+
     @torch.inference_mode()
     def in_the_net(self, method: str, inputs: Sequence[torch.Tensor]) -> None:
         """The net alone, from float inputs on the device."""
@@ -101,62 +111,73 @@ class Ours:
                 evaluation.multicrop_posteriors(self.net, images)
 
 
-def lines(shard: Path, folder: Path, device: torch.device) -> list[Line]:
+def straightforward(files: Sequence[Path], device: torch.device, threads: int):
+    """That script as a contender: seconds of a method at some scales."""
+    torch.set_num_threads(threads)
+    script = Straightforward(files, device)
+
+    def seconds(method: str, scales: Sequence[int]) -> float:
+        return stopwatch(lambda: getattr(script, method)(scales), lambda: finish(device))
+
+    return seconds
+
+
+def lines(shard: Path, folder: Path, device: torch.device, threads: int) -> list[Line]:
     """The lines on evaluation. shard: of original bytes, 500×375 some of them."""
-    shards = Shards([shard])
-    landscape = np.flatnonzero(shards.widths > shards.heights)
     product, found = MatrixProduct(device, torch.float32), []
-    for method, number in IMAGES[device.type].items():
-        places = landscape[:number]
-        files = []
-        for place in places:
-            files.append(folder / f"{place}.jpg")
-            files[-1].write_bytes(shards.jpeg(place))
-        scales = SCALES if method == "dense" else MULTICROP_SCALES[device.type]
-        ours, theirs = Ours(shard, places, device), Straightforward(files, device)
-        inputs = [
-            torch.cat([theirs.image(path, scale) for path in files]).contiguous(
-                memory_format=torch.channels_last
-            )
-            for scale in scales
-        ]
-        height, width = shards.heights[places[0]], shards.widths[places[0]]
-        flop = sum(
-            float(evaluation_flop(ours.net, method, scale, height, width)[0]) for scale in scales
-        )
-
-        def rate(work: Callable[[], None], number: int = number) -> float:
-            return number / stopwatch(work, lambda: finish(device))
-
-        measured = alternate(
-            {
-                "ours": lambda m=method, o=ours, s=scales: rate(lambda: o.posteriors(m, s)),
-                "straightforward script": lambda m=method, t=theirs, s=scales: rate(
-                    lambda: getattr(t, m)(s)
-                ),
-                "our net alone": lambda m=method, o=ours, i=inputs: rate(
-                    lambda: o.in_the_net(m, i)
-                ),
-                "matrix products": product,
-            }
-        )
-        limit = Measured(
-            "matrix products", [rate / flop for rate in measured["matrix products"].values]
-        )
-        what = f"{method}, D, Q = {', '.join(map(str, scales))}"
-        least = {"dense": 1.3, "multicrop": 1.2}[method]
-        ours_and_rival = measured["ours"], measured["straightforward script"]
-        alone = measured["our net alone"]
-        found += [
-            Line("evaluation", what, "images/s", *ours_and_rival, limit, least, flop=flop),
-            Line(
-                *("evaluation", f"{what}, the net alone", "images/s", alone),
-                limit=limit,
-                least_over_limit=0.85,
-            ),
-        ]
-        del ours, theirs
+    for method in IMAGES[device.type]:
+        found += _lines_on(method, shard, folder, device, threads, product)
     return found
+
+
+def _lines_on(
+    method: str,
+    shard: Path,
+    folder: Path,
+    device: torch.device,
+    threads: int,
+    product: MatrixProduct,
+) -> list[Line]:
+    number = IMAGES[device.type][method]
+    scales = SCALES if method == "dense" else MULTICROP_SCALES[device.type]
+    shards = Shards([shard])
+    places = np.flatnonzero(shards.widths > shards.heights)[:number]
+    files = [folder / f"{method}{place}.jpg" for place in places]
+    for path, place in zip(files, places, strict=True):
+        path.write_bytes(shards.jpeg(place))
+    ours, script = Ours(shard, places, device), Elsewhere(straightforward, files, device, threads)
+    inputs = ours.inputs(scales)
+
+    def rate(work: Callable[[], None]) -> float:
+        return number / stopwatch(work, lambda: finish(device))
+
+    measured = alternate(
+        {
+            "ours": lambda: rate(lambda: ours.posteriors(method, scales)),
+            "straightforward script": lambda: number / script(method, scales),
+            "our net alone": lambda: rate(lambda: ours.in_the_net(method, inputs)),
+            "matrix products": product,
+        }
+    )
+    script.close()
+    size = shards.heights[places[0]], shards.widths[places[0]]
+    flop = sum(float(evaluation_flop(ours.net, method, scale, *size)[0]) for scale in scales)
+    products = [rate / flop for rate in measured["matrix products"].values]
+    limit = Measured("matrix products", products)
+    what = f"{method}, D, Q = {', '.join(map(str, scales))}"
+    return [
+        Line(
+            *("evaluation", what, "images/s"),
+            *(measured["ours"], measured["straightforward script"], limit),
+            {"dense": 1.3, "multicrop": 1.2}[method],
+            flop=flop,
+        ),
+        Line(
+            *("evaluation", f"{what}, the net alone", "images/s", measured["our net alone"]),
+            limit=limit,
+            least_over_limit=0.85,
+        ),
+    ]
 
 
 @torch.inference_mode()

@@ -19,7 +19,7 @@ import simplejpeg
 from PIL import Image
 
 from workflow_scripts.pack_shards import Packing
-from workflow_scripts.vgg.images import encode_jpeg, rescaled_size
+from workflow_scripts.vgg.images import rescaled_size
 from workflow_scripts.vgg.shards import write_shard
 
 from .measuring import Growth, Line, alternate, stopwatch

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import nn
 
 from .files import InputError
 from .loader import TrainingImages
@@ -60,6 +61,19 @@ class FiniteGuard:
             "choose another choices.initialisation, or set train.precision to float32; then run "
             "the same command again"
         )
+
+
+def gradient_norm(net: nn.Module) -> torch.Tensor:
+    """The norm of all gradients together, float [], which is finite if they are.
+
+    On a CPU products with themselves take half the time of PyTorch's norms, which use one core.
+    """
+    gradients = [p.grad for p in net.parameters() if p.grad is not None]
+    if gradients[0].device.type != "cpu":
+        return nn.utils.get_total_norm(gradients)
+    # Convolutions' gradients lie channels-last, which a copy would cost more than to follow.
+    flat = (g.permute(0, 2, 3, 1).reshape(-1) if g.dim() == 4 else g.flatten() for g in gradients)
+    return torch.stack([g.dot(g) for g in flat]).sum().sqrt()
 
 
 def chance_loss(labels: np.ndarray) -> float:

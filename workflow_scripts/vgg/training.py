@@ -21,7 +21,7 @@ from .devices import at_least_float32, autocast, explained_memory, parameter_typ
 from .dropout import seek_dropout
 from .evaluation import Stopped
 from .files import InputError
-from .guards import CHECK_EVERY, FiniteGuard, chance_loss, check_flat_line
+from .guards import CHECK_EVERY, FiniteGuard, chance_loss, check_flat_line, gradient_norm
 from .loader import TrainingBatch, TrainingImages
 from .processes import Processes
 from .schedule import Plateau
@@ -266,8 +266,7 @@ class Training:
                 # The processes' gradients are averaged, hence the factor.
                 (losses[-1].sum() * (running.processes.count / batch_size)).backward()
         losses = torch.cat(losses).detach()
-        gradients = [p.grad for p in self.net.parameters() if p.grad is not None]
-        norm = nn.utils.get_total_norm(gradients)
+        norm = gradient_norm(self.net)
         self.optimizer.step()
         self.iteration += 1
         self.losses += losses.sum(dtype=torch.float64)
