@@ -1,5 +1,6 @@
 # make demo: the whole paper in miniature. make test: the tests. make check: lint, format, dry-runs.
-.PHONY: demo test check environment clean
+# make bench: how fast this machine does it; 15 minutes, in which nothing else should run.
+.PHONY: demo test check bench environment clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -18,6 +19,10 @@ check: environment
 	snakefmt --check Snakefile rules
 	snakemake --lint
 	tests/dry_runs.sh
+
+bench: demo
+	snakemake benchmarks --forcerun measure_speed --cores all --quiet rules
+	@echo "Open $(CURDIR)/reports/benchmarks.html"
 
 environment: .venv/installed
 

@@ -1,7 +1,5 @@
 """How fast the parts of the pipeline are on this machine: `snakemake benchmarks`."""
 
-SPEED = "benchmarks/summary.json"
-
 
 # On all cores, since nothing else may run meanwhile. The orchestration's line on the miniature is of
 # the last run that left its records.

@@ -60,6 +60,7 @@ except InputError as error:
 RESULTS = f"results/{config['experiment']}"
 LOGS = f"logs/{config['experiment']}"
 BENCHMARKS = f"benchmarks/{config['experiment']}"
+SPEED = "benchmarks/summary.json"  # of this machine, whatever the experiment
 CONFIG_SCHEMA = "config/schemas/config.schema.yaml"
 PAGE_TEMPLATES = sorted(map(str, Path("reports/templates").iterdir()))
 

@@ -289,7 +289,7 @@ rule render_index:
         runtime=10,
         gpu=0,
     params:
-        pages=lambda wildcards: options(pages=pages_beside(*PAGES[1:], "choices")),
+        pages=lambda wildcards: options(pages=pages_beside(*PAGES[1:], "choices", "benchmarks")),
     shell:
         "python -m workflow_scripts.render_index --tables {input.tables} --claims {input.claims}"
         " --history {input.histories} --figures {input.figures} --evaluations {input.evaluations}"

@@ -57,8 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         import webdataset  # noqa: F401
     except ImportError as error:
         raise InputError(
-            f"{error.name} is not installed; the rivals are those of envs/requirements-bench.txt: "
-            "pip install -r envs/requirements-bench.txt"
+            f"{error.name} is not installed; the rivals come with the tests: "
+            "pip install -r envs/requirements-dev.txt"
         ) from error
 
     device = pick_device(given.device, given.threads)

@@ -72,6 +72,16 @@ def disk(planner: Planner, jobs: Sequence[Job], splits: Sequence[str]) -> list[d
     return [{"part": part, "bytes": size} for part, size in parts.items() if size != 0]
 
 
+def measured_rates(path: str, stated: dict) -> dict:
+    """The configuration's rates, replaced by those that a benchmark has measured.
+
+    `measured_on` names its hardware.
+    """
+    measured = report_inputs.load_benchmarks(path)
+    rates = {key: rate for key, rate in measured["rates"].items() if rate is not None}
+    return stated | rates | ({"measured_on": measured["machine"]["hardware"]} if rates else {})
+
+
 def make_plan(planner: Planner, jobs: Sequence[Job], records: dict) -> dict:
     """The whole plan as plan.json has it. Sets the jobs' `actual` from the records."""
     cost_records.compare(jobs, records)
@@ -115,11 +125,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--models", nargs="*", default=[], help="that are trained or imported")
     parser.add_argument("--splits", nargs="*", default=[], help="that have labels")
     parser.add_argument("--submissions", nargs="*", default=[], help="for the test server")
+    parser.add_argument("--rates", help="summary.json of `benchmark`: rates measured, not stated")
     parser.add_argument("--index", action="store_true", help="link the page to the index beside it")
     parser.add_argument("--page", required=True, help="the HTML page to write")
     parser.add_argument("--output", required=True, help="path without suffix: .csv, .json")
     given = parser.parse_args(arguments)
     config = report_inputs.load_config(given.config)
+    if given.rates:
+        config |= {"plan": measured_rates(given.rates, config["plan"])}
     definitions, claims = read_yaml(config["models"]), read_yaml(config["claims"])
     tables = read_tables(config["tables"])
     planner = Planner(config, definitions["convnets"], definitions["models"], Path(given.results))

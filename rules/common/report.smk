@@ -125,8 +125,8 @@ def pages_of_run():
     targets = set(workflow.dag_settings.targets) or {"all"}
     if targets & {"all", "reports/index.html"}:
         return set(PAGES)
-    pages = {page for page in [*PAGES, "choices"] if f"reports/{page}.html" in targets}
-    return pages | (targets & {"pictures", "choices"}) | set(TABLES if "tables" in targets else ())
+    pages = {page for page in [*PAGES, "choices", "benchmarks"] if f"reports/{page}.html" in targets}
+    return pages | (targets & {"pictures", "choices", "benchmarks"}) | set(TABLES if "tables" in targets else ())
 
 
 def pages_beside(*names):
@@ -163,6 +163,8 @@ def planned_jobs():
         submissions=list(SUBMITTED),
         page="reports/plan.html",
         output=f"{RESULTS}/plan",
+        # Measured with nets of full size, which a miniature's do not reach.
+        rates=SPEED if FULL_SIZE and os.path.exists(SPEED) else None,
     )
 
 

@@ -17,7 +17,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import simplejpeg
-import torch
 from torch.utils.data import DataLoader
 
 from workflow_scripts.pack_shards import Packing
@@ -31,6 +30,7 @@ IMAGES = 320
 BATCH = 64
 BATCHES = 4  # of the five of a rival's epoch; the first is not timed
 OURS_FOR_EACH = 4  # of our batches for one of a rival's, to take about as long
+GROWING = (64, 128, 256, 512)  # numbers of images
 CROP = 224
 SCALES = {"S = 256": (256, 256), "S = 384": (384, 384), "S in [256;512]": (256, 512)}
 
@@ -174,9 +174,9 @@ def decoding(shard: Path) -> float:
     return len(shards) / stopwatch(work)
 
 
-def lines(folder: Path, images: int = IMAGES) -> list[Line]:
+def lines(folder: Path) -> list[Line]:
     """The lines on loading; `folder` is for files."""
-    encoded = list(photographs(images))
+    encoded = list(photographs(IMAGES))
     pictures = files_of(folder / "files", encoded)
     tar = write_webdataset(folder / "images.tar", encoded)
     rows = write_huggingface(folder / "huggingface", encoded)
@@ -228,9 +228,8 @@ def lines(folder: Path, images: int = IMAGES) -> list[Line]:
 
 def growth(folder: Path) -> list[Growth]:
     """Seconds of loading as the number of images grows, in shards that are read once."""
-    sizes, seconds = [64, 128, 256, 512], []
+    sizes, seconds = list(GROWING), []
     encoded = list(photographs(sizes[-1]))
-    torch.set_num_threads(1)
     for number in sizes:
         shard = shard_of(folder / f"grow{number}.arrow", encoded[:number], 256)
         images = TrainingImages([shard], 0, BATCH, CROP, (256, 256), np.zeros((3, 3)))

@@ -38,14 +38,14 @@ class Measured:
 
 
 def alternate(
-    contenders: Mapping[str, Contender], runs: int = RUNS, seconds: bool = False
+    contenders: Mapping[str, Contender], seconds: bool = False, runs: int | None = None
 ) -> dict[str, Measured]:
-    """Run the contenders in turn, each `runs` times after once to warm up.
+    """Run the contenders in turn, each `runs` times (RUNS if None) after once to warm up.
 
     What the machine does besides falls on all of them alike. Every other round goes backwards.
     """
     values: dict[str, list[float]] = {name: [] for name in contenders}
-    for turn in range(runs + 1):
+    for turn in range((runs or RUNS) + 1):
         for name in list(contenders)[:: 1 if turn % 2 else -1]:
             value = contenders[name]()
             if turn:

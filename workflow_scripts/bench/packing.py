@@ -79,10 +79,11 @@ def rate(work: Callable[[], int], number: int) -> float:
     return number / stopwatch(work)
 
 
-def lines(folder: Path, images: int = IMAGES) -> list[Line]:
+def lines(folder: Path) -> list[Line]:
     """The lines on packing; `folder` is for files."""
     from workflow_scripts.vgg.images import rescale
 
+    images = IMAGES
     encoded = some_photographs(images)
     index = archive_of(folder / "images.tar", encoded)
     output, saved = folder / "packed.arrow", folder / "saved"

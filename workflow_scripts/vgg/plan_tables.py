@@ -224,12 +224,14 @@ def headline(plan: dict) -> dict[str, Cell]:
 def summary(plan: dict) -> list[str]:
     """What the plan assumes and comes to, in sentences."""
     given, totals = plan["assumptions"], plan["totals"]
-    training = f"{given['train_tflops']:g} TFLOP/s a device in training, and of "
-    evaluation = f"{given['evaluate_tflops']:g} TFLOP/s in evaluation"
+    training = f"{given['train_tflops']:.4g} TFLOP/s a device in training, and of "
+    evaluation = f"{given['evaluate_tflops']:.4g} TFLOP/s in evaluation"
+    hardware = given.get("measured_on")
+    origin = f", measured on {hardware} by `snakemake benchmarks`" if hardware else ""
     lines = [
         "Planned by arithmetic, not measured: device-hours (GPU-hours, where there are GPUs) at a "
-        f"stated sustained rate of {training if totals['trainings'] else ''}{evaluation}"
-        ". A multiply-add is 2 FLOP."
+        f"{'measured' if hardware else 'stated'} sustained rate of "
+        f"{training if totals['trainings'] else ''}{evaluation}{origin}. A multiply-add is 2 FLOP."
     ]
     if totals["trainings"]:
         lines.append(

@@ -1,0 +1,237 @@
+"""The benchmarks: how contenders are compared, that rivals do the same work, what uses the result.
+
+Nothing is timed here but to see that it can be; `make bench` measures.
+"""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import simplejpeg
+import torch
+
+from tests.clones import ROOT
+from workflow_scripts import benchmark, plan, render_benchmarks
+from workflow_scripts.bench import loading, measuring, orchestration, packing, photographs, summary
+from workflow_scripts.bench.evaluation import Straightforward
+from workflow_scripts.bench.measuring import Elsewhere, Growth, Line, Measured, alternate
+from workflow_scripts.vgg import images
+from workflow_scripts.vgg.guards import gradient_norm
+from workflow_scripts.vgg.shards import Shards
+
+
+def test_contenders_run_in_turn_and_warm_up_once():
+    calls = []
+
+    def contender(name):
+        def run():
+            calls.append(name)
+            return float(len(calls))
+
+        return run
+
+    found = alternate({name: contender(name) for name in "ab"}, runs=3)
+    assert "".join(calls) == "baabbaab"
+    assert found["a"].values == [3.0, 6.0, 7.0]
+    assert found["b"].values == [4.0, 5.0, 8.0]
+
+
+def test_a_line_compares_the_fastest_runs():
+    ours, rival = Measured("ours", [90.0, 100.0, 80.0]), Measured("rival", [19.0, 20.0])
+    line = Line("p", "n", "images/s", ours, rival, Measured("limit", [125.0]), 5.0, 0.85)
+    row = line.row()
+    assert (row["ours_over_rival"], row["ours_over_limit"], row["met"]) == (5.0, 0.8, False)
+    assert row["ours_spread_percent"] == pytest.approx(25)
+    assert Line("p", "n", "images/s", ours, rival, least_over_rival=5.0).met
+    assert Line("p", "n", "images/s", ours, rival).met is None
+
+
+def test_fewer_seconds_are_better():
+    ours, allowed = Measured("ours", [3.0, 2.0], seconds=True), Measured("at most", [8.0], True)
+    line = Line("p", "n", "s", ours, limit=allowed, least_over_limit=1.0)
+    assert line.row()["ours"] == 2.0
+    assert line.row()["ours_over_limit"] == 4.0
+    assert line.met
+
+
+def test_the_slope_is_that_of_the_logarithms():
+    sizes = [1, 2, 4, 8]
+    assert Growth("p", "n", "x", sizes, [3 * s**2 for s in sizes]).row()["slope"] == pytest.approx(
+        2
+    )
+
+
+def test_photographs_are_like_ilsvrcs():
+    some = list(photographs.photographs(6, seed=3))
+    assert some == list(photographs.photographs(6, seed=3))
+    for content in some:
+        height, width, _, subsampling = simplejpeg.decode_jpeg_header(content)
+        assert {height, width} == {375, 500}
+        assert subsampling == "420"
+        assert 90_000 <= len(content) <= 110_000
+
+
+def test_a_rivals_process_is_its_own_and_its_error_is_told():
+    other = Elsewhere(len_of, "abc")
+    assert other() == 3
+    assert other("de") == 5
+    with pytest.raises(RuntimeError, match="concatenate"):
+        other(1)
+    other.close()
+
+
+def len_of(word):
+    return lambda more="": len(word + more)
+
+
+@pytest.mark.parametrize("scales", [(256, 256), (384, 384), (256, 512)])
+def test_all_loaders_give_crops_of_the_same_kind(scales, tmp_path):
+    """Each rival's first batch: uint8 crops whose mean lies where that of ours does."""
+    encoded = list(photographs.photographs(8))
+    shard = loading.shard_of(tmp_path / "o.arrow", encoded, None)
+    ours = loading.TrainingImages([shard], 0, 8, 224, scales, np.zeros((3, 3)))[0].images
+    assert (ours.dtype, ours.shape) == (torch.uint8, (8, 3, 224, 224))
+    transform = loading.transforms(scales)
+    theirs = torch.stack(
+        [transform(images.Image.fromarray(images.decode(c, "x"))) for c in encoded]
+    )
+    assert (theirs.dtype, theirs.shape) == (ours.dtype, ours.shape)
+    assert abs(theirs.float().mean() - ours.float().mean()) < 30
+
+
+def test_the_loaders_crops_are_those_of_the_plain_path(tmp_path):
+    """Decode all, resize all by Pillow, crop, flip: the same pixels within two levels."""
+    encoded = list(photographs.photographs(8))
+    for smallest_side, scales in ((None, (256, 512)), (256, (256, 256)), (384, (384, 384))):
+        shard = loading.shard_of(tmp_path / f"{smallest_side}.arrow", encoded, smallest_side)
+        training = loading.TrainingImages([shard], 1, 16, 224, scales, np.zeros((3, 3)))
+        crops, (batch, places) = training[2].images, training._sampled(2)
+        for row, place in enumerate(places):
+            pixels = images.decode_leniently(Shards([shard]).jpeg(int(place)), "x")
+            whole = images.rescale(pixels, int(batch.scales[row]), "bicubic")
+            top, left = (
+                int(u * (side - 223))
+                for u, side in zip((batch.tops[row], batch.lefts[row]), whole.shape, strict=False)
+            )
+            crop = whole[top : top + 224, left : left + 224].astype(int)
+            crop = crop[:, ::-1] if batch.flips[row] else crop
+            found = crops[row].permute(1, 2, 0).numpy()
+            assert np.abs(found - crop).max() <= (2 if smallest_side is None else 0)
+
+
+def test_the_bytes_of_a_shard_go_through_the_strict_decoder(tmp_path):
+    shard = loading.shard_of(tmp_path / "s.arrow", list(photographs.photographs(2)), None)
+    assert images.decode_strictly(Shards([shard]).jpeg(1)) is not None
+
+
+def test_packing_packs_what_the_archive_holds(tmp_path):
+    encoded = list(photographs.photographs(3))
+    index = packing.archive_of(tmp_path / "a.tar", encoded)
+    assert packing.pack(index, tmp_path / "o.arrow", 256) == 3
+    shards = Shards([tmp_path / "o.arrow"])
+    assert min(shards.heights[0], shards.widths[0]) == 256
+    files = [tmp_path / "x.jpg"]
+    files[0].write_bytes(encoded[0])
+    (tmp_path / "saved").mkdir()
+    assert packing.pillow_loop(files, tmp_path / "saved", 256) == 1
+    saved = images.decode((tmp_path / "saved/x.jpg").read_bytes(), "x").astype(int)
+    assert np.abs(saved - images.decode(shards.jpeg(0), "x")).mean() < 2
+
+
+def test_the_gradients_norm_is_pytorchs():
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.Flatten(), torch.nn.Linear(8, 4))
+    net = net.to(memory_format=torch.channels_last)
+    net(torch.randn(2, 3, 3, 3)).square().sum().backward()
+    expected = torch.nn.utils.get_total_norm([p.grad for p in net.parameters()])
+    torch.testing.assert_close(gradient_norm(net), expected)
+
+
+@pytest.mark.parametrize("command", orchestration.WITHOUT_TORCH)
+def test_commands_that_need_no_net_import_no_torch(command):
+    assert imported(command) == "False False"
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "plan", "look_through_net"])
+def test_torchvision_is_on_no_path(command):
+    assert imported(command).endswith("False")
+
+
+def imported(command):
+    """Whether a command's import brings torch, and torchvision."""
+    code = (
+        f"import sys; import workflow_scripts.{command};"
+        "print('torch' in sys.modules, 'torchvision' in sys.modules)"
+    )
+    words = [sys.executable, "-c", code]
+    return subprocess.run(
+        words, capture_output=True, text=True, check=True, cwd=ROOT
+    ).stdout.strip()
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Benchmarks of a few images, each run once."""
+    monkeypatch.setattr(measuring, "RUNS", 1)
+    monkeypatch.setattr(loading, "IMAGES", 24)
+    monkeypatch.setattr(loading, "BATCH", 8)
+    monkeypatch.setattr(loading, "BATCHES", 2)
+    monkeypatch.setattr(loading, "GROWING", (8, 16))
+    yield
+    torch.set_num_threads(1)
+
+
+def test_the_command_writes_a_summary_and_its_page(quick, tmp_path, capsys):
+    output = tmp_path / "summary"
+    benchmark.main(["--parts", "loading", "--threads", "2", "--output", str(output)])
+    printed = capsys.readouterr().out
+    assert "ours/rival" in printed
+    measured = json.loads(output.with_suffix(".json").read_text())
+    names = {(line["rival_is"], line["name"]) for line in measured["lines"]}
+    assert ("torchvision, S in [256;512]", "shards, S in [256;512]") in names
+    assert ("WebDataset, S = 256", "original bytes, S = 256") in names
+    assert ("Hugging Face datasets, S = 384", "original bytes, S = 384") in names
+    assert all(line["ours"] > 0 and line["rival"] > 0 for line in measured["lines"])
+    assert output.with_suffix(".csv").read_text().count("\n") == 1 + len(measured["lines"])
+    assert measured["projected"] == [], "without trainings nothing can be projected"
+    page = tmp_path / "benchmarks.html"
+    words = ["--summary", str(output.with_suffix(".json")), "--config", "config/config.yaml"]
+    render_benchmarks.main([*words, "--output", str(page)])
+    assert "WebDataset, S = 256" in page.read_text()
+
+
+def test_hours_are_projected_from_rates_and_the_plan_uses_them(tmp_path):
+    rows = [
+        {"part": "training", "name": "D", "ours": 2.0, "flop": 1e12},
+        {"part": "training", "name": "A", "ours": 6.0, "flop": 1e12},
+        {"part": "evaluation", "name": "dense", "ours": 1.0, "flop": 1e12},
+        {"part": "loading", "name": "shards, S = 256", "ours": 500.0, "flop": None},
+    ]
+    rates = {key: summary.sustained(rows, part) for key, part in summary.RATES.items()}
+    # 2 TFLOP in 1/2 + 1/6 seconds
+    assert rates == {"train_tflops": pytest.approx(3.0), "evaluate_tflops": pytest.approx(1.0)}
+    found = summary.projected(rows, rates, 3, "config/ilsvrc2012.yaml")
+    by_model = {row["model"]: row for row in found}
+    assert len(by_model) == 14
+    assert by_model["A_S256"]["delivered"] == 1000.0  # two loaders
+    assert by_model["E_S256"]["needed"] < by_model["A_S256"]["needed"]
+    at_stated = {"train_tflops": 100.0, "evaluate_tflops": 10.0}
+    stated = summary.projected(rows, at_stated, 3, "config/ilsvrc2012.yaml")
+    assert found[0]["hours"] == pytest.approx(stated[0]["hours"] * 100 / 3)
+
+    path = tmp_path / "summary.json"
+    machine = {"hardware": "an H", "threads": 3}
+    content = {"machine": machine, "rates": rates, "lines": [], "growth": [], "projected": found}
+    path.write_text(json.dumps(content))
+    assert plan.measured_rates(str(path), at_stated) == rates | {"measured_on": "an H"}
+
+
+def test_the_straightforward_script_computes_what_ours_does(tmp_path):
+    """Its dense net gives the scores of torchvision's net on one crop."""
+    script = Straightforward([], torch.device("cpu"))
+    crop = torch.randn(1, 3, 224, 224)
+    with torch.inference_mode():
+        torch.testing.assert_close(
+            script.dense_net(crop)[:, :, 0, 0], script.net(crop), rtol=1e-3, atol=1e-4
+        )
