@@ -125,8 +125,14 @@ def pages_of_run():
     targets = set(workflow.dag_settings.targets) or {"all"}
     if targets & {"all", "reports/index.html"}:
         return set(PAGES)
-    pages = {page for page in [*PAGES, "choices", "benchmarks"] if f"reports/{page}.html" in targets}
-    return pages | (targets & {"pictures", "choices", "benchmarks"}) | set(TABLES if "tables" in targets else ())
+    pages = {
+        page for page in [*PAGES, "choices", "benchmarks"] if f"reports/{page}.html" in targets
+    }
+    return (
+        pages
+        | (targets & {"pictures", "choices", "benchmarks"})
+        | set(TABLES if "tables" in targets else ())
+    )
 
 
 def pages_beside(*names):
