@@ -44,12 +44,12 @@ def whole_files(paths: list[Path]) -> float:
 
 def in_a_process(paths: list[Path]) -> tuple[float, float]:
     """Seconds and peak memory in MB of a process that computes the outcomes of the mean, on one
-    core, its start included."""
+    core."""
     code = (
-        "import json, resource, sys, time; from workflow_scripts.vgg.posteriors import outcomes;"
-        "s = time.perf_counter(); outcomes(sys.argv[1:]); "
-        "print(json.dumps([time.perf_counter() - s,"
-        " resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))"
+        "import json, sys, time; import pyarrow; from workflow_scripts.vgg import costs, posteriors;"
+        "pyarrow.set_cpu_count(1); pyarrow.set_io_thread_count(1);"
+        "start = time.perf_counter(); posteriors.outcomes(sys.argv[1:]);"
+        "print(json.dumps([time.perf_counter() - start, costs.peak_memory() / 1024]))"
     )
     words = [sys.executable, "-c", code, *map(str, paths)]
     printed = subprocess.run(words, check=True, capture_output=True, text=True).stdout

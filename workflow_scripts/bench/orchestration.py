@@ -11,6 +11,7 @@ from pathlib import Path
 
 import yaml
 
+from workflow_scripts.vgg.command import available_cpus
 from workflow_scripts.vgg.cost_records import read_records
 
 from .measuring import Growth, Line, Measured, alternate, fixed, stopwatch
@@ -98,7 +99,7 @@ def wall_of_miniature() -> Line | None:
             return None  # several runs made it
         ended = max(ended, finished)
     begun = _start_of_run(spans[0][0])
-    cores = len(os.sched_getaffinity(0))
+    cores = available_cpus()
     work = sum(record["wall_seconds"] - record["startup_seconds"] for record in records)
     wall = (ended - begun).total_seconds()
     return Line(

@@ -94,7 +94,7 @@ def record() -> dict:
         "attempts": _noted.get("attempts", 1),
         "images": images,
         "images_per_second": None if images is None else images / _noted.get("seconds", wall),
-        "peak_memory_mb": round(_peak_memory(*usages) / 1024, 1),
+        "peak_memory_mb": round(peak_memory() / 1024, 1),
         **_device(),
         "processes": int(os.environ.get("WORLD_SIZE", 1)),
         "node": platform.node(),
@@ -116,7 +116,7 @@ def seconds_since_start() -> float:
     return since_start if since_import <= since_start < since_import + 3600 else since_import
 
 
-def _peak_memory(own: resource.struct_rusage, children: resource.struct_rusage) -> int:
+def peak_memory() -> int:
     """The largest resident memory in kB, of this process or one that it has waited for.
 
     Of itself, Linux's usage may tell what the process that started it held: VmHWM does not.
@@ -125,8 +125,8 @@ def _peak_memory(own: resource.struct_rusage, children: resource.struct_rusage) 
         lines = Path("/proc/self/status").read_text().splitlines()
         peak = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
     except (OSError, ValueError, StopIteration):
-        peak = own.ru_maxrss
-    return max(peak, children.ru_maxrss)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return max(peak, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 
 
 def _arguments() -> list[str]:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from .files import InputError, whole_file
 
-ROWS_PER_GROUP = 4096
+ROWS_PER_GROUP = 512
 
 
 def write_posteriors(
@@ -63,7 +63,7 @@ def mean_posteriors(
     for other, path in zip(files[1:], paths[1:], strict=True):
         if other.metadata.num_rows != files[0].metadata.num_rows:
             raise InputError(f"{path} and {paths[0]} hold different numbers of images")
-    for chunks in zip(*(file.iter_batches(ROWS_PER_GROUP) for file in files), strict=True):
+    for chunks in zip(*map(_chunks, files), strict=True):
         for chunk, path in zip(chunks, paths, strict=True):
             if not chunk["id"].equals(chunks[0]["id"]):
                 raise InputError(f"{path} and {paths[0]} are not about the same images")
@@ -115,6 +115,12 @@ def _text_column(texts: Sequence[str]) -> pa.Array:
     return pa.StringArray.from_buffers(
         len(texts), pa.py_buffer(ends), pa.py_buffer(b"".join(encoded))
     )
+
+
+def _chunks(file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
+    """A file's rows, a few at a time; asked for all groups at once, pyarrow reads the whole file."""
+    for group in range(file.num_row_groups):
+        yield from file.iter_batches(ROWS_PER_GROUP, row_groups=[group])
 
 
 def _open(path: str | Path) -> pq.ParquetFile:
