@@ -46,7 +46,8 @@ def in_a_process(paths: list[Path]) -> tuple[float, float]:
     """Seconds and peak memory in MB of a process that computes the outcomes of the mean, on one
     core."""
     code = (
-        "import json, sys, time; import pyarrow; from workflow_scripts.vgg import costs, posteriors;"
+        "import json, sys, time; import pyarrow;"
+        "from workflow_scripts.vgg import costs, posteriors;"
         "pyarrow.set_cpu_count(1); pyarrow.set_io_thread_count(1);"
         "start = time.perf_counter(); posteriors.outcomes(sys.argv[1:]);"
         "print(json.dumps([time.perf_counter() - start, costs.peak_memory() / 1024]))"

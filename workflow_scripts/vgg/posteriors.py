@@ -118,7 +118,7 @@ def _text_column(texts: Sequence[str]) -> pa.Array:
 
 
 def _chunks(file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
-    """A file's rows, a few at a time; asked for all groups at once, pyarrow reads the whole file."""
+    """A file's rows, group by group; asked for all groups at once, pyarrow reads the whole file."""
     for group in range(file.num_row_groups):
         yield from file.iter_batches(ROWS_PER_GROUP, row_groups=[group])
 
