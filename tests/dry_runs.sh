@@ -14,7 +14,7 @@ run all --configfile config/released_weights.yaml
 for source in kaggle huggingface folder; do
     run all --configfile config/ilsvrc2012.yaml --config "data={source: $source}"
 done
-for target in tables claims figures pictures choices shards models exports plan; do
+for target in tables claims figures pictures choices shards models exports plan benchmarks; do
     run "$target"
 done
 for number in 1 2 3 4 5 6 7; do
