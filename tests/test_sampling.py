@@ -8,7 +8,7 @@ from scipy.stats import kstest
 from workflow_scripts.vgg import loader
 from workflow_scripts.vgg.dropout import SequencedDropout, seek_dropout
 from workflow_scripts.vgg.files import InputError
-from workflow_scripts.vgg.loader import TrainingImages
+from workflow_scripts.vgg.loader import READ_AHEAD, TrainingImages
 from workflow_scripts.vgg.sampling import batch_at, colour_axes, epochs_done, held_out
 from workflow_scripts.vgg.shards import Shards, write_shard
 
@@ -184,6 +184,15 @@ def test_batches_do_not_depend_on_the_number_of_workers(training_images, workers
         assert torch.equal(one.images, other.images)
         assert torch.equal(one.labels, other.labels)
         assert torch.equal(one.shifts, other.shifts)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_batches_that_are_kept_are_not_overwritten_by_those_read_ahead(training_images, workers):
+    number = 3 * (READ_AHEAD + 1) * workers + 1  # so that workers use their memory again
+    kept = list(training_images.batches(0, number, workers, pin_memory=False))
+    for iteration, batch in enumerate(kept):
+        assert torch.equal(batch.images, training_images[iteration].images)
+        assert not batch.images.is_shared()
 
 
 def test_a_process_that_takes_some_rows_sees_those_of_the_whole_batch(shard_paths, training_images):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from .images import crop_of_rescaled, decode, pixels_at, rows_of_crop
 from .sampling import Batch, batch_at, epochs_done
 from .shards import Shards
 from .signals import leave_signals_to_the_main_process
+
+READ_AHEAD = 4  # batches of each worker
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,10 @@ class TrainingBatch:
 
     def __reduce__(self):
         return _of_arrays, (self.images, self.labels.numpy(), self.shifts.numpy())
+
+    def copy(self) -> TrainingBatch:
+        """The same batch with images of its own."""
+        return replace(self, images=self.images.clone())
 
     def pin_memory(self) -> TrainingBatch:
         """The same batch in page-locked memory, for asynchronous copies to a GPU."""
@@ -102,12 +108,20 @@ class TrainingImages(Dataset):
         _, images = self._sampled(iteration)
         return [self.shards.id(int(images[sample])) for sample in samples]
 
+    def empty(self) -> torch.Tensor:
+        """Memory for a batch's images, uint8 [samples, crop, crop, 3]."""
+        samples = len(range(self.batch_size)[self.own_rows])
+        return torch.empty((samples, self.crop, self.crop, 3), dtype=torch.uint8)
+
     def __getitem__(self, iteration: int) -> TrainingBatch:
+        return self.load(iteration, self.empty())
+
+    def load(self, iteration: int, pixels: torch.Tensor) -> TrainingBatch:
+        """The batch of an iteration, with its images in `pixels`, which is as `empty` gives it."""
         shards = self.shards
         batch, images = self._sampled(iteration)
         rows = self.own_rows
         samples = range(self.batch_size)[rows]
-        pixels = torch.empty((len(samples), self.crop, self.crop, 3), dtype=torch.uint8)
         crops = pixels.numpy()
         for place, sample in enumerate(samples):
             image, top = int(images[sample]), batch.tops[sample]
@@ -134,12 +148,30 @@ class TrainingImages(Dataset):
 
         Close the iterator to end the workers.
         """
-        yield from DataLoader(
-            self,
+        loaded = DataLoader(
+            _InSharedMemory(self) if workers else self,
             batch_size=None,
             sampler=range(first, last),
             num_workers=workers,
             pin_memory=pin_memory,
-            prefetch_factor=4 if workers else None,
+            prefetch_factor=READ_AHEAD if workers else None,
             worker_init_fn=leave_signals_to_the_main_process,
         )
+        for batch in loaded:
+            yield batch.copy() if batch.images.is_shared() else batch
+
+
+class _InSharedMemory(Dataset):
+    """A worker's batches, in memory that it shares with the main process and uses in turn.
+
+    READ_AHEAD of them wait for the main process while it copies one more.
+    """
+
+    def __init__(self, images: TrainingImages):
+        self.images, self.memory, self.loaded = images, [], 0
+
+    def __getitem__(self, iteration: int) -> TrainingBatch:
+        if not self.memory:
+            self.memory = [self.images.empty().share_memory_() for _ in range(READ_AHEAD + 1)]
+        self.loaded += 1
+        return self.images.load(iteration, self.memory[self.loaded % len(self.memory)])
