@@ -71,11 +71,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     started = datetime.now(UTC)
     with tempfile.TemporaryDirectory(dir=given.scratch, prefix="benchmark-") as name:
         folder = Path(name)
-        encoded = list(photographs(loading.IMAGES))
-        original = loading.shard_of(folder / "bench.arrow", encoded, None)
-        rescaled = loading.shard_of(folder / "bench256.arrow", encoded, 256)
+        encoded = list(photographs(max(loading.IMAGES, loading.GROWING[-1])))
+        few = encoded[: loading.IMAGES]
+        original = loading.shard_of(folder / "bench.arrow", few, None)
+        rescaled = loading.shard_of(folder / "bench256.arrow", few, 256)
         steps: dict[str, Callable[[], tuple[list[Line], list[Growth]]]] = {
-            "loading": lambda: (loading.lines(folder), loading.growth(folder)),
+            "loading": lambda: (loading.lines(folder, few), loading.growth(folder, encoded)),
             "packing": lambda: (packing.lines(folder), packing.growth(folder)),
             "training": lambda: (
                 training.lines(rescaled, device, precision, given.threads, workers),

@@ -21,7 +21,7 @@ from .training import MEAN, net_of
 
 SCALES = (256, 384, 512)
 CROP = 224
-IMAGES = {"cpu": {"dense": 2, "multicrop": 1}, "cuda": {"dense": 64, "multicrop": 8}}
+IMAGES = {"cpu": {"dense": 1, "multicrop": 1}, "cuda": {"dense": 64, "multicrop": 8}}
 MULTICROP_SCALES = {"cpu": (384,), "cuda": SCALES}  # each has 50 crops of one size
 
 

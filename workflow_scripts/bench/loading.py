@@ -24,7 +24,6 @@ from workflow_scripts.vgg.loader import TrainingImages
 from workflow_scripts.vgg.shards import Shards, write_shard
 
 from .measuring import Contender, Growth, Line, alternate, stopwatch
-from .photographs import photographs
 
 IMAGES = 320
 BATCH = 64
@@ -174,9 +173,8 @@ def decoding(shard: Path) -> float:
     return len(shards) / stopwatch(work)
 
 
-def lines(folder: Path) -> list[Line]:
-    """The lines on loading; `folder` is for files."""
-    encoded = list(photographs(IMAGES))
+def lines(folder: Path, encoded: Sequence[bytes]) -> list[Line]:
+    """The lines on loading JPEGs; `folder` is for files."""
     pictures = files_of(folder / "files", encoded)
     tar = write_webdataset(folder / "images.tar", encoded)
     rows = write_huggingface(folder / "huggingface", encoded)
@@ -226,10 +224,9 @@ def lines(folder: Path) -> list[Line]:
     ]
 
 
-def growth(folder: Path) -> list[Growth]:
+def growth(folder: Path, encoded: Sequence[bytes]) -> list[Growth]:
     """Seconds of loading as the number of images grows, in shards that are read once."""
     sizes, seconds = list(GROWING), []
-    encoded = list(photographs(sizes[-1]))
     for number in sizes:
         shard = shard_of(folder / f"grow{number}.arrow", encoded[:number], 256)
         images = TrainingImages([shard], 0, BATCH, CROP, (256, 256), np.zeros((3, 3)))

@@ -22,7 +22,7 @@ from .machine import NETS, MatrixProduct, finish
 from .measuring import Elsewhere, Line, Measured, alternate, fixed, stopwatch
 
 TORCHVISION = {"A": "vgg11", "D": "vgg16"}
-BATCH = {"cpu": {"A": 24, "D": 12}, "cuda": {"A": 256, "D": 64}}
+BATCH = {"cpu": {"A": 16, "D": 12}, "cuda": {"A": 256, "D": 64}}
 STEPS = {"cpu": 1, "cuda": 10}  # of a run
 MEAN = [123.7, 116.3, 103.5]
 LEARNING_RATE = 1e-4  # small, so that random weights and few images stay finite

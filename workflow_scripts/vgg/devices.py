@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import platform
 from collections.abc import Iterator
 
 import torch
 
+from .costs import processor
 from .files import InputError
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float64")
@@ -112,7 +112,7 @@ def explained_memory(load: str, cure: str) -> Iterator[None]:
 
 
 def describe_hardware(device: torch.device) -> str:
-    """The processor's name."""
+    """The GPU's name, or the processor's."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return platform.processor() or platform.machine()
+    return processor()
