@@ -18,9 +18,12 @@ from workflow_scripts.vgg.plan_tables import (
 from .measuring import Growth, Line
 
 
-def ratio(number: float | None) -> Cell:
-    """Such as 5.85×."""
-    return word(None) if number is None else Cell(f"{number:.2f}×", number)
+def ratio(measured_and_aim: tuple[float | None, float | None]) -> Cell:
+    """Such as 5.85× (5×): measured, and what is aimed at, if anything is."""
+    measured, aim = measured_and_aim
+    if measured is None:
+        return word(None)
+    return Cell(f"{measured:.2f}×" + (f" ({aim:.3g}×)" if aim else ""), measured)
 
 
 def percent(number: float | None) -> Cell:
@@ -35,18 +38,16 @@ LINES = (
     Column("what", "name", word),
     Column("unit", "unit", word),
     Column("ours", "ours", rate),
+    Column("ours/rival (aim)", "over_rival", ratio),
+    Column("ours/limit (aim)", "over_limit", ratio),
+    Column("aims", "met", verdict),
     Column("spread", "ours_spread_percent", percent),
     Column("rival", "rival_is", word),
     Column("its", "rival", rate),
     Column("spread", "rival_spread_percent", percent),
-    Column("ours/rival", "ours_over_rival", ratio),
-    Column("aim", "target_over_rival", ratio),
     Column("limit", "limit_is", word),
     Column("its", "limit", rate),
     Column("spread", "limit_spread_percent", percent),
-    Column("ours/limit", "ours_over_limit", ratio),
-    Column("aim", "target_over_limit", ratio),
-    Column("aims", "met", verdict),
     Column("note", "note", word),
 )
 GROWTH = (
@@ -68,6 +69,9 @@ PROJECTED = (
 def tables(lines: Sequence[dict | Line], growths: Sequence[dict | Growth]) -> list[Table]:
     """One table a part, and one of how costs grow."""
     rows = [line.row() if isinstance(line, Line) else line for line in lines]
+    for row in rows:
+        for other in ("rival", "limit"):
+            row[f"over_{other}"] = row[f"ours_over_{other}"], row[f"target_over_{other}"]
     grown = [growth.row() if isinstance(growth, Growth) else growth for growth in growths]
     for row in grown:
         row["listed_sizes"] = ", ".join(f"{size:g}" for size in row["sizes"])
