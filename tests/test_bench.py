@@ -36,6 +36,9 @@ def test_contenders_run_in_turn_and_warm_up_once():
     assert "".join(calls) == "baabbaab"
     assert found["a"].values == [3.0, 6.0, 7.0]
     assert found["b"].values == [4.0, 5.0, 8.0]
+    calls.clear()
+    alternate({name: contender(name) for name in "ab"}, runs=2, warm=True)
+    assert "".join(calls) == "abba"
 
 
 def test_a_line_compares_the_fastest_runs():

@@ -54,31 +54,36 @@ class Straightforward:
         return torch.from_numpy(pixels).to(self.device).permute(2, 0, 1)[None].float() - self.mean
 
     @torch.inference_mode()
-    def dense(self, scales: Sequence[int]) -> None:
-        """Posteriors by dense evaluation."""
-        for path in self.files:
+    def dense(self, scales: Sequence[int], number: int) -> None:
+        """Posteriors of so many files by dense evaluation."""
+        for path in self.files[:number]:
             for scale in scales:
                 image = self.image(path, scale)
                 for view in (image, image.flip(3)):
                     self.dense_net(view).mean((2, 3)).softmax(1).cpu()
 
     @torch.inference_mode()
-    def multicrop(self, scales: Sequence[int]) -> None:
-        """Posteriors by 50 crops a scale."""
-        for path in self.files:
+    def multicrop(self, scales: Sequence[int], number: int) -> None:
+        """Posteriors of so many files by 50 crops a scale."""
+        for path in self.files[:number]:
             for scale in scales:
                 views = evaluation.multicrop_views(self.image(path, scale), CROP)
                 self.net(torch.cat(list(views))).softmax(1).mean(0).cpu()
 
 
 class Ours:
-    """Our evaluation of some images of a shard, which have one size."""
+    """Our evaluation of images of a shard at some places, which have one size."""
 
-    def __init__(self, shard: Path, places: np.ndarray, device: torch.device):
+    def __init__(self, shard: Path, device: torch.device):
         self.net = net_of("D", device).eval().to(memory_format=torch.channels_last)
-        self.shard, self.places, self.device = shard, places, device
+        self.shard, self.device = shard, device
 
-    def posteriors(self, method: str, scales: Sequence[int]) -> None:
+    def size(self, place: int) -> tuple[int, int]:
+        """Height and width of an image."""
+        shards = Shards([self.shard])
+        return int(shards.heights[place]), int(shards.widths[place])
+
+    def posteriors(self, method: str, scales: Sequence[int], places: np.ndarray) -> None:
         """Posteriors at each scale, as the command makes them."""
         for scale in scales:
             evaluation.evaluate(
@@ -88,15 +93,15 @@ class Ours:
                 smallest_side=scale,
                 mean=MEAN,
                 progress=False,
-                places=self.places,
+                places=places,
             )
 
-    def inputs(self, scales: Sequence[int]) -> list[torch.Tensor]:
+    def inputs(self, scales: Sequence[int], places: np.ndarray) -> list[torch.Tensor]:
         """The images at each scale as the net takes them, on the device."""
         mean = torch.tensor(MEAN, device=self.device)
         made = []
         for scale in scales:
-            images = evaluation.RescaledImages([self.shard], [self.places], scale, None, "bicubic")
+            images = evaluation.RescaledImages([self.shard], [places], scale, None, "bicubic")
             made.append(to_input(images[0][1].to(self.device), mean, 1.0))
         return made
 
@@ -112,55 +117,56 @@ class Ours:
 
 
 def straightforward(files: Sequence[Path], device: torch.device, threads: int):
-    """That script as a contender: seconds of a method at some scales."""
+    """That script as a contender: seconds of a method at some scales on some of the files."""
     torch.set_num_threads(threads)
     script = Straightforward(files, device)
 
-    def seconds(method: str, scales: Sequence[int]) -> float:
-        return stopwatch(lambda: getattr(script, method)(scales), lambda: finish(device))
+    def seconds(method: str, scales: Sequence[int], number: int) -> float:
+        return stopwatch(lambda: getattr(script, method)(scales, number), lambda: finish(device))
 
     return seconds
 
 
 def lines(shard: Path, folder: Path, device: torch.device, threads: int) -> list[Line]:
     """The lines on evaluation. shard: of original bytes, 500×375 some of them."""
+    shards, numbers = Shards([shard]), IMAGES[device.type]
+    places = np.flatnonzero(shards.widths > shards.heights)[: max(numbers.values())]
+    files = [folder / f"evaluated{place}.jpg" for place in places]
+    for path, place in zip(files, places, strict=True):
+        path.write_bytes(shards.jpeg(place))
+    ours, script = Ours(shard, device), Elsewhere(straightforward, files, device, threads)
     product, found = MatrixProduct(device, torch.float32), []
-    for method in IMAGES[device.type]:
-        found += _lines_on(method, shard, folder, device, threads, product)
+    for method, number in numbers.items():
+        found += _lines_on(method, places[:number], ours, script, product, warm=bool(found))
+    script.close()
     return found
 
 
 def _lines_on(
     method: str,
-    shard: Path,
-    folder: Path,
-    device: torch.device,
-    threads: int,
+    places: np.ndarray,
+    ours: Ours,
+    script: Elsewhere,
     product: MatrixProduct,
+    warm: bool,
 ) -> list[Line]:
-    number = IMAGES[device.type][method]
+    device, number = ours.device, len(places)
     scales = SCALES if method == "dense" else MULTICROP_SCALES[device.type]
-    shards = Shards([shard])
-    places = np.flatnonzero(shards.widths > shards.heights)[:number]
-    files = [folder / f"{method}{place}.jpg" for place in places]
-    for path, place in zip(files, places, strict=True):
-        path.write_bytes(shards.jpeg(place))
-    ours, script = Ours(shard, places, device), Elsewhere(straightforward, files, device, threads)
-    inputs = ours.inputs(scales)
+    inputs = ours.inputs(scales, places)
 
     def rate(work: Callable[[], None]) -> float:
         return number / stopwatch(work, lambda: finish(device))
 
     measured = alternate(
         {
-            "ours": lambda: rate(lambda: ours.posteriors(method, scales)),
-            "straightforward script": lambda: number / script(method, scales),
+            "ours": lambda: rate(lambda: ours.posteriors(method, scales, places)),
+            "straightforward script": lambda: number / script(method, scales, number),
             "our net alone": lambda: rate(lambda: ours.in_the_net(method, inputs)),
             "matrix products": product,
-        }
+        },
+        warm=warm,
     )
-    script.close()
-    size = shards.heights[places[0]], shards.widths[places[0]]
+    size = ours.size(places[0])
     flop = sum(float(evaluation_flop(ours.net, method, scale, *size)[0]) for scale in scales)
     products = [rate / flop for rate in measured["matrix products"].values]
     limit = Measured("matrix products", products)
@@ -193,8 +199,10 @@ def growth(device: torch.device) -> list[Growth]:
         return torch.randn(1, 3, side, side, **like).contiguous(memory_format=torch.channels_last)
 
     sides = [224, 256, 384, 512]
-    crops = [5, 10, 25, 50]
-    views = torch.randn(50, 3, CROP, CROP, **like).contiguous(memory_format=torch.channels_last)
+    crops = [4, 8, 16, 32]
+    views = torch.randn(crops[-1], 3, CROP, CROP, **like).contiguous(
+        memory_format=torch.channels_last
+    )
     dense(square(256))
     return [
         Growth(

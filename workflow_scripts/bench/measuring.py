@@ -38,14 +38,18 @@ class Measured:
 
 
 def alternate(
-    contenders: Mapping[str, Contender], seconds: bool = False, runs: int | None = None
+    contenders: Mapping[str, Contender],
+    seconds: bool = False,
+    runs: int | None = None,
+    warm: bool = False,
 ) -> dict[str, Measured]:
     """Run the contenders in turn, each `runs` times (RUNS if None) after once to warm up.
 
+    warm: they have done such work before, or warm up in each run themselves.
     What the machine does besides falls on all of them alike. Every other round goes backwards.
     """
     values: dict[str, list[float]] = {name: [] for name in contenders}
-    for turn in range((runs or RUNS) + 1):
+    for turn in range(1 if warm else 0, (runs or RUNS) + 1):
         for name in list(contenders)[:: 1 if turn % 2 else -1]:
             value = contenders[name]()
             if turn:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ import yaml
 from workflow_scripts.vgg.command import available_cpus
 from workflow_scripts.vgg.cost_records import read_records
 
-from .measuring import Growth, Line, Measured, alternate, fixed, stopwatch
+from .measuring import Growth, Line, Measured, alternate, fixed
 
 ROOT = Path(__file__).parents[2]
 FULL = "config/ilsvrc2012.yaml"
@@ -28,19 +29,25 @@ MOST_START, MOST_DRY_RUN, MOST_WALL = 1.5, 8.0, 1.4
 LONGEST_PAUSE = timedelta(seconds=60)  # between jobs of one uninterrupted run
 
 
-def seconds(*words: str | Path) -> float:
-    """Seconds that a command takes."""
+def timed(*words: str | Path) -> tuple[float, str]:
+    """Seconds that a command takes, and what it prints."""
     command = [str(word) for word in words]
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    run = partial(
-        subprocess.run, command, check=True, capture_output=True, cwd=ROOT, env=environment
+    started = time.perf_counter()
+    run = subprocess.run(
+        command, check=True, capture_output=True, text=True, cwd=ROOT, env=environment
     )
-    return stopwatch(run)
+    return time.perf_counter() - started, run.stdout
 
 
-def dry_run(*configs: str | Path) -> float:
-    """Seconds of a dry-run."""
-    return seconds("snakemake", "-n", "all", "--quiet", "rules", "--configfile", *configs)
+def seconds(*words: str | Path) -> float:
+    """Seconds that a command takes."""
+    return timed(*words)[0]
+
+
+def dry_run(*configs: str | Path) -> list[str | Path]:
+    """The command of a dry-run."""
+    return ["snakemake", "-n", "all", "--quiet", "rules", "--configfile", *configs]
 
 
 def start_of(command: str) -> float:
@@ -50,9 +57,10 @@ def start_of(command: str) -> float:
 
 def lines() -> list[Line]:
     """The lines on orchestration."""
-    planned = alternate({"ours": partial(dry_run, FULL)}, seconds=True)["ours"]
-    starts = alternate({c: partial(start_of, c) for c in WITHOUT_TORCH}, seconds=True)
-    slowest = max(starts.values(), key=lambda start: start.best)
+    planned = alternate({"ours": partial(seconds, *dry_run(FULL))}, seconds=True)["ours"]
+    once = {command: start_of(command) for command in WITHOUT_TORCH}
+    slowest = max(once, key=once.__getitem__)
+    start = alternate({slowest: partial(start_of, slowest)}, seconds=True)[slowest]
     evaluate = alternate(
         {
             "evaluate": partial(start_of, "evaluate"),
@@ -67,10 +75,10 @@ def lines() -> list[Line]:
             least_over_limit=1.0,
         ),
         Line(
-            *("orchestration", f"start of a command without torch: {slowest.name}", "s", slowest),
+            *("orchestration", f"start of a command without torch: {slowest}", "s", start),
             limit=fixed("at most", MOST_START, seconds=True),
             least_over_limit=1.0,
-            note=f"the slowest of {len(starts)}",
+            note=f"the slowest of {len(once)}",
         ),
         Line(
             *("orchestration", "start of a command with torch: evaluate", "s"),
@@ -127,16 +135,12 @@ def growth(folder: Path) -> list[Growth]:
     for seeds in (1, 2, 4, 8):
         config = folder / f"seeds{seeds}.yaml"
         config.write_text(f"seeds: {list(range(seeds))}\n")
-        times.append(min(dry_run(FULL, config) for _ in range(2)))
-        jobs.append(_jobs(config))
+        runs = [timed(*dry_run(FULL, config)) for _ in range(2)]
+        times.append(min(spent for spent, _ in runs))
+        jobs.append(_jobs(runs[0][1]))
     return [Growth("orchestration", "dry-run of the full configuration", "jobs", jobs, times)]
 
 
-def _jobs(config: Path) -> int:
-    words = ["snakemake", "-n", "all", "--configfile", FULL, str(config)]
-    printed = subprocess.run(
-        [str(Path(sys.executable).parent / words[0]), *words[1:]],
-        **{"check": True, "capture_output": True, "text": True, "cwd": ROOT},
-    ).stdout
+def _jobs(printed: str) -> int:
     totals = [line.split()[1] for line in printed.splitlines() if line.startswith("total ")]
     return int(totals[0])

@@ -25,7 +25,7 @@ from workflow_scripts.vgg.shards import write_shard
 from .measuring import Growth, Line, alternate, stopwatch
 from .photographs import photographs
 
-IMAGES = 384  # of a shard; real ones have a thousand and more
+IMAGES = 256  # of a shard; real ones have a thousand and more
 DISTINCT = 128
 SCALES = (256, 384)
 QUALITY = 95
