@@ -1,6 +1,6 @@
 from snakemake.utils import min_version
 
-min_version("9.0")
+min_version("9.27")  # `priority` may be a function
 
 
 configfile: "config/config.yaml"

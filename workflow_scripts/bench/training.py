@@ -15,14 +15,14 @@ from workflow_scripts.vgg.arithmetic import built, training_flop
 from workflow_scripts.vgg.convnets import Architecture, ConvNet
 from workflow_scripts.vgg.devices import autocast
 from workflow_scripts.vgg.initialisation import initialise
-from workflow_scripts.vgg.loader import READ_AHEAD, TrainingBatch, TrainingImages
+from workflow_scripts.vgg.loader import TrainingBatch, TrainingImages
 from workflow_scripts.vgg.training import Optimisation, Running, Training
 
 from .machine import NETS, MatrixProduct, finish
 from .measuring import RUNS, Elsewhere, Line, Measured, alternate, fixed, stopwatch
 
 TORCHVISION = {"A": "vgg11", "D": "vgg16"}
-BATCH = {"cpu": {"A": 12, "D": 8}, "cuda": {"A": 256, "D": 64}}
+BATCH = {"cpu": {"A": 16, "D": 8}, "cuda": {"A": 256, "D": 64}}
 STEPS = {"cpu": 1, "cuda": 10}  # of a run
 MEAN = [123.7, 116.3, 103.5]
 LEARNING_RATE = 1e-4  # small, so that random weights and few images stay finite
@@ -65,14 +65,15 @@ class Ours:
     def waiting(self, workers: int) -> list[float]:
         """The share of its time that training waits for the loader, in each of RUNS runs.
 
-        A run has a batch of each worker at least. What they read ahead at first does not count.
+        A run has a batch of each worker at least. Their first ones, which come together, do not count.
         """
-        ahead = READ_AHEAD * workers
         steps = max(STEPS[self.device.type], workers)
         shares = []
-        batches = self.images.batches(0, ahead + RUNS * steps, workers, self.device.type == "cuda")
+        batches = self.images.batches(
+            0, workers + RUNS * steps, workers, self.device.type == "cuda"
+        )
         with closing(batches):
-            for _ in range(ahead):
+            for _ in range(workers):
                 self.step(next(batches))
             for _ in range(RUNS):
                 finish(self.device)
