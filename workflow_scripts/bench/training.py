@@ -65,7 +65,8 @@ class Ours:
     def waiting(self, workers: int) -> list[float]:
         """The share of its time that training waits for the loader, in each of RUNS runs.
 
-        A run has a batch of each worker at least. Their first ones, which come together, do not count.
+        A run has a batch of each worker at least. Their first ones, which come together, do not
+        count.
         """
         steps = max(STEPS[self.device.type], workers)
         shares = []
