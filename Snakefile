@@ -1,6 +1,6 @@
 from snakemake.utils import min_version
 
-min_version("9.27")  # `priority` may be a function
+min_version("9.27")  # the tested one; 9.0 refuses a function as `priority`
 
 
 configfile: "config/config.yaml"

@@ -6,6 +6,7 @@ Nothing is timed here but to see that it can be; `make bench` measures.
 import json
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -14,10 +15,19 @@ import torch
 
 from tests.clones import ROOT
 from workflow_scripts import benchmark, plan, render_benchmarks
-from workflow_scripts.bench import loading, measuring, orchestration, packing, photographs, summary
+from workflow_scripts.bench import (
+    loading,
+    measuring,
+    orchestration,
+    packing,
+    photographs,
+    summary,
+    training,
+)
 from workflow_scripts.bench.evaluation import Straightforward
 from workflow_scripts.bench.measuring import Elsewhere, Growth, Line, Measured, alternate
 from workflow_scripts.vgg import images
+from workflow_scripts.vgg.files import InputError
 from workflow_scripts.vgg.guards import gradient_norm
 from workflow_scripts.vgg.shards import Shards
 
@@ -66,6 +76,38 @@ def test_the_slope_is_that_of_the_logarithms():
     )
 
 
+def test_waiting_is_the_time_in_which_no_batch_is_ready(tmp_path):
+    """All of it for steps that take none, hardly any for steps that take far longer than loading.
+
+    This cannot be measured without time passing; the two cases are a hundredfold apart.
+    """
+    shard = loading.shard_of(tmp_path / "s.arrow", list(photographs.photographs(8)), 256)
+    ours = object.__new__(training.Ours)  # without a net
+    ours.device = torch.device("cpu")
+    ours.images = loading.TrainingImages([shard], 0, 8, 224, (256, 256), np.zeros((3, 3)))
+    ours.step = lambda batch: None
+    assert min(ours.waiting(1)) > 0.5
+    ours.step = lambda batch: time.sleep(0.5)
+    shares = ours.waiting(1)
+    assert len(shares) == measuring.RUNS
+    assert min(shares) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--device", "gpu"], "gpu: no device of this name"),
+        (["--threads", "0"], "at least one is needed"),
+        (["--config", "config/missing.yaml"], "config/missing.yaml"),
+    ],
+)
+def test_bad_input_is_told_before_anything_is_measured(words, told, tmp_path):
+    output = tmp_path / "summary"
+    with pytest.raises(InputError, match=told):
+        benchmark.main([*words, "--parts", "loading", "--output", str(output)])
+    torch.set_num_threads(1)
+
+
 def test_photographs_are_like_ilsvrcs():
     some = list(photographs.photographs(6, seed=3))
     assert some == list(photographs.photographs(6, seed=3))
@@ -109,8 +151,8 @@ def test_the_loaders_crops_are_those_of_the_plain_path(tmp_path):
     encoded = list(photographs.photographs(8))
     for smallest_side, scales in ((None, (256, 512)), (256, (256, 256)), (384, (384, 384))):
         shard = loading.shard_of(tmp_path / f"{smallest_side}.arrow", encoded, smallest_side)
-        training = loading.TrainingImages([shard], 1, 16, 224, scales, np.zeros((3, 3)))
-        crops, (batch, places) = training[2].images, training._sampled(2)
+        loader = loading.TrainingImages([shard], 1, 16, 224, scales, np.zeros((3, 3)))
+        crops, (batch, places) = loader[2].images, loader._sampled(2)
         for row, place in enumerate(places):
             pixels = images.decode_leniently(Shards([shard]).jpeg(int(place)), "x")
             whole = images.rescale(pixels, int(batch.scales[row]), "bicubic")

@@ -66,6 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if precision == "auto":
         precision = "bfloat16" if device.type == "cuda" else "float32"
     workers = max(1, given.threads - 1)
+    # An error in the configuration shows before anything is measured.
+    summary.projected([], dict.fromkeys(summary.RATES, 1.0), given.threads, given.config)
     lines: list[Line] = []
     growths: list[Growth] = []
     started = datetime.now(UTC)
@@ -77,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rescaled = loading.shard_of(folder / "bench256.arrow", few, 256)
         steps: dict[str, Callable[[], tuple[list[Line], list[Growth]]]] = {
             "loading": lambda: (loading.lines(folder, few), loading.growth(folder, encoded)),
-            "packing": lambda: (packing.lines(folder), packing.growth(folder)),
+            "packing": lambda: (packing.lines(folder, encoded), packing.growth(folder, encoded)),
             "training": lambda: (
                 training.lines(rescaled, device, precision, given.threads, workers),
                 processes.growth(rescaled, given.threads),

@@ -175,7 +175,8 @@ def decoding(shard: Path) -> float:
 
 def bytes_of(name: str) -> str:
     """Which bytes the shards of one of SCALES hold: jittered ones hold the original bytes."""
-    return "original bytes" if "[" in name else f"shards, {name}"
+    smallest, largest = SCALES[name]
+    return f"shards, {name}" if smallest == largest else "original bytes"
 
 
 def lines(folder: Path, encoded: Sequence[bytes]) -> list[Line]:
@@ -201,7 +202,7 @@ def lines(folder: Path, encoded: Sequence[bytes]) -> list[Line]:
         contenders[f"Hugging Face datasets, {name}"] = partial(huggingface_dataset, rows, scales)
     bilinear = partial(torchvision_folder, pictures, SCALES["S = 256"], "bilinear")
     contenders["torchvision, its bilinear default, S = 256"] = bilinear
-    found = alternate(contenders, warm=True)  # each leaves a first batch out
+    found = alternate(contenders, warm=True)  # loaders leave a first batch out
 
     def line(name: str, rival: str, kind: str, least: float | None, note: str = "") -> Line:
         own = found[f"ours, {kind}, {name}"]

@@ -78,7 +78,7 @@ def lines() -> list[Line]:
             *("orchestration", f"start of a command without torch: {slowest}", "s", start),
             limit=fixed("at most", MOST_START, seconds=True),
             least_over_limit=1.0,
-            note=f"the slowest of {len(once)}",
+            note=f"the slowest of {len(once)} when each was started once",
         ),
         Line(
             *("orchestration", "start of a command with torch: evaluate", "s"),

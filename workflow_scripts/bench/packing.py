@@ -23,19 +23,11 @@ from workflow_scripts.vgg.images import rescaled_size
 from workflow_scripts.vgg.shards import write_shard
 
 from .measuring import Growth, Line, alternate, stopwatch
-from .photographs import photographs
 
 IMAGES = 256  # of a shard; real ones have a thousand and more
-DISTINCT = 128
 SCALES = (256, 384)
 QUALITY = 95
 CROP = 224
-
-
-def some_photographs(number: int) -> list[bytes]:
-    """So many JPEG files, a few of them again and again."""
-    few = list(photographs(min(number, DISTINCT)))
-    return list(itertools.islice(itertools.cycle(few), number))
 
 
 def archive_of(path: Path, encoded: Sequence[bytes]) -> pd.DataFrame:
@@ -79,12 +71,12 @@ def rate(work: Callable[[], int], number: int) -> float:
     return number / stopwatch(work)
 
 
-def lines(folder: Path) -> list[Line]:
-    """The lines on packing; `folder` is for files."""
+def lines(folder: Path, encoded: Sequence[bytes]) -> list[Line]:
+    """The lines on packing JPEGs; `folder` is for files."""
     from workflow_scripts.vgg.images import rescale
 
-    images = IMAGES
-    encoded = some_photographs(images)
+    encoded = encoded[:IMAGES]
+    images = len(encoded)
     index = archive_of(folder / "images.tar", encoded)
     output, saved = folder / "packed.arrow", folder / "saved"
     saved.mkdir()
@@ -133,13 +125,12 @@ def two_cores(index: pd.DataFrame, folder: Path) -> Line:
     )
 
 
-def growth(folder: Path) -> list[Growth]:
-    """Time and memory of the command as a shard gets more images."""
+def growth(folder: Path, encoded: Sequence[bytes]) -> list[Growth]:
+    """Time and memory of the command as a shard gets more images, the same again and again."""
     sizes, records = [250, 500, 1000, 2000], []
     for number in sizes:
-        archive_of(folder / "grow.tar", some_photographs(number)).to_parquet(
-            folder / "grow.parquet"
-        )
+        some = list(itertools.islice(itertools.cycle(encoded), number))
+        archive_of(folder / "grow.tar", some).to_parquet(folder / "grow.parquet")
         words = [
             *(
                 sys.executable,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import re
 from collections.abc import Iterator
 
 import torch
@@ -19,8 +20,12 @@ def pick_device(name: str, threads: int, place: int = 0) -> torch.device:
     """The device called `name`; "auto" is the GPU where there is one. Sets up the CPU's side.
 
     place: of this process among those on its node, each of which takes a GPU of its own.
-    Raises InputError if there are fewer GPUs.
+    Raises InputError if there are fewer GPUs, if it is no CPU or GPU, or if there is no thread.
     """
+    if threads < 1:
+        raise InputError(f"{threads} CPU threads: at least one is needed")
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
+        raise InputError(f"{name}: no device of this name; give auto, cpu, cuda or cuda:1, …")
     torch.set_num_threads(threads)
     _keep_freed_memory()
     if name == "auto":
