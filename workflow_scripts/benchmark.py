@@ -29,8 +29,8 @@ from workflow_scripts.bench import (
 )
 from workflow_scripts.bench.measuring import Growth, Line
 from workflow_scripts.bench.photographs import photographs
-from workflow_scripts.vgg import command
-from workflow_scripts.vgg.devices import PRECISIONS, describe_hardware, pick_device
+from workflow_scripts.vgg import command, precision
+from workflow_scripts.vgg.devices import describe_hardware, pick_device
 from workflow_scripts.vgg.files import InputError, whole_file, write_json
 
 PARTS = ("loading", "packing", "training", "evaluation", "averages", "orchestration")
@@ -40,7 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = command.parser(__doc__)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, …")
-    parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="of training")
+    parser.add_argument(
+        "--precision", choices=precision.OF_TRAINING, default="auto", help="of training"
+    )
     parser.add_argument(
         "--threads", type=int, default=command.available_cpus(), help="CPU threads, and loaders + 1"
     )
@@ -62,9 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ) from error
 
     device = pick_device(given.device, given.threads)
-    precision = given.precision
-    if precision == "auto":
-        precision = "bfloat16" if device.type == "cuda" else "float32"
+    computes_in = precision.resolved(given.precision, device)
     workers = max(1, given.threads - 1)
     # An error in the configuration shows before anything is measured.
     summary.projected([], dict.fromkeys(summary.RATES, 1.0), given.threads, given.config)
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "loading": lambda: (loading.lines(folder, few), loading.growth(folder, encoded)),
             "packing": lambda: (packing.lines(folder, encoded), packing.growth(folder, encoded)),
             "training": lambda: (
-                training.lines(rescaled, device, precision, given.threads, workers),
+                training.lines(rescaled, device, computes_in, given.threads, workers),
                 processes.growth(rescaled, given.threads),
             ),
             "evaluation": lambda: (
@@ -104,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "hardware": describe_hardware(device),
             "device": device.type,
             "threads": given.threads,
-            "precision": precision,
+            "precision": computes_in,
             "torch": torch.__version__,
             "started": started.isoformat(timespec="seconds"),
             "minutes": (datetime.now(UTC) - started).total_seconds() / 60,

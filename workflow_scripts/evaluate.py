@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import torch
 
-from workflow_scripts.vgg import command, costs, evaluation
+from workflow_scripts.vgg import command, costs, evaluation, precision
 from workflow_scripts.vgg.convnets import POOLING_ROUNDING
-from workflow_scripts.vgg.devices import autocast, describe_hardware, pick_device
+from workflow_scripts.vgg.devices import describe_hardware, pick_device
 from workflow_scripts.vgg.files import InputError, code_fingerprint, sha256
 from workflow_scripts.vgg.images import RESIZE_FILTERS, pixels_at
 from workflow_scripts.vgg.posteriors import write_posteriors
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--batch-size", type=int, default=64, help="crops, or as many pixels, in a forward pass"
     )
-    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument("--precision", choices=precision.OF_EVALUATION, default="float32")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, …")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads, loader included")
     parser.add_argument(
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     shards = Shards(given.shards)  # not the copies, so that an error names the shard itself
     copies = stage(given.shards, given.local_scratch)
     try:
-        with costs.working_on(len(shards)), autocast(device, given.precision):
+        with costs.working_on(len(shards)), precision.computing(device, given.precision):
             posteriors = evaluation.evaluate(
                 net.to(device, memory_format=torch.channels_last),
                 copies,

@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from workflow_scripts.vgg import command, evaluation, pictures
+from workflow_scripts.vgg import command, evaluation, pictures, precision
 from workflow_scripts.vgg.answers import Answers, answers, one_of_each_class
 from workflow_scripts.vgg.class_names import read_class_names
 from workflow_scripts.vgg.convnets import POOLING_ROUNDING, ConvNet
-from workflow_scripts.vgg.devices import autocast, explained_memory, pick_device, to_input
+from workflow_scripts.vgg.devices import explained_memory, pick_device, to_input
 from workflow_scripts.vgg.experiments import Evaluation, read_yaml
 from workflow_scripts.vgg.files import sha256, write_json
 from workflow_scripts.vgg.images import RESIZE_FILTERS, pixels_at, rescale
@@ -150,7 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--crop-grid", choices=evaluation.CROP_GRIDS, default="whole-image")
     parser.add_argument("--resize-filter", choices=RESIZE_FILTERS, default="bicubic")
     parser.add_argument("--batch-size", type=int, default=64, help="crops in a forward pass")
-    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument("--precision", choices=precision.OF_EVALUATION, default="float32")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, …")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--output", required=True, help="folder for score_maps.json, crops.json")
@@ -177,7 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         found = [answers([e.path(given.results, pictures.SPLIT)]) for e in own]
         eye, weights_sha256 = eye_of(section["model"])
         shown = []
-        with autocast(device, given.precision):
+        with precision.computing(device, given.precision):
             for place in most_spread(found, section["images"]):
                 name = found[0].ids[place]
                 image, pixels = images.describe(name), images.pixels(name)

@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from workflow_scripts.vgg import command, costs, initialisation, sampling, training
+from workflow_scripts.vgg import command, costs, initialisation, precision, sampling, training
 from workflow_scripts.vgg.convnets import LRN_CONSTANTS, Architecture, ConvNet
-from workflow_scripts.vgg.devices import PRECISIONS, autocast, describe_hardware, pick_device
+from workflow_scripts.vgg.devices import describe_hardware, pick_device
 from workflow_scripts.vgg.evaluation import evaluate
 from workflow_scripts.vgg.files import (
     InputError,
@@ -111,7 +111,7 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
     choices = {
         "trainable": training.TRAINABLE,
         "biases": training.BIAS_RULES,
-        "precision": PRECISIONS,
+        "precision": precision.OF_TRAINING,
     }
     for field in fields(training.Optimisation):
         several = isinstance(field.default, tuple)
@@ -253,7 +253,7 @@ def train(
     )
 
     def validate(net: ConvNet, stop: Callable[[], bool]) -> tuple[int, int]:
-        with autocast(device, settings.precision):
+        with precision.computing(device, settings.precision):
             posteriors = evaluate(
                 net,
                 shards,

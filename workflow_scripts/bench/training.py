@@ -13,9 +13,9 @@ from torch.nn import functional as F
 
 from workflow_scripts.vgg.arithmetic import built, training_flop
 from workflow_scripts.vgg.convnets import Architecture, ConvNet
-from workflow_scripts.vgg.devices import autocast
 from workflow_scripts.vgg.initialisation import initialise
 from workflow_scripts.vgg.loader import TrainingBatch, TrainingImages
+from workflow_scripts.vgg.precision import computing
 from workflow_scripts.vgg.training import Optimisation, Running, Training
 
 from .machine import NETS, MatrixProduct, finish
@@ -116,7 +116,7 @@ class Plain:
         images = self.images.to(self.device, non_blocking=True)
         labels = self.labels.to(self.device, non_blocking=True)
         self.optimizer.zero_grad(set_to_none=True)
-        with autocast(self.device, self.precision):
+        with computing(self.device, self.precision):
             loss = F.cross_entropy(self.model((images - self.mean) / 58), labels)
         loss.backward()
         self.optimizer.step()

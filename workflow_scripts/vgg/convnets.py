@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .devices import at_least_float32
 from .dropout import SequencedDropout
+from .precision import at_least_float32
 
 POOLING_ROUNDING = ("floor", "ceil")
 LRN_CONSTANTS = {"krizhevsky": (2.0, 1e-4), "caffe": (1.0, 1e-4 / 5)}  # k, and α on the plain sum

@@ -1,26 +1,37 @@
-"""One code path for CPUs and GPUs: the device, the precision, and pixels made into inputs."""
+"""The device that a command computes on, and pixels made into inputs: one path for CPUs, GPUs."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import logging
 import os
 import re
+import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 
+from . import leases
 from .costs import processor
 from .files import InputError
 
-PRECISIONS = ("auto", "float32", "bfloat16", "float64")
+# Variables by which a cluster or a user says that a job has GPUs.
+ALLOCATING = ("CUDA_VISIBLE_DEVICES", "SLURM_JOB_GPUS", "SLURM_STEP_GPUS")
+NO_GPUS = ("", "-1", "NoDevFiles")  # their values that say that it has none
+DRIVER = Path("/proc/driver/nvidia/version")
+OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|_STATUS_ALLOC_FAILED", re.I)
 
 
 def pick_device(name: str, threads: int, place: int = 0) -> torch.device:
-    """The device called `name`; "auto" is the GPU where there is one. Sets up the CPU's side.
+    """The device called `name`, a GPU always with its number. Sets up the CPU's side.
 
+    name: "auto" is a GPU where there is one, and "cuda" insists on it. Which one: under Slurm
+    the job's `place`-th; elsewhere, of several, the one that the fewest other jobs use.
     place: of this process among those on its node, each of which takes a GPU of its own.
-    Raises InputError if there are fewer GPUs, if it is no CPU or GPU, or if there is no thread.
+    Raises InputError if there are fewer GPUs, if it is no CPU or GPU, if there is no thread, or if
+    GPUs were allocated that cannot be used.
     """
     if threads < 1:
         raise InputError(f"{threads} CPU threads: at least one is needed")
@@ -28,18 +39,78 @@ def pick_device(name: str, threads: int, place: int = 0) -> torch.device:
         raise InputError(f"{name}: no device of this name; give auto, cpu, cuda or cuda:1, …")
     torch.set_num_threads(threads)
     _keep_freed_memory()
-    if name == "auto":
-        name = f"cuda:{place}" if torch.cuda.is_available() else "cpu"
-    device = torch.device(name)
-    if device.type == "cuda":
-        if (device.index or 0) >= torch.cuda.device_count():
-            raise InputError(
-                f"{name}: the job has {torch.cuda.device_count()} GPUs on this node; every process "
-                "of a training needs its own, lower train.processes or ask for more"
-            )
-        torch.cuda.set_device(device)
-        _same_result_each_time()
+    if name == "cpu" or (name == "auto" and not _gpu_available()):
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise InputError(f"{name}: {why_no_gpu()}")
+    device = torch.device(name if ":" in name else f"cuda:{_card(place)}")
+    if device.index >= torch.cuda.device_count():
+        raise InputError(
+            f"{device}: the job has {torch.cuda.device_count()} GPUs on this node; every process "
+            "of a training needs its own, lower train.processes or ask for more"
+        )
+    torch.cuda.set_device(device)
+    _same_result_each_time()
     return device
+
+
+def _gpu_available() -> bool:
+    """True if CUDA is there. Raises InputError if it is not although the job was given GPUs."""
+    with warnings.catch_warnings():  # it is told below, with the cure
+        warnings.simplefilter("ignore")
+        if torch.cuda.is_available():
+            return True
+    for variable in ALLOCATING:
+        if (given := os.environ.get(variable, "").strip()) not in NO_GPUS:
+            raise InputError(
+                f"this job was given a GPU ({variable}={given}), but {why_no_gpu()}. To compute on "
+                "the CPU all the same, set device: cpu in the configuration (--device cpu)"
+            )
+    if DRIVER.exists():
+        logging.warning("WARNING: computing on the CPU, because %s", why_no_gpu())
+    return False
+
+
+def why_no_gpu() -> str:
+    """Why CUDA cannot be used here: the versions of driver and wheel, and what to do."""
+    built_for = torch.version.cuda
+    if built_for is None:
+        return (
+            f"torch {torch.__version__} is built for CPUs only; install its build for CUDA "
+            "(README, GPUs)"
+        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.cuda.init()
+        said = "torch says that there is none"
+    except (RuntimeError, AssertionError) as error:
+        said = str(error).splitlines()[0]
+    found = driver_version()
+    driver = f"the NVIDIA driver is {found}" if found else "no NVIDIA driver is loaded"
+    return (
+        f"CUDA cannot be used on {os.uname().nodename}: {driver}, and torch {torch.__version__} is "
+        f"built for CUDA {built_for} ({said}). Update the driver, or install torch for a CUDA that "
+        "this driver knows (README, GPUs)"
+    )
+
+
+def driver_version() -> str | None:
+    """The version of the NVIDIA driver that Linux has loaded, such as 535.104.05."""
+    try:
+        match = re.search(r"\b\d{3}\.\d+(\.\d+)?\b", DRIVER.read_text())
+    except OSError:
+        return None
+    return match and match[0]
+
+
+def _card(place: int) -> int:
+    """The number of the GPU that this process takes of those that it sees."""
+    cards = torch.cuda.device_count()
+    if cards == 1 or "SLURM_JOB_ID" in os.environ:
+        return place
+    names = [str(torch.cuda.get_device_properties(card).uuid) for card in range(cards)]
+    return leases.lease(names, os.environ.get("TORCHELASTIC_RUN_ID", ""))
 
 
 def _same_result_each_time() -> None:
@@ -68,27 +139,6 @@ def _keep_freed_memory() -> None:
     mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
 
 
-def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """Mixed precision: "auto" computes in bfloat16 on GPUs and in float32 on CPUs."""
-    if precision == "auto":
-        precision = "bfloat16" if device.type == "cuda" else "float32"
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
-
-
-def parameter_type(precision: str) -> torch.dtype:
-    """What a net in training keeps its parameters in: float32, also under mixed precision.
-
-    "float64" is for checks: computations that differ by rounding only stay together in it, where in
-    float32 a ReLU or a maximum that tips over drives them apart within a few iterations.
-    """
-    return torch.float64 if precision == "float64" else torch.float32
-
-
-def at_least_float32(values: torch.Tensor) -> torch.Tensor:
-    """`values` in float32, or in float64 if they are that."""
-    return values.to(torch.promote_types(values.dtype, torch.float32))
-
-
 def to_input(
     images: torch.Tensor,
     mean: torch.Tensor,
@@ -109,11 +159,22 @@ def explained_memory(load: str, cure: str) -> Iterator[None]:
     """Turn running out of memory into an InputError: with what load, and what to do about it."""
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if type(error) is RuntimeError and "can't allocate memory" not in str(error):
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
             raise
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"out of memory with {load}: {cure}. {reason}") from error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out.
+
+    PyTorch has a type for what its own allocator lacks. CUDA's libraries and a CPU's allocator
+    raise a RuntimeError, as for everything else, and only their words tell.
+    """
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and bool(OUT_OF_MEMORY.search(str(error)))
+    )
 
 
 def describe_hardware(device: torch.device) -> str:

@@ -17,12 +17,19 @@ from torch.nn import functional as F
 from .checkpoints import KEPT, load_checkpoint, newest_checkpoint, save_checkpoint
 from .command import Progress
 from .convnets import ConvNet
-from .devices import at_least_float32, autocast, explained_memory, parameter_type, to_input
+from .devices import explained_memory, to_input
 from .dropout import seek_dropout
 from .evaluation import Stopped
 from .files import InputError
 from .guards import CHECK_EVERY, FiniteGuard, chance_loss, check_flat_line, gradient_norm
 from .loader import TrainingBatch, TrainingImages
+from .precision import (
+    at_least_float32,
+    computing,
+    gradient_scaler,
+    parameter_type,
+    resolved,
+)
 from .processes import Processes
 from .schedule import Plateau
 from .signals import StopSignals
@@ -122,6 +129,8 @@ class Training:
         net.to(dtype=parameter_type(settings.precision), memory_format=torch.channels_last)
         net.train()
         self.device = next(net.parameters()).device
+        self.precision = resolved(settings.precision, self.device)
+        self.scaler = gradient_scaler(self.device, self.precision)
         self.optimizer = sgd(net, settings)
         latest_drops = [round(share * settings.iterations) for share in settings.latest_drops]
         self.plateau = Plateau(latest_drops, settings.patience, settings.margin)
@@ -259,7 +268,7 @@ class Training:
             alone = running.processes.count == 1
             last = part.stop == len(labels)  # gradients travel once, when all are summed
             with nullcontext() if alone or last else model.no_sync():
-                with autocast(self.device, self.settings.precision):
+                with computing(self.device, self.precision):
                     scores = model(inputs)
                 scores = at_least_float32(scores)
                 losses.append(F.cross_entropy(scores, labels[part], reduction="none"))
