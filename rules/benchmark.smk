@@ -16,7 +16,8 @@ rule measure_speed:
         runtime=60,
         gpu=1,
     shell:
-        "python -m workflow_scripts.benchmark --threads {threads} --output benchmarks/summary"
+        f"python -m workflow_scripts.benchmark {DEVICE}"
+        " --threads {threads} --output benchmarks/summary"
         " 2> {log}"
 
 

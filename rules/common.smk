@@ -151,7 +151,9 @@ def choices(*names):
     return {name: CHOICES[name] for name in names}
 
 
-LOCAL_SCRATCH = in_text(local_scratch=DATA["local_scratch"])
+# Where evaluations and trainings compute and read, which changes no result but by rounding
+PLACE = in_text(device=config["device"], local_scratch=DATA["local_scratch"])
+DEVICE = in_text(device=config["device"])
 
 
 include: "common/data.smk"

@@ -23,7 +23,7 @@ rule evaluate_convnet:
     shell:
         "python -m workflow_scripts.evaluate --weights {input.weights} --shards {input.shards}"
         " --method {wildcards.method} --scale {wildcards.Q} {params.options:q}"
-        f" {LOCAL_SCRATCH}"
+        f" {PLACE}"
         " --threads {threads} --output {output} --cost {log}.json > {log} 2>&1"
 
 

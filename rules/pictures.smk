@@ -92,7 +92,7 @@ rule look_through_net:
     shell:
         "python -m workflow_scripts.look_through_net --pictures {input.pictures}"
         f" --results {RESULTS} --shards {{input.shards}} {{params.models:q}} {{params.options:q}}"
-        f" --threads {{threads}} --output {RESULTS}/pictures"
+        f" {DEVICE} --threads {{threads}} --output {RESULTS}/pictures"
         " --cost {log}.json > {log} 2>&1"
 
 

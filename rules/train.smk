@@ -31,7 +31,7 @@ rule train_convnet:
         f"{TRAIN} {{params.options:q}} {{params.parent:q}}"
         " --train-shards {input.train} --val-shards {input.val} --statistics {input.statistics}"
         f" --checkpoints {RESULTS}/{{wildcards.replicate}}checkpoints/{{wildcards.model}}"
-        f" --threads {{threads}} {RUNNING} {LOCAL_SCRATCH}"
+        f" --threads {{threads}} {RUNNING} {PLACE}"
         " --output {output.weights} --history {output.history} --cost {log}.json > {log} 2>&1"
 
 

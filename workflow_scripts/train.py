@@ -114,6 +114,9 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "precision": precision.OF_TRAINING,
     }
     for field in fields(training.Optimisation):
+        if field.type == "bool":
+            group.add_argument(f"--{field.name.replace('_', '-')}", action="store_true")
+            continue
         several = isinstance(field.default, tuple)
         group.add_argument(
             f"--{field.name.replace('_', '-')}",
@@ -277,6 +280,8 @@ def train(
         "parent": tensors_sha256(given.parent) if given.parent else None,
         "statistics": statistics,
     }
+    if not given.compile:  # checkpoints of before there was the option stay good
+        del decides["compile"]
     logging.info(
         "%s on %d × %s, %d parameters",
         *(given.model, processes.count, device.type, net.parameter_count()),

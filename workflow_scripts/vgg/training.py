@@ -49,6 +49,7 @@ class Optimisation:
         plateau has done it before.
     trainable: "all", or "fc" for the fully-connected layers only.
     biases: "as-weights", or "caffe": twice the learning rate and no weight decay.
+    compile: conv layers run as torch.compile makes them.
     input_scale: the inputs are divided by this, which is undone in the saved first layer.
     """
 
@@ -65,6 +66,7 @@ class Optimisation:
     trainable: str = "all"
     biases: str = "as-weights"
     precision: str = "auto"
+    compile: bool = False
     input_scale: float = 1.0
 
 
