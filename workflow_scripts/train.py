@@ -24,7 +24,7 @@ import torch
 from workflow_scripts.vgg import command, costs, initialisation, precision, sampling, training
 from workflow_scripts.vgg.convnets import LRN_CONSTANTS, Architecture, ConvNet
 from workflow_scripts.vgg.devices import describe_hardware, pick_device
-from workflow_scripts.vgg.evaluation import evaluate
+from workflow_scripts.vgg.evaluation import KeptBatches, evaluate
 from workflow_scripts.vgg.files import (
     InputError,
     code_fingerprint,
@@ -41,6 +41,7 @@ from workflow_scripts.vgg.randomness import model_seed
 from workflow_scripts.vgg.shards import Shards
 from workflow_scripts.vgg.staging import stage
 from workflow_scripts.vgg.weights import load_weights, read_metadata, save_weights, tensors_sha256
+from workflow_scripts.vgg.workers import start_server
 
 CHOICES = (  # of the configuration, those that decide a training
     "initialisation",
@@ -207,6 +208,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = options(arguments)
     place, on_node = processes_on_node()
     threads = max(1, given.threads // on_node)
+    if threads > 1:
+        start_server()
     device = pick_device(given.device, threads, place)
     processes = Processes.of_torchrun()
     if processes.rank:
@@ -255,6 +258,8 @@ def train(
         places=trained,
     )
 
+    kept = KeptBatches()
+
     def validate(net: ConvNet, stop: Callable[[], bool]) -> tuple[int, int]:
         with precision.computing(device, settings.precision):
             posteriors = evaluate(
@@ -268,6 +273,7 @@ def train(
                 resize_filter=given.resize_filter,
                 workers=workers,
                 progress=False,
+                kept=kept,
                 stop=stop,
             )
         rank = rank_of_class(posteriors, processes.share(labels))
@@ -338,6 +344,7 @@ def train(
             "inherit": given.inherit if given.parent else None,
             "choices": {name: getattr(given, name) for name in CHOICES},
             "optimisation": asdict(settings),
+            "precision": done.precision,
             "config_fingerprint": fingerprint(decides),
             "code_fingerprint": code_fingerprint(),
             "torch": torch.__version__,

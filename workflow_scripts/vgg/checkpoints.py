@@ -6,10 +6,13 @@ import logging
 import pickle
 import shutil
 import zipfile
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import torch
 
+from .devices import is_out_of_memory
 from .files import whole_file
 
 KEPT = 2
@@ -21,6 +24,58 @@ def save_checkpoint(directory: Path, iteration: int, state: dict, kept: int = KE
         torch.save(state, temporary)
     for old in sorted(directory.glob("*.pt"))[:-kept]:
         old.unlink()
+
+
+class CheckpointWriter:
+    """Writes a training's checkpoints while it goes on; the end of its block waits for the last.
+
+    A checkpoint is of the moment when `write` was called, and whole or absent whenever the process
+    is killed.
+    """
+
+    def __init__(self, directory: Path):
+        self.directory = directory
+        self.thread = ThreadPoolExecutor(1, "checkpoint")
+        self.writing: Future | None = None
+
+    def __enter__(self) -> CheckpointWriter:
+        return self
+
+    def __exit__(self, kind: type | None, *exception: object) -> None:
+        try:
+            self.wait()
+        except Exception:
+            if kind is None:
+                raise
+            logging.exception("the last checkpoint could not be written")
+        finally:
+            self.thread.shutdown()
+
+    def write(self, iteration: int, state: dict, kept: int = KEPT) -> None:
+        """Begin to write `state`, once the one before is written; takes as long as to copy it.
+
+        Raises what has kept the one before from being written, such as OSError for a full disk.
+        """
+        self.wait()
+        copy = _on_cpu(state)
+        self.writing = self.thread.submit(save_checkpoint, self.directory, iteration, copy, kept)
+
+    def wait(self) -> None:
+        """Return when all checkpoints are whole, or raise what one of them met with."""
+        if self.writing is not None:
+            written, self.writing = self.writing, None
+            written.result()
+
+
+def _on_cpu(value):
+    """A copy of nested dicts, lists and tuples, with copies of their tensors on the CPU."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, Mapping):
+        return {key: _on_cpu(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(_on_cpu, value))
+    return value
 
 
 def newest_checkpoint(directory: Path, settings: str) -> Path | None:
@@ -36,6 +91,8 @@ def newest_checkpoint(directory: Path, settings: str) -> Path | None:
                     raise zipfile.BadZipFile(f"bad checksum of {damaged}")
             state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         except (zipfile.BadZipFile, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            if is_out_of_memory(error):  # which is no fault of the checkpoint's
+                raise
             logging.warning(
                 "WARNING: checkpoint %s is corrupt (%s); falling back to the one before",
                 path,

@@ -139,6 +139,13 @@ def _keep_freed_memory() -> None:
     mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
 
 
+def sent(values: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """`values` on a device; a GPU takes them while the caller goes on."""
+    if device.type == "cuda" and not values.is_pinned():
+        values = values.pin_memory()
+    return values.to(device, non_blocking=True)
+
+
 def to_input(
     images: torch.Tensor,
     mean: torch.Tensor,

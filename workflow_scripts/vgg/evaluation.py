@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -15,16 +15,18 @@ from torch.utils.data import DataLoader, Dataset
 
 from .command import Progress
 from .convnets import ConvNet
-from .devices import explained_memory, to_input
+from .devices import explained_memory, sent, to_input
 from .files import InputError
 from .images import centre_crop, decode, rescale, rescaled_size
 from .shards import Shards
-from .signals import leave_signals_to_the_main_process
+from .workers import loading
 
 METHODS = ("dense", "multicrop", "center")
 SCORE_AVERAGES = ("before-softmax", "after-softmax")
 CROP_GRIDS = ("whole-image", "central-square")
 GRID_SIDE = 5
+READ_AHEAD = 2  # batches of each worker
+KEPT_BYTES = 10 * 10**9  # of pixels in memory; ILSVRC's validation crops take 7.5 GB
 
 
 class Stopped(Exception):
@@ -162,10 +164,10 @@ class RescaledImages(Dataset):
     def __len__(self) -> int:
         return len(self.groups)
 
-    def __getitem__(self, group: int) -> tuple[np.ndarray, torch.Tensor]:
-        places = self.groups[group]
+    def __getitem__(self, group: int) -> torch.Tensor:
+        """uint8 [N, 3, height, width], channels last in memory."""
         batch = []
-        for place in places:
+        for place in self.groups[group]:
             name = f"image {self.shards.id(place)}"
             pixels = decode(self.shards.jpeg(place), name)
             try:
@@ -173,7 +175,46 @@ class RescaledImages(Dataset):
             except InputError as error:
                 raise InputError(f"{name}: {error}") from error
             batch.append(pixels if self.crop is None else centre_crop(pixels, self.crop))
-        return places, torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2)
+        return torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2)
+
+    def read_ahead(self, workers: int, most_bytes: int, pinned: bool) -> Iterator[torch.Tensor]:
+        """All groups in order, read by worker processes; none has more than `most_bytes` of pixels.
+
+        pinned: they are copied into page-locked memory, for asynchronous copies to a GPU.
+        """
+        if not self.groups:
+            return iter(())
+        loader = DataLoader(
+            self,
+            batch_size=None,
+            pin_memory=pinned,
+            prefetch_factor=READ_AHEAD if workers else None,
+            **loading(workers, workers * (READ_AHEAD + 1) * most_bytes),
+        )
+        return iter(loader)
+
+
+@dataclass
+class KeptBatches:
+    """Rescaled images that are evaluated again and again, as a training's validation set is.
+
+    Holds the first batches of an evaluation, uint8 [N, 3, height, width] each, up to `most` bytes.
+    """
+
+    most: int = KEPT_BYTES
+    batches: list[torch.Tensor] = field(default_factory=list)
+    whole: bool = True  # none has been left out yet, so that another may follow
+
+    def passing(self, batches: Iterator[torch.Tensor]) -> Iterator[torch.Tensor]:
+        """The kept batches, then those given, which are those behind them."""
+        yield from self.batches
+        used = sum(batch.nbytes for batch in self.batches)
+        for batch in batches:
+            used += batch.nbytes
+            self.whole &= used <= self.most
+            if self.whole:
+                self.batches.append(batch.clone())  # not in the loader's pinned or shared memory
+            yield batch
 
 
 def groups_of_equal_size(
@@ -181,7 +222,9 @@ def groups_of_equal_size(
 ) -> list[np.ndarray]:
     """Places of images that have one size after rescaling, at most `pixels` pixels a group.
 
-    Dense evaluation never pads, so only such images can share a batch.
+    Dense evaluation never pads, so only such images can share a batch. Groups of rare sizes, small
+    ones, lie at random among the others: every new size takes a while to choose a GPU's kernels
+    for, in which it has the work of a large group to do.
     """
     sizes = np.array(
         [rescaled_size(h, w, smallest_side) for h, w in zip(heights, widths, strict=True)]
@@ -190,7 +233,7 @@ def groups_of_equal_size(
     for height, width in np.unique(sizes, axis=0):
         members = np.flatnonzero((sizes == (height, width)).all(1))
         groups += groups_of(members, max(1, pixels // (int(height) * int(width))))
-    return groups
+    return [groups[number] for number in np.random.default_rng(0).permutation(len(groups))]
 
 
 def groups_of(places: np.ndarray, size: int) -> list[np.ndarray]:
@@ -214,6 +257,7 @@ def evaluate(
     workers: int = 0,
     progress: bool = True,
     places: np.ndarray | None = None,
+    kept: KeptBatches | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> np.ndarray:
     """Posteriors float32 [images, classes] of a split's shards at one test scale, in shard order.
@@ -221,8 +265,10 @@ def evaluate(
     net: on its device, in evaluation mode or not (its mode is kept). smallest_side: Q in pixels.
     batch_size: crops, or as many pixels of whole images, in one forward pass.
     places: int [images], those of the shards' images to evaluate, in this order; all if None.
+    kept: of an earlier evaluation of the same images at the same scale, which are not read again.
     stop: asked before each batch.
-    Raises InputError if Q is too small for the net, Stopped if `stop` says so.
+    Raises InputError if Q is too small for the net or shared memory for the workers, Stopped if
+    `stop` says so.
     """
     crop = net.architecture.crop
     if smallest_side < crop:
@@ -239,29 +285,25 @@ def evaluate(
         groups = groups_of_equal_size(
             shards.heights[places], shards.widths[places], smallest_side, batch_size * crop**2
         )
+    weights = next(net.parameters())
+    device = weights.device
+    kept = kept or KeptBatches(most=0)
     images = RescaledImages(
         paths,
-        [places[rows] for rows in groups],
+        [places[rows] for rows in groups[len(kept.batches) :]],
         smallest_side,
         crop if method == "center" else None,
         resize_filter,
-    )
-    weights = next(net.parameters())
-    device = weights.device
-    loader = DataLoader(
-        images,
-        batch_size=None,
-        num_workers=workers,
-        pin_memory=device.type == "cuda",
-        worker_init_fn=leave_signals_to_the_main_process,
     )
     was_training = net.training
     net.eval()
     dense = DenseConvNet(net) if method == "dense" else None
     mean_rgb = torch.tensor(mean, dtype=weights.dtype, device=device)
-    result = np.empty((len(places), net.architecture.classes), np.float32)
+    # On the device until the end: to fetch each batch's would make a GPU wait for the next one.
+    result = torch.empty(len(places), net.architecture.classes, device=device)
     bar = Progress(len(places), "images")
-    for rows, (_, pixels) in zip(groups, loader, strict=True):
+    read = images.read_ahead(workers, 3 * batch_size * crop**2, device.type == "cuda")
+    for rows, pixels in zip(groups, kept.passing(read), strict=True):
         if stop():
             net.train(was_training)
             raise Stopped
@@ -269,7 +311,7 @@ def evaluate(
             f"{batch_size} crops of {crop}×{crop}, or as many pixels, at once",
             "lower the batch size (evaluate.batch_size)",
         ):
-            batch = to_input(pixels.to(device, non_blocking=True), mean_rgb, input_scale)
+            batch = to_input(sent(pixels, device), mean_rgb, input_scale)
             match method:
                 case "dense":
                     posteriors = dense_posteriors(dense, batch, score_average)
@@ -279,10 +321,11 @@ def evaluate(
                     posteriors = net(batch).float().softmax(1)
                 case _:
                     raise ValueError(f"unknown method {method!r}")
-            result[rows] = posteriors.cpu().numpy()
+            result[sent(torch.from_numpy(rows), device)] = posteriors
         if progress:
             bar.update(len(rows))
     net.train(was_training)
-    if not np.isfinite(result).all():
+    posteriors = result.cpu().numpy()
+    if not np.isfinite(posteriors).all():
         raise InputError("the net's posteriors are not finite; are its weights?")
-    return result
+    return posteriors

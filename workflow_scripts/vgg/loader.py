@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from .images import crop_of_rescaled, decode, pixels_at, rows_of_crop
 from .sampling import Batch, batch_at, epochs_done
 from .shards import Shards
-from .signals import leave_signals_to_the_main_process
+from .workers import loading
 
 READ_AHEAD = 4  # batches of each worker
 
@@ -30,6 +30,12 @@ class TrainingBatch:
 
     def __reduce__(self):
         return _of_arrays, (self.images, self.labels.numpy(), self.shifts.numpy())
+
+    def to(self, device: torch.device) -> TrainingBatch:
+        """The same batch on a device; the copy may go on when this returns."""
+        return TrainingBatch(
+            *(t.to(device, non_blocking=True) for t in (self.images, self.labels, self.shifts))
+        )
 
     def copy(self) -> TrainingBatch:
         """The same batch with images of its own."""
@@ -148,17 +154,42 @@ class TrainingImages(Dataset):
 
         Close the iterator to end the workers.
         """
+        samples = len(range(self.batch_size)[self.own_rows])
+        shared = workers * (READ_AHEAD + 1) * samples * 3 * self.crop**2
         loaded = DataLoader(
             _InSharedMemory(self) if workers else self,
             batch_size=None,
             sampler=range(first, last),
-            num_workers=workers,
             pin_memory=pin_memory,
             prefetch_factor=READ_AHEAD if workers else None,
-            worker_init_fn=leave_signals_to_the_main_process,
+            **loading(workers, shared),
         )
         for batch in loaded:
             yield batch.copy() if batch.images.is_shared() else batch
+
+
+def on_device(batches: Iterable[TrainingBatch], device: torch.device) -> Iterator[TrainingBatch]:
+    """The batches on a device. A GPU gets the next one while it works on the one before.
+
+    For that, copies have a stream of their own: in the stream of the computation, the 38 MB of a
+    batch of 256 would take their turn.
+    """
+    if device.type != "cuda":
+        yield from (batch.to(device) for batch in batches)
+        return
+    computing, copying = torch.cuda.current_stream(device), torch.cuda.Stream(device)
+    ready: TrainingBatch | None = None
+    for batch in batches:
+        with torch.cuda.stream(copying):
+            copied = batch.to(device)
+        if ready is not None:
+            yield ready
+        computing.wait_stream(copying)
+        for tensor in (copied.images, copied.labels, copied.shifts):
+            tensor.record_stream(computing)  # freed by the copies' stream, not while it is in use
+        ready = copied
+    if ready is not None:
+        yield ready
 
 
 class _InSharedMemory(Dataset):

@@ -14,15 +14,16 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .checkpoints import KEPT, load_checkpoint, newest_checkpoint, save_checkpoint
+from .checkpoints import KEPT, CheckpointWriter, load_checkpoint, newest_checkpoint
 from .command import Progress
+from .compiling import compile_features
 from .convnets import ConvNet
 from .devices import explained_memory, to_input
 from .dropout import seek_dropout
 from .evaluation import Stopped
 from .files import InputError
 from .guards import CHECK_EVERY, FiniteGuard, chance_loss, check_flat_line, gradient_norm
-from .loader import TrainingBatch, TrainingImages
+from .loader import TrainingBatch, TrainingImages, on_device
 from .precision import (
     at_least_float32,
     computing,
@@ -174,8 +175,8 @@ class Training:
             self.plateau.finished or self.iteration == self.settings.iterations
         )
 
-    def save(self, running: Running) -> None:
-        """Write a checkpoint; every process must call this.
+    def save(self, running: Running, writer: CheckpointWriter) -> None:
+        """Begin to write a checkpoint; every process must call this.
 
         That of a finished training is kept alone. It writes the weights again if Snakemake deletes
         them, as it does where Slurm calls a job failed that was not.
@@ -187,6 +188,8 @@ class Training:
             "settings": self.fingerprint,
             "net": self.net.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "precision": self.precision,
             "plateau": self.plateau.state(),
             "history": self.history,
             "iteration": self.iteration,
@@ -195,8 +198,7 @@ class Training:
             "unvalidated_seconds": time.monotonic() - self.last_validation,
             "attempts": self.attempts,
         }
-        kept = 1 if self.finished else KEPT
-        save_checkpoint(running.checkpoints, self.iteration, state, kept)
+        writer.write(self.iteration, state, 1 if self.finished else KEPT)
 
     def resume(self, running: Running) -> None:
         """Go on from the newest checkpoint if there is one; every process must call this."""
@@ -210,6 +212,15 @@ class Training:
         state = load_checkpoint(path)
         self.net.load_state_dict(state["net"])
         self.optimizer.load_state_dict(state["optimizer"])
+        before = state.get("precision", self.precision)
+        if before != self.precision:
+            logging.warning(
+                "WARNING: the training began in %s and goes on in %s, as this device has it; name "
+                "a train.precision to keep to one",
+                *(before, self.precision),
+            )
+        elif self.scaler.is_enabled():
+            self.scaler.load_state_dict(state["scaler"])
         self.plateau = Plateau(**state["plateau"])
         self.history, self.iteration = state["history"], state["iteration"]
         self.attempts = state["attempts"] + 1
@@ -256,9 +267,8 @@ class Training:
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate * group["rate_factor"]
         self.optimizer.zero_grad(set_to_none=True)
-        pixels = batch.images.to(self.device, non_blocking=True)
-        shifts = batch.shifts.to(self.device, non_blocking=True)
-        labels = batch.labels.to(self.device, non_blocking=True)
+        batch = batch.to(self.device)
+        pixels, shifts, labels = batch.images, batch.shifts, batch.labels
         first_row, batch_size = self.images.own_rows.start, self.settings.batch_size
         most = running.micro_batch or len(labels)
         losses = []
@@ -275,13 +285,27 @@ class Training:
                 scores = at_least_float32(scores)
                 losses.append(F.cross_entropy(scores, labels[part], reduction="none"))
                 # The processes' gradients are averaged, hence the factor.
-                (losses[-1].sum() * (running.processes.count / batch_size)).backward()
+                loss = losses[-1].sum() * (running.processes.count / batch_size)
+                self.scaler.scale(loss).backward()
         losses = torch.cat(losses).detach()
-        norm = gradient_norm(self.net)
-        self.optimizer.step()
+        norm = self._update()
         self.iteration += 1
         self.losses += losses.sum(dtype=torch.float64)
         return losses, norm
+
+    def _update(self) -> torch.Tensor:
+        """The optimiser's step. Gives the gradient's norm float [], which is not finite if a
+        gradient is not.
+
+        Where losses are scaled, and gradients overflow that the scale can be lowered for, the step
+        is left out and the norm is 0.
+        """
+        scale = self.scaler.scale(torch.ones((), device=self.device))
+        self.scaler.unscale_(self.optimizer)
+        norm = gradient_norm(self.net)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return torch.where((scale > 1) & ~norm.isfinite(), 0.0, norm)
 
     def observe(
         self, wrong: list[int], validation_images: int, seconds: float, processes: Processes
@@ -339,6 +363,8 @@ def train(
     """
     training = Training(net, images, settings, fingerprint)
     training.resume(running)
+    if settings.compile:
+        compile_features(net)
     processes, device = running.processes, training.device
     model = processes.wrap(net)
     training.settle(model)
@@ -364,12 +390,17 @@ def train(
     batches = images.batches(
         training.iteration, settings.iterations, running.workers, device.type == "cuda"
     )
-    with StopSignals() as signals, closing(batches):
+    ready = on_device(batches, device)
+    with (
+        StopSignals() as signals,
+        closing(batches),
+        CheckpointWriter(running.checkpoints) as writer,
+    ):
 
         def checkpoint() -> None:
             nonlocal last_checkpoint
             guard.look()
-            training.save(running)
+            training.save(running, writer)
             last_checkpoint = time.monotonic()
 
         def stop_if_asked(number: int) -> None:
@@ -397,7 +428,7 @@ def train(
                 checkpoint()
                 return training
             rate = training.rate
-            batch = next(batches)
+            batch = next(ready)
             with explained_memory(load, cure):
                 losses, norm = training.step(model, batch, mean_rgb, seed, running)
             guard.keep(training.iteration, rate, losses, norm)

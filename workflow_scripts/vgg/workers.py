@@ -1,0 +1,73 @@
+"""The processes that read ahead for a command, and the shared memory that their batches need.
+
+They come from a server process that is started before anything else, so that none is a copy of a
+process that has CUDA, NCCL and threads, of which a copy may hang.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from multiprocessing import forkserver, resource_tracker
+from pathlib import Path
+
+from .files import InputError
+from .signals import WATCHED, leave_signals_to_the_main_process
+
+SHARED_MEMORY = Path("/dev/shm")  # where Linux keeps it
+PRELOADED = ["workflow_scripts.vgg.loader", "workflow_scripts.vgg.evaluation"]
+
+
+def start_server() -> None:
+    """Start the server in the background, if it does not run; it imports what workers need once.
+
+    It and its workers ignore the signals that a cluster sends to all processes of a job, since the
+    main process decides when they end. They end when it does, however it dies.
+    """
+    multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOADED)
+    # Ignored signals stay so in what is started meanwhile.
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in WATCHED}
+    try:
+        resource_tracker.ensure_running()
+        forkserver.ensure_running()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def loading(workers: int, shared_bytes: int) -> dict:
+    """The options of a DataLoader that say how its workers are made; none of it for no workers.
+
+    shared_bytes: that all of their batches take in shared memory at a time.
+    Raises InputError if there is less.
+    """
+    if not workers:
+        return {"num_workers": 0}
+    check_shared_memory(shared_bytes, workers)
+    start_server()
+    return {
+        "num_workers": workers,
+        "multiprocessing_context": "forkserver",
+        "worker_init_fn": leave_signals_to_the_main_process,
+    }
+
+
+def check_shared_memory(needed: int, workers: int) -> None:
+    """Raise InputError if so many bytes are not free where processes share memory.
+
+    Without the check, a worker would die of a bus error when it writes what is not there.
+    """
+    try:
+        found = os.statvfs(SHARED_MEMORY)
+    except OSError:
+        return  # no Linux, or a system that keeps it elsewhere
+    free = found.f_bavail * found.f_frsize
+    if free < needed:
+        fewer = int(workers * free / needed)
+        raise InputError(
+            f"{SHARED_MEMORY}: the batches of {workers} loader processes need "
+            f"{needed / 1e9:.2f} GB of shared memory, and {free / 1e9:.2f} GB are free. Enlarge it "
+            "(docker run --shm-size=8g, or mount -o remount,size=8g /dev/shm), or use fewer "
+            f"threads: {fewer + 1} fit"
+        )
