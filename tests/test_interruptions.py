@@ -152,6 +152,11 @@ def children(pid):
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def descendants(pid):
+    """Process numbers of a process's children and of theirs."""
+    return [p for child in children(pid) for p in (child, *descendants(child))]
+
+
 def is_alive(group):
     """True if a process of the group is left."""
     try:
@@ -173,10 +178,11 @@ def test_a_signal_to_loader_workers_too_loses_nothing(command, tmp_path):
         )  # fmt: skip
         checkpoints = tmp_path / "checkpoints"
         wait_for(lambda: list(checkpoints.glob("*.pt")), process, log)
-        workers = children(process.pid)
-        assert len(workers) == 2
-        for worker in workers:
-            os.kill(worker, signal.SIGTERM)
+        processes = descendants(process.pid)
+        assert len(processes) == 4, "two workers, their server, and its tracker of resources"
+        for worker in processes:
+            for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
+                os.kill(worker, number)
         before = max(checkpoints.glob("*.pt"))
         wait_for(lambda: max(checkpoints.glob("*.pt"), default=before) > before, process, log)
         os.killpg(process.pid, signal.SIGTERM)

@@ -102,7 +102,7 @@ class Ours:
         made = []
         for scale in scales:
             images = evaluation.RescaledImages([self.shard], [places], scale, None, "bicubic")
-            made.append(to_input(images[0][1].to(self.device), mean, 1.0))
+            made.append(to_input(images[0].to(self.device), mean, 1.0))
         return made
 
     @torch.inference_mode()

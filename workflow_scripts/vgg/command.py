@@ -97,13 +97,20 @@ class Progress:
         self.started = self.last = time.monotonic()
 
     def update(self, count: int, note: str = "") -> None:
-        """Count `count` more units done; `note` is appended to the line, if one is due."""
+        """Count `count` more units done; `note` is appended to the line, if one is due.
+
+        The last unit makes one due. More than `total` are counted, but have no share and no end.
+        """
         self.done += count
         now = time.monotonic()
-        if now - self.last < self.interval and self.done < self.total:
+        reached = self.done - count < self.total <= self.done
+        if now - self.last < self.interval and not reached:
             return
         self.last = now
         rate = (self.done - self.first) / max(now - self.started, 1e-9)
+        if self.done > self.total:
+            logging.info("%d %s, where %d were expected", self.done, self.unit, self.total)
+            return
         left = (self.total - self.done) / rate if rate else float("inf")
         logging.info(
             "%d/%d %s (%.0f%%), %.1f/s, %s left%s",

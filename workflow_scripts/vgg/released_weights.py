@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from .arrays import Stored, kind_of, read_keras, read_pytorch, read_safetensors
 from .caffemodel import read_caffemodel
 from .convnets import Architecture, ConvNet
+from .devices import is_out_of_memory
 from .files import InputError
 from .source_formats import (
     FORMATS,
@@ -93,6 +94,8 @@ def _parameter(path: Path, place: Place, array: Stored) -> torch.Tensor:
     try:
         values = array.read()
     except (OSError, RuntimeError, TypeError, ValueError, SafetensorError) as error:
+        if is_out_of_memory(error):
+            raise
         raise InputError(f"{path}: {place.name} is damaged ({error}); get it again") from error
     if not values.is_floating_point():
         raise InputError(f"{path}: {place.name} holds {values.dtype}, not floating-point numbers")

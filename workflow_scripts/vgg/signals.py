@@ -30,7 +30,7 @@ class StopSignals:
             signal.signal(number, handler)
 
 
-def leave_signals_to_the_main_process(worker: int) -> None:
+def leave_signals_to_the_main_process() -> None:
     """Make a loader's worker process ignore the watched signals.
 
     A cluster signals all processes of a job; a worker that died of it would take the main process

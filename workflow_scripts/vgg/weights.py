@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from .convnets import Architecture, ConvNet
+from .devices import is_out_of_memory
 from .files import InputError, whole_file
 
 
@@ -91,6 +92,8 @@ def load_weights(
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         net.load_state_dict(tensors)
     except (KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        if is_out_of_memory(error):
+            raise
         raise InputError(f"{path}: not weights of this pipeline ({error})") from error
     with torch.no_grad():
         net.features[0].weight.mul_(input_scale)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from multiprocessing import forkserver, resource_tracker
+import threading
+from multiprocessing import connection, forkserver, resource_tracker
 from pathlib import Path
 
 from .files import InputError
@@ -49,8 +50,22 @@ def loading(workers: int, shared_bytes: int) -> dict:
     return {
         "num_workers": workers,
         "multiprocessing_context": "forkserver",
-        "worker_init_fn": leave_signals_to_the_main_process,
+        "worker_init_fn": _begin,
     }
+
+
+def _begin(worker: int) -> None:
+    """What a worker does first: it leaves signals to the main process, and ends when that does.
+
+    PyTorch's own watch is for workers that are children of the main process.
+    """
+    leave_signals_to_the_main_process()
+    threading.Thread(target=_end_with_the_main_process, daemon=True).start()
+
+
+def _end_with_the_main_process() -> None:
+    connection.wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)
 
 
 def check_shared_memory(needed: int, workers: int) -> None:
