@@ -235,3 +235,15 @@ def test_dropout_masks_depend_on_iteration_and_place_only():
     seek_dropout(layer, 1, 3, None, 8)
     assert not torch.equal(layer[0](x), layer[1](x)), "the two layers draw different masks"
     assert torch.equal(layer.eval()(x), x)
+
+
+def test_dropout_masks_are_the_same_whatever_the_device():
+    """They come from a CPU's generator; the meta device, which has none, stands for any other."""
+    layer = SequencedDropout(0.5)
+    layer.seek(7, slice(2, 6), 8)
+    drawn = torch.rand((8, 1000), generator=torch.Generator().manual_seed(7))[2:6]
+    assert torch.equal(layer.mask(torch.Size([1000])), drawn >= 0.5)
+    assert torch.equal(layer(torch.ones(4, 1000)), 2.0 * (drawn >= 0.5))
+    assert layer(torch.ones(4, 1000, device="meta")).shape == (4, 1000)
+    with torch.device("meta"):  # a default device is not where masks are drawn
+        assert layer.mask(torch.Size([1000])).device.type == "cpu"

@@ -99,6 +99,17 @@ def sgd(net: ConvNet, settings: Optimisation) -> torch.optim.SGD:
     )
 
 
+def _begin_momentum(optimizer: torch.optim.SGD) -> None:
+    """Set momentum to zero, which is what it is before the first step.
+
+    PyTorch leaves that to the first step, and if that is left out because gradients overflow, its
+    fused SGD goes on from memory that was never set.
+    """
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+
+
 @dataclass(frozen=True)
 class Running:
     """How a training runs; none of it changes the result by more than rounding.
@@ -135,6 +146,8 @@ class Training:
         self.precision = resolved(settings.precision, self.device)
         self.scaler = gradient_scaler(self.device, self.precision)
         self.optimizer = sgd(net, settings)
+        if self.scaler.is_enabled():
+            _begin_momentum(self.optimizer)
         latest_drops = [round(share * settings.iterations) for share in settings.latest_drops]
         self.plateau = Plateau(latest_drops, settings.patience, settings.margin)
         self.history: list[dict] = []
