@@ -43,6 +43,8 @@ def cards(monkeypatch, tmp_path):
         monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: number)
         monkeypatch.setattr(torch.cuda, "get_device_properties", Card)
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (9, 0))
+        monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_75", "sm_90", "compute_120"])
         # torch.cuda.set_device itself is the real one, which refuses a device without a number.
         monkeypatch.setattr(torch._C, "_cuda_setDevice", chosen.append, raising=False)
         monkeypatch.setattr(leases.tempfile, "gettempdir", lambda: str(tmp_path))
@@ -74,6 +76,18 @@ def test_a_gpu_named_by_its_number_is_taken(cards):
     assert chosen == [1]
     with pytest.raises(InputError, match="cuda:2: the job has 2 GPUs"):
         pick_device("cuda:2", 1)
+
+
+def test_a_gpu_that_the_wheel_has_no_kernels_for_is_refused(cards, monkeypatch):
+    """CUDA 13 has none for a V100: "no kernel image is available", at the first kernel."""
+    chosen = cards(1)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (7, 0))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "Tesla V100")
+    with pytest.raises(InputError) as raised:
+        pick_device("auto", 1)
+    assert "Tesla V100 has compute capability 7.0" in str(raised.value)
+    assert "is built for 7.5 and later; install torch for an older CUDA" in str(raised.value)
+    assert not chosen
 
 
 def test_the_command_says_in_one_line_that_there_is_no_gpu(command, tmp_path):

@@ -30,8 +30,8 @@ def pick_device(name: str, threads: int, place: int = 0) -> torch.device:
     name: "auto" is a GPU where there is one, and "cuda" insists on it. Which one: under Slurm
     the job's `place`-th; elsewhere, of several, the one that the fewest other jobs use.
     place: of this process among those on its node, each of which takes a GPU of its own.
-    Raises InputError if there are fewer GPUs, if it is no CPU or GPU, if there is no thread, or if
-    GPUs were allocated that cannot be used.
+    Raises InputError if there are fewer GPUs, if it is no CPU or GPU, if there is no thread, if
+    GPUs were allocated that cannot be used, or if torch is not built for the GPU.
     """
     if threads < 1:
         raise InputError(f"{threads} CPU threads: at least one is needed")
@@ -49,6 +49,7 @@ def pick_device(name: str, threads: int, place: int = 0) -> torch.device:
             f"{device}: the job has {torch.cuda.device_count()} GPUs on this node; every process "
             "of a training needs its own, lower train.processes or ask for more"
         )
+    _check_built_for(device)
     torch.cuda.set_device(device)
     _same_result_each_time()
     return device
@@ -93,6 +94,19 @@ def why_no_gpu() -> str:
         f"built for CUDA {built_for} ({said}). Update the driver, or install torch for a CUDA that "
         "this driver knows (README, GPUs)"
     )
+
+
+def _check_built_for(device: torch.device) -> None:
+    """Raise InputError for a GPU older than all that this wheel has kernels for."""
+    major, minor = torch.cuda.get_device_capability(device)
+    built = [int(re.search(r"\d+", name)[0]) for name in torch.cuda.get_arch_list()]
+    if built and 10 * major + minor < min(built):
+        oldest = min(built)
+        raise InputError(
+            f"{device}: {torch.cuda.get_device_name(device)} has compute capability "
+            f"{major}.{minor}, and torch {torch.__version__} is built for {oldest // 10}."
+            f"{oldest % 10} and later; install torch for an older CUDA (README, GPUs)"
+        )
 
 
 def driver_version() -> str | None:
