@@ -64,15 +64,16 @@ def limited(monkeypatch, free):
 def test_too_little_shared_memory_for_training_is_told_before_it_starts(
     command, tmp_path, monkeypatch
 ):
-    batches = 2 * (loader.READ_AHEAD + 1) * 8 * 3 * 64 * 64  # two workers, batches of 8
+    # Of two workers: batches of 8, and the validation's of 64 crops at most
+    batches = 2 * 3 * 64 * 64 * (8 * (loader.READ_AHEAD + 1) + 64 * (evaluation.READ_AHEAD + 1))
     limited(monkeypatch, batches - 1)
     with pytest.raises(InputError, match=r"/dev/shm: the batches of 2 loader processes need") as e:
         train.main(command(tmp_path, threads=3))
     assert "docker run --shm-size" in str(e.value)
-    assert "use fewer threads: 2 fit" in str(e.value)
+    assert str(e.value).endswith("use so few threads that there are 1 of these processes")
     assert not list((tmp_path / "checkpoints").glob("*.pt"))
     limited(monkeypatch, batches)
-    workers.check_shared_memory(batches, 2)
+    train.main(command(tmp_path, threads=3, iterations=5))
 
 
 def test_full_size_needs_three_gigabytes_and_docker_gives_64_megabytes(monkeypatch):

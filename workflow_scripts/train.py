@@ -24,7 +24,7 @@ import torch
 from workflow_scripts.vgg import command, costs, initialisation, precision, sampling, training
 from workflow_scripts.vgg.convnets import LRN_CONSTANTS, Architecture, ConvNet
 from workflow_scripts.vgg.devices import describe_hardware, pick_device
-from workflow_scripts.vgg.evaluation import KeptBatches, evaluate
+from workflow_scripts.vgg.evaluation import BATCH_SIZE, KeptBatches, evaluate, shared_bytes
 from workflow_scripts.vgg.files import (
     InputError,
     code_fingerprint,
@@ -41,7 +41,7 @@ from workflow_scripts.vgg.randomness import model_seed
 from workflow_scripts.vgg.shards import Shards
 from workflow_scripts.vgg.staging import stage
 from workflow_scripts.vgg.weights import load_weights, read_metadata, save_weights, tensors_sha256
-from workflow_scripts.vgg.workers import start_server
+from workflow_scripts.vgg.workers import check_shared_memory, start_server
 
 CHOICES = (  # of the configuration, those that decide a training
     "initialisation",
@@ -222,7 +222,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             stage(paths, given.local_scratch) for paths in (given.train_shards, given.val_shards)
         ]
         with processes.joined(device):
-            train(given, *copies, device, threads - 1, processes)
+            train(given, *copies, device, threads - 1, processes, on_node)
 
 
 def train(
@@ -232,10 +232,12 @@ def train(
     device: torch.device,
     workers: int,
     processes: Processes,
+    on_node: int,
 ) -> None:
     """Train and write weights and history, in every process of a training.
 
-    train_shards, val_shards: those given, or copies of them on this node.
+    train_shards, val_shards: those given, or copies of them on this node. on_node: processes here,
+    each with so many workers.
     """
     settings = training.Optimisation(
         **{field.name: getattr(given, field.name) for field in fields(training.Optimisation)}
@@ -258,6 +260,8 @@ def train(
         places=trained,
     )
 
+    shared = images.shared_bytes(workers) + shared_bytes(workers, BATCH_SIZE, given.crop)
+    check_shared_memory(on_node * shared, on_node * workers)
     kept = KeptBatches()
 
     def validate(net: ConvNet, stop: Callable[[], bool]) -> tuple[int, int]:

@@ -25,6 +25,7 @@ METHODS = ("dense", "multicrop", "center")
 SCORE_AVERAGES = ("before-softmax", "after-softmax")
 CROP_GRIDS = ("whole-image", "central-square")
 GRID_SIDE = 5
+BATCH_SIZE = 64
 READ_AHEAD = 2  # batches of each worker
 KEPT_BYTES = 10 * 10**9  # of pixels in memory; ILSVRC's validation crops take 7.5 GB
 
@@ -177,8 +178,8 @@ class RescaledImages(Dataset):
             batch.append(pixels if self.crop is None else centre_crop(pixels, self.crop))
         return torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2)
 
-    def read_ahead(self, workers: int, most_bytes: int, pinned: bool) -> Iterator[torch.Tensor]:
-        """All groups in order, read by worker processes; none has more than `most_bytes` of pixels.
+    def read_ahead(self, workers: int, shared: int, pinned: bool) -> Iterator[torch.Tensor]:
+        """All groups in order, read by worker processes whose batches take `shared` bytes.
 
         pinned: they are copied into page-locked memory, for asynchronous copies to a GPU.
         """
@@ -189,9 +190,14 @@ class RescaledImages(Dataset):
             batch_size=None,
             pin_memory=pinned,
             prefetch_factor=READ_AHEAD if workers else None,
-            **loading(workers, workers * (READ_AHEAD + 1) * most_bytes),
+            **loading(workers, shared),
         )
         return iter(loader)
+
+
+def shared_bytes(workers: int, batch_size: int, crop: int) -> int:
+    """What the batches of so many workers take in shared memory at a time, in an evaluation."""
+    return workers * (READ_AHEAD + 1) * batch_size * 3 * crop**2
 
 
 @dataclass
@@ -253,7 +259,7 @@ def evaluate(
     score_average: str = "before-softmax",
     grid: str = "whole-image",
     resize_filter: str = "bicubic",
-    batch_size: int = 64,
+    batch_size: int = BATCH_SIZE,
     workers: int = 0,
     progress: bool = True,
     places: np.ndarray | None = None,
@@ -302,7 +308,8 @@ def evaluate(
     # On the device until the end: to fetch each batch's would make a GPU wait for the next one.
     result = torch.empty(len(places), net.architecture.classes, device=device)
     bar = Progress(len(places), "images")
-    read = images.read_ahead(workers, 3 * batch_size * crop**2, device.type == "cuda")
+    shared = shared_bytes(workers, batch_size, crop)
+    read = images.read_ahead(workers, shared, device.type == "cuda")
     for rows, pixels in zip(groups, kept.passing(read), strict=True):
         if stop():
             net.train(was_training)

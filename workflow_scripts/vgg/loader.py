@@ -147,6 +147,11 @@ class TrainingImages(Dataset):
             torch.from_numpy(batch.shifts[rows]),
         )
 
+    def shared_bytes(self, workers: int) -> int:
+        """What the batches of so many workers take in shared memory at a time."""
+        samples = len(range(self.batch_size)[self.own_rows])
+        return workers * (READ_AHEAD + 1) * samples * 3 * self.crop**2
+
     def batches(
         self, first: int, last: int, workers: int, pin_memory: bool
     ) -> Iterator[TrainingBatch]:
@@ -154,15 +159,13 @@ class TrainingImages(Dataset):
 
         Close the iterator to end the workers.
         """
-        samples = len(range(self.batch_size)[self.own_rows])
-        shared = workers * (READ_AHEAD + 1) * samples * 3 * self.crop**2
         loaded = DataLoader(
             _InSharedMemory(self) if workers else self,
             batch_size=None,
             sampler=range(first, last),
             pin_memory=pin_memory,
             prefetch_factor=READ_AHEAD if workers else None,
-            **loading(workers, shared),
+            **loading(workers, self.shared_bytes(workers)),
         )
         for batch in loaded:
             yield batch.copy() if batch.images.is_shared() else batch

@@ -79,10 +79,9 @@ def check_shared_memory(needed: int, workers: int) -> None:
         return  # no Linux, or a system that keeps it elsewhere
     free = found.f_bavail * found.f_frsize
     if free < needed:
-        fewer = int(workers * free / needed)
         raise InputError(
             f"{SHARED_MEMORY}: the batches of {workers} loader processes need "
             f"{needed / 1e9:.2f} GB of shared memory, and {free / 1e9:.2f} GB are free. Enlarge it "
-            "(docker run --shm-size=8g, or mount -o remount,size=8g /dev/shm), or use fewer "
-            f"threads: {fewer + 1} fit"
+            "(docker run --shm-size=8g, or mount -o remount,size=8g /dev/shm), or use so few threads "
+            f"that there are {workers * free // needed} of these processes"
         )
