@@ -1,4 +1,4 @@
-"""A private Slurm cluster on this machine: two nodes with two stand-in GPUs each.
+"""A private Slurm cluster on this machine: two nodes with two stand-in GPUs each, and one without.
 
     python -m tests.slurm_cluster run -- sbatch --gpus=1 --wrap hostname
     python -m tests.slurm_cluster start FOLDER   # prints what the shell needs to use it
@@ -7,8 +7,9 @@
 It has its own configuration, munge key, ports, spool, state and logs, all in one folder, and leaves
 a Slurm that the machine may have alone. Debian's packages are installed if they are absent, which
 needs root; the daemons run as whoever starts them. The GPUs are links to /dev/null: Slurm schedules
-them and sets CUDA_VISIBLE_DEVICES, and nothing else is true about them. Jobs of the partition
-`urgent` preempt those of `gpu` and `cpu`, which are requeued.
+them and sets CUDA_VISIBLE_DEVICES, and nothing else is true about them. The partition `cpu` is the
+node without, so that a job there that asks for a GPU is refused. Jobs of the partition `urgent`
+preempt those of `gpu`, which are requeued.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ from tests.debian import NotInstalled, install, program
 PACKAGES = ("slurmctld", "slurmd", "slurm-client", "munge")
 DAEMONS = ("munged", "slurmctld", "slurmd")
 CLIENTS = ("sbatch", "srun", "squeue", "scancel", "scontrol", "sinfo", "sacct")
-NODES = ("node1", "node2")
+NODES = ("node1", "node2")  # with GPUs
+CPU_NODES = ("node3",)
 DEADLINE = 60  # seconds for anything that the cluster should do at once
 GPUS = 2  # a node
 KILL_WAIT = 10  # seconds between Slurm's SIGTERM and SIGKILL
@@ -73,13 +75,13 @@ SchedulerParameters=sched_interval=2,bf_interval=2
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 {nodes}
-PartitionName=gpu Nodes=ALL Default=YES
-PartitionName=cpu Nodes=ALL
-PartitionName=urgent Nodes=ALL PriorityTier=2
+PartitionName=gpu Nodes={gpu_nodes} Default=YES
+PartitionName=cpu Nodes={cpu_nodes}
+PartitionName=urgent Nodes={gpu_nodes} PriorityTier=2
 """
 NODE = (
     "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=4 RealMemory=16000"
-    " Gres=gpu:{gpus} State=UNKNOWN"
+    "{gres} State=UNKNOWN"
 )
 
 
@@ -146,9 +148,10 @@ class Cluster:
             )  # fmt: skip
             self._wait(lambda: os.path.exists(socket_file), "munged does not answer")
             self._start("slurmctld", "-D", "-c", "-f", str(self.configuration))
-            for node in NODES:
+            nodes = NODES + CPU_NODES
+            for node in nodes:
                 self._start("slurmd", "-D", "-N", node, "-f", str(self.configuration))
-            self._wait(lambda: self._states() == ["idle"] * len(NODES), "the nodes are not idle")
+            self._wait(lambda: self._states() == ["idle"] * len(nodes), "the nodes are not idle")
         except BaseException:
             self.stop()
             raise
@@ -174,10 +177,12 @@ class Cluster:
         key.write_bytes(secrets.token_bytes(128))
         key.chmod(0o400)
         host = socket.gethostname().split(".")[0]
-        controller_port, *ports = free_ports(1 + len(NODES))
+        names = NODES + CPU_NODES
+        controller_port, *ports = free_ports(1 + len(names))
+        gres = {name: f" Gres=gpu:{GPUS}" for name in NODES}
         nodes = [
-            NODE.format(name=name, host=host, port=port, gpus=GPUS)
-            for name, port in zip(NODES, ports, strict=True)
+            NODE.format(name=name, host=host, port=port, gres=gres.get(name, ""))
+            for name, port in zip(names, ports, strict=True)
         ]
         self.configuration.write_text(
             CONFIGURATION.format(
@@ -187,11 +192,13 @@ class Cluster:
                 controller_port=controller_port,
                 kill_wait=KILL_WAIT,
                 nodes="\n".join(nodes),
+                gpu_nodes=",".join(NODES),
+                cpu_nodes=",".join(CPU_NODES),
             )
         )
         for number in range(GPUS):
             (self.folder / f"gpu{number}").symlink_to(os.devnull)
-        gpus = f"Name=gpu File={self.folder}/gpu[0-{GPUS - 1}]\n"
+        gpus = f"NodeName={','.join(NODES)} Name=gpu File={self.folder}/gpu[0-{GPUS - 1}]\n"
         (self.folder / "gres.conf").write_text(gpus)
         # SLURM_CONF alone is not enough: Snakemake's plugin hides SLURM_* from its jobs.
         for name in CLIENTS:
@@ -219,7 +226,7 @@ class Cluster:
 
     def _states(self) -> list[str]:
         with contextlib.suppress(ClusterError):
-            return self.run("sinfo", "--noheader", "--Node", "-p", "gpu", "-o", "%T").split()
+            return self.run("sinfo", "--noheader", "--Node", "-p", "gpu,cpu", "-o", "%T").split()
         return []
 
     def _wait(self, done: Callable[[], bool], complaint: str, seconds: float = DEADLINE) -> None:

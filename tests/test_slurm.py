@@ -1,4 +1,4 @@
-"""The pipeline on a real Slurm: `--profile slurm` on a private cluster of two nodes.
+"""The pipeline on a real Slurm: `--profile slurm` on a private cluster of three nodes.
 
 What the cluster itself says about the jobs is printed as the tests go.
 """
@@ -33,6 +33,7 @@ SMALL = merged(
     TINY,
     {
         "experiment": "small",
+        "device": "cpu",  # the cluster's GPUs are none
         "models": "small/models.yaml",
         "tables": ["small/tables.yaml"],
         "claims": "small/claims.yaml",
@@ -230,6 +231,82 @@ def test_the_example_of_a_site_asks_for_gpus_in_the_sites_way(site, tmp_path):
             assert {key: resources.get(key) for key in expected} == expected, rule
 
 
+def asked_for(folder):
+    """What a dry-run of all targets asks of Slurm: rule → the resources of each of its jobs."""
+    asked = {}
+    for target in ("all", "choices", "benchmarks"):
+        output = snakemake(folder, "-n", "--profile", "slurm", target)
+        for rule, job in re.findall(
+            r"^rule (\w+):\n(?: .*\n)*? +resources: (.*)$", output, flags=re.M
+        ):
+            resources = dict(pair.split("=", 1) for pair in job.split(", "))
+            if "gpu" in resources:  # a target asks for nothing
+                asked.setdefault(rule, []).append(resources)
+    return asked
+
+
+@pytest.mark.parametrize("site", ["gpus", "gres"])
+def test_every_rule_that_wants_a_gpu_goes_to_the_partition_that_has_them(site, tmp_path):
+    """And no other; which rules those are, the profile without a site's own keys says."""
+    folder = clone(tmp_path / site)
+    plain = asked_for(folder)
+    wanting = {rule for rule, jobs in plain.items() if any(job["gpu"] != "0" for job in jobs)}
+    assert wanting >= {"train_convnet", "evaluate_convnet", "evaluate_choice", "look_through_net"}
+    adapt(folder, site)
+    for rule, jobs in asked_for(folder).items():
+        for job in jobs:
+            assert job["slurm_partition"] == ("gpu" if rule in wanting else "cpu"), rule
+            gpus = (job["gpu"], job.get("gres"))
+            has = ("1", None) if site == "gpus" else ("0", "gpu:1")
+            assert gpus == (has if rule in wanting else ("0", None)), rule
+
+
+def test_a_job_that_asks_for_a_gpu_where_there_is_none_is_refused(slurm):
+    """As by real sites; otherwise the cluster would not see a rule on the wrong partition."""
+    for words in (["--gpus=1"], ["--gres=gpu:1"]):
+        done = subprocess.run(
+            ["sbatch", "--partition=cpu", *words, "--wrap=true", "--output=/dev/null"],
+            env=slurm.environment(), capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        assert done.returncode != 0, done.stdout
+        assert "Requested node configuration is not available" in done.stderr
+
+
+ENVIRONMENTS = {
+    "gpu": (
+        ["--partition=gpu", "--gpus=1"],
+        "error: this job was given a GPU (CUDA_VISIBLE_DEVICES",
+    ),
+    "cpu": (["--partition=cpu"], "cpu"),
+}
+
+
+@pytest.mark.parametrize("partition", ENVIRONMENTS)
+def test_a_job_whose_gpu_cannot_be_used_says_so_and_one_without_computes_on_the_cpu(
+    slurm, partition, tmp_path
+):
+    """Device auto, where the GPU that Slurm has given is a stand-in."""
+    words, expected = ENVIRONMENTS[partition]
+    script = tmp_path / "device.py"
+    script.write_text(
+        "from workflow_scripts.vgg import command, devices\n"
+        "command.run(lambda _: print(devices.pick_device('auto', 1)))\n"
+    )
+    done = subprocess.run(
+        ["srun", *words, "--mem=1000", sys.executable, script], cwd=tmp_path,
+        env=slurm.environment() | {"PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    said = done.stdout + done.stderr
+    assert said.startswith(expected), said
+    if partition == "gpu":
+        assert done.returncode != 0
+        assert "no NVIDIA driver is loaded" in said or "the NVIDIA driver is" in said
+        assert "set device: cpu in the configuration" in said
+    else:
+        assert said.strip() == "cpu"
+
+
 @pytest.fixture(scope="session")
 def run(slurm, tmp_path_factory):
     """A clone in which `snakemake --profile slurm all` has run."""
@@ -243,6 +320,10 @@ def run(slurm, tmp_path_factory):
 
 def test_the_miniature_runs_through_the_profile(run, slurm, say):
     say("the miniature", slurm.run(*QUEUE))
+    looked = slurm.run("squeue", "--states=all", "--noheader", "--format=%P %T %k").splitlines()
+    looked = [line for line in looked if "rule_look_through_net" in line]
+    assert looked
+    assert all(line.startswith("gpu COMPLETED") for line in looked)
     jobs = re.findall(r"rule_([a-z_]+?)(?:_wildcards|$)", slurm.run(*QUEUE), flags=re.M)
     assert set(jobs) >= {
         "make_miniature", "list_classes", "index_images", "pack_shard", "report_packing",
