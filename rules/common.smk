@@ -70,6 +70,7 @@ REPLICATES = {seed: f"seed{seed}/" for seed in SEEDS[1:]}
 
 DATA = config["data"]
 CHOICES = config["choices"]
+PRECISION = config["evaluate"]["precision"]
 FULL_SIZE = config["convnet"]["width_divisor"] == 1
 IMPORTED = config["weights"]["import"]
 AVAILABLE = [m for m in MODELS if config["weights"]["train"] or m in IMPORTED]
@@ -112,8 +113,8 @@ wildcard_constraints:
     store=r"train_S\d+(-\d+)?|val|test",
     shard=r"\d{5}",
     table="|".join(map(re.escape, TABLES)),
-    choice="|".join(test_time_choices.MEASURED_BY),
-    value="[a-z-]+",
+    choice="|".join([*test_time_choices.MEASURED_BY, "precision"]),
+    value="[a-z0-9-]+",
 
 
 def by_size(full_size, miniature):

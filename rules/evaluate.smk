@@ -13,7 +13,7 @@ rule evaluate_convnet:
         f"{BENCHMARKS}/evaluate_convnet/{{replicate}}{{split}}_{{model}}_{{method}}_Q{{Q}}.tsv"
     conda:
         "../envs/environment.yml"
-    threads: by_size(8, 1)
+    threads: evaluation_threads
     resources:
         mem_mb=by_size(32000, 1500),
         runtime=by_size(1440, 30),

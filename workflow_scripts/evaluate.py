@@ -17,10 +17,11 @@ from workflow_scripts.vgg.posteriors import write_posteriors
 from workflow_scripts.vgg.shards import Shards
 from workflow_scripts.vgg.staging import stage
 from workflow_scripts.vgg.weights import load_weights
+from workflow_scripts.vgg.workers import start_server
 
 TRAINING = (  # what posteriors say of the training behind their weights
     *("net", "S", "seed", "parent", "parent_sha256", "inherit", "config_fingerprint"),
-    *("hardware", "processes", "node", "torch"),
+    *("hardware", "processes", "node", "torch", "precision"),
 )
 
 
@@ -54,6 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", required=True, help="posteriors to write (parquet)")
     given = parser.parse_args(arguments)
 
+    if given.threads > 1:
+        start_server()
     device = pick_device(given.device, given.threads)
     net, weights = load_weights(given.weights, pool_rounding=given.pool_rounding)
     shards = Shards(given.shards)  # not the copies, so that an error names the shard itself
@@ -96,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "training": training_of(weights),
             "training_code": weights["code_fingerprint"],
             "code_fingerprint": code_fingerprint(),
-            "precision": given.precision,
+            "precision": precision.resolved(given.precision, device),
             "hardware": describe_hardware(device),
             "node": os.uname().nodename,
         },

@@ -12,11 +12,16 @@ import pandas as pd
 from workflow_scripts.vgg import command, cost_records, plan_tables, report, report_inputs
 from workflow_scripts.vgg.arithmetic import forward_flop, training_flop
 from workflow_scripts.vgg.cost_records import total
-from workflow_scripts.vgg.experiments import all_evaluations, read_tables, read_yaml
+from workflow_scripts.vgg.experiments import (
+    all_checked,
+    all_evaluations,
+    read_tables,
+    read_yaml,
+)
 from workflow_scripts.vgg.files import whole_file, write_json
 from workflow_scripts.vgg.planning import Job, Planner, critical_path, most_checkpoints
 
-DEVICE_RULES = ("train_convnet", "evaluate_convnet")
+DEVICE_RULES = ("train_convnet", "evaluate_convnet", "evaluate_choice")
 
 
 def convnets(planner: Planner, jobs: Sequence[Job]) -> list[dict]:
@@ -66,19 +71,25 @@ def disk(planner: Planner, jobs: Sequence[Job], splits: Sequence[str]) -> list[d
         "images as they came": total(planner.source_bytes(split) for split in splits),
         "shards": left_by("pack_shard"),
         "weights": left_by("train_convnet", "import_weights"),
-        "posteriors": left_by("evaluate_convnet"),
+        "posteriors": left_by("evaluate_convnet", "evaluate_choice"),
         "checkpoints, at most at a time": most_checkpoints(jobs),
     }
     return [{"part": part, "bytes": size} for part, size in parts.items() if size != 0]
 
 
-def measured_rates(path: str, stated: dict) -> dict:
+def measured_rates(path: str, stated: dict, precision: str) -> dict:
     """The configuration's rates, replaced by those that a benchmark has measured.
 
-    `measured_on` names its hardware.
+    precision: of the configuration's evaluations, for which a rate in another says nothing.
+    `measured_on` names the benchmark's hardware.
     """
     measured = report_inputs.load_benchmarks(path)
     rates = {key: rate for key, rate in measured["rates"].items() if rate is not None}
+    if "evaluate_tflops" in rates:
+        of = measured["machine"].get("evaluate_precision", "float32")
+        rate = rates.pop("evaluate_tflops")
+        rates |= {"evaluate_tflops": rate} if of == precision else {}
+        rates |= {"check_tflops": rate} if of == "float32" else {}
     return stated | rates | ({"measured_on": measured["machine"]["hardware"]} if rates else {})
 
 
@@ -132,12 +143,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     config = report_inputs.load_config(given.config)
     if given.rates:
-        config |= {"plan": measured_rates(given.rates, config["plan"])}
+        precision = config["evaluate"]["precision"]
+        config |= {"plan": measured_rates(given.rates, config["plan"], precision)}
     definitions, claims = read_yaml(config["models"]), read_yaml(config["claims"])
     tables = read_tables(config["tables"])
     planner = Planner(config, definitions["convnets"], definitions["models"], Path(given.results))
     evaluations = all_evaluations(tables, claims, given.models, given.splits, given.submissions)
-    jobs = planner.jobs(given.stores, given.models, evaluations, given.splits)
+    checked = []
+    if config["evaluate"]["precision"] != "float32":
+        checked = all_checked(tables, given.models)
+    jobs = planner.jobs(given.stores, given.models, evaluations, given.splits, checked)
     plan = make_plan(planner, jobs, cost_records.read_records(given.records))
 
     print(plan_tables.as_text(plan))

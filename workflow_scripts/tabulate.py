@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from workflow_scripts.vgg import command, tables
+from workflow_scripts.vgg import checks, command, tables
 from workflow_scripts.vgg.experiments import (
     check_answers,
+    check_row,
     check_rows,
     evaluations,
     has_models,
@@ -38,6 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--test-images", type=int, help="of the test set; needed for answers")
     parser.add_argument(
         "--submissions", nargs="*", help="files for the test server that the run writes; else all"
+    )
+    parser.add_argument(
+        "--precision", default="float32", help="of the evaluations; in another, one is checked"
     )
     parser.add_argument(
         "--output", required=True, help="path without suffix: .csv, .json, .md, .tex"
@@ -95,6 +99,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "rows": rows,
         "notes": list(notes.values()),
     }
+    if given.precision != "float32":
+        table["check"] = None
+        if row := check_row(entry, given.models):
+            table["check"] = checks.check(row, given.results, given.precision)
+            table["notes"].append(checks.check_note(table["check"]))
+        elif note := checks.elsewhere_note(given.table, entries):
+            table["notes"].append(note)
     tables.write_table(given.output, table, tables.flat(table))
 
 

@@ -13,10 +13,16 @@ def posteriors(evaluations, split, seeds=SEEDS):
 
 
 def table_posteriors(wildcards):
-    """The posteriors that a table averages."""
-    needed = experiments.table_evaluations(TABLES[wildcards.table], AVAILABLE)
+    """The posteriors that a table averages, and those in float32 that check a cell of it."""
+    table = TABLES[wildcards.table]
+    needed = experiments.table_evaluations(table, AVAILABLE)
     splits = measured_splits(wildcards.table)
-    return [path for split in splits for path in posteriors(needed, split)]
+    checked = experiments.checked_evaluations(table, AVAILABLE) if PRECISION != "float32" else []
+    in_float32 = test_time_choices.results_of(RESULTS, "precision", "float32", PRECISION)
+    return [
+        *(path for split in splits for path in posteriors(needed, split)),
+        *(evaluation.path(in_float32, "val") for evaluation in checked),
+    ]
 
 
 def available_models():
@@ -40,6 +46,7 @@ def table_options(wildcards):
         *("--splits", *measured_splits(wildcards.table)),
         *("--submissions", *names),
         *options(answers=config["server_answers"], test_images=DATA["images"]["test"]),
+        *options(precision=PRECISION if PRECISION != "float32" else None),
     ]
 
 

@@ -148,6 +148,30 @@ def table_evaluations(table: dict, models: Collection[str] | None = None) -> lis
     return list(dict.fromkeys(e for own in rows if has_models(own, models) for e in own))
 
 
+def check_row(table: dict, models: Collection[str] | None = None) -> dict | None:
+    """The row of a table that is evaluated in float32 as well, where a run evaluates in less.
+
+    That of its `check`, or the first that the run has; None if the table says that there is none.
+    models: as for `table_evaluations`.
+    """
+    if "check" in table and table["check"] is None:
+        return None
+    rows = sorted(table["rows"], key=lambda row: row["name"] != table.get("check"))
+    return next((r for r in rows if has_models(evaluations(r["evaluations"]), models)), None)
+
+
+def checked_evaluations(table: dict, models: Collection[str] | None = None) -> list[Evaluation]:
+    """The evaluations of the row that is checked; none if there is no such row."""
+    row = check_row(table, models)
+    return evaluations(row["evaluations"]) if row else []
+
+
+def all_checked(tables: dict, models: Collection[str] | None = None) -> list[Evaluation]:
+    """The evaluations that are done in float32 as well, of all tables, each once."""
+    measured = [table for table in tables.values() if is_measured(table)]
+    return list(dict.fromkeys(e for table in measured for e in checked_evaluations(table, models)))
+
+
 def submissions(tables: dict, models: Collection[str] | None = None) -> dict[str, list[Evaluation]]:
     """The rows whose test-set answers are written for the test server, by file name.
 
@@ -263,6 +287,8 @@ def check_rows(tables: dict, paper: dict) -> None:
                 )
             if names.count(row["name"]) > 1:
                 raise InputError(f"{where} stands there twice; give each a name of its own")
+        if entry.get("check") and entry["check"] not in names:
+            raise InputError(f"tables: {table}: check: {entry['check']} is no row of it")
         if (printed := entry.get("paper")) is None:
             continue
         if "rows" not in paper.get(printed, {}):

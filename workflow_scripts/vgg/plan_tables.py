@@ -12,6 +12,7 @@ from .cost_records import total
 KINDS = {
     "train_convnet": "trainings",
     "evaluate_convnet": "evaluations",
+    "evaluate_choice": "checks in float32",
     "pack_shard": "shards",
     "import_weights": "imported weights",
 }
@@ -101,11 +102,11 @@ BY_KIND = (
     Column("kind of job", "kind", word),
     Column("jobs", "jobs", count),
     Column("arithmetic", "flop", flop),
-    Column("planned hours", "hours", hours),
+    Column("planned time", "hours", hours),
 )
 BY_KIND_ACTUAL = (
     Column("recorded", "actual_jobs", count),
-    Column("actual hours", "actual_device_hours", hours),
+    Column("actual time", "actual_device_hours", hours),
     Column("CPU time", "actual_cpu_hours", hours),
     Column("memory", "actual_peak_memory_mb", memory),
     Column("GPU memory", "actual_gpu_peak_memory_mb", memory),
@@ -126,7 +127,7 @@ TRAININGS = (
     Column("images", "images", count, True),
     Column("an image", "flop_per_image", flop),
     Column("arithmetic", "flop", flop, True),
-    Column("device-hours", "hours", hours, True),
+    Column("device time", "hours", hours, True),
     Column("of them validating", "validation_hours", hours, True),
     Column("wall", "wall_hours", hours),
 )
@@ -143,7 +144,7 @@ EVALUATIONS = (
     Column("images", "images", count, True),
     Column("an image", "flop_per_image", flop),
     Column("arithmetic", "flop", flop, True),
-    Column("device-hours", "hours", hours, True),
+    Column("device time", "hours", hours, True),
 )
 EVALUATIONS_DISK = (Column("posteriors", "disk", size, True),)
 IMPORTS = (Column("model", "name", word),)
@@ -152,7 +153,7 @@ PACKING = (
     Column("store", "name", word),
     Column("shards", "jobs", count, True),
     Column("images", "images", count, True),
-    Column("core-hours", "hours", hours, True),
+    Column("core time", "hours", hours, True),
     Column("wall for a shard", "wall_hours", hours),
 )
 PACKING_DISK = (Column("disk", "disk", size, True),)
@@ -201,6 +202,14 @@ def tables(plan: dict) -> list[Table]:
             ACTUAL,
             EVALUATIONS_DISK,
         ),
+        table_of(
+            "checks",
+            "Evaluations once more in float32",
+            jobs["evaluate_choice"],
+            EVALUATIONS,
+            ACTUAL,
+            EVALUATIONS_DISK,
+        ),
         table_of("packing", "Packing", jobs["pack_shard"], PACKING, ACTUAL, PACKING_DISK),
         table_of("disk", "Disk", plan["disk"], DISK),
         table_of("nets", "ConvNets, and arithmetic for one crop", plan["nets"], CONVNETS),
@@ -226,6 +235,11 @@ def summary(plan: dict) -> list[str]:
     given, totals = plan["assumptions"], plan["totals"]
     training = f"{given['train_tflops']:.4g} TFLOP/s a device in training, and of "
     evaluation = f"{given['evaluate_tflops']:.4g} TFLOP/s in evaluation"
+    if given["evaluate_precision"] != "float32":
+        evaluation += (
+            f" in {given['evaluate_precision']}, {given['check_tflops']:.4g} TFLOP/s of the "
+            "evaluations that are checked in float32"
+        )
     hardware = given.get("measured_on")
     origin = f", measured on {hardware} by `snakemake benchmarks`" if hardware else ""
     lines = [

@@ -89,12 +89,14 @@ class Planner:
         models: Sequence[str],
         evaluations: Sequence[tuple[str, Evaluation]],
         labelled: Sequence[str] = ("val",),
+        checked: Sequence[Evaluation] = (),
     ) -> list[Job]:
         """All jobs, each behind those that it waits for.
 
         stores: of shards, such as train_S256-512 or val. models: that the run has, trained or
         imported. evaluations: each with its split. labelled: the splits that nets of every seed are
         tested on; others, whose answers go to the test server, are for the first seed's alone.
+        checked: evaluations of the first seed's nets that are done in float32 as well.
         """
         trained = [name for name in models if name not in self.imported]
         used = {self.models[name].get("parent") for name in trained}
@@ -114,6 +116,7 @@ class Planner:
             *self.of_all_seeds(
                 [self.evaluation(*needed) for needed in sorted(evaluations, key=place)], labelled
             ),
+            *self.of_all_seeds([self.check(e) for e in checked]),
         ]
 
     def of_all_seeds(self, jobs: Sequence[Job], labelled: Sequence[str] = ()) -> list[Job]:
@@ -197,6 +200,18 @@ class Planner:
             disk=FLOAT * net.parameter_count(),
             # One more than are kept: the next is written before the oldest goes.
             checkpoints=(KEPT + 1) * FLOAT * (net.parameter_count() + momenta),
+        )
+
+    def check(self, evaluation: Evaluation) -> Job:
+        """An evaluation of the validation set in float32, beside one in the run's precision."""
+        job = self.evaluation("val", evaluation)
+        hours = None if job.flop is None else self.hours("check", job.flop)
+        return replace(
+            job,
+            rule="evaluate_choice",
+            name=f"precision=float32_{job.name}",
+            hours=hours,
+            wall_hours=hours,
         )
 
     def evaluation(self, split: str, evaluation: Evaluation) -> Job:
