@@ -14,11 +14,13 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import yaml
 from safetensors.torch import load_file
 
 from tests.clones import TINY, clone, merged, snakemake
 from tests.conftest import ROOT
+from tests.sites import adapt
 from tests.slurm_cluster import NODES, read_proc, running_cluster
 from tests.trainings import history, same_weights
 
@@ -136,13 +138,6 @@ def write_small(folder, **changes):
         path.write_text(yaml.safe_dump(content, sort_keys=False))
 
 
-def adapt(folder, site):
-    """Append an example of a site's own keys to a clone's profile, as README.md says."""
-    profile = ROOT / "profiles/slurm"
-    text = (profile / "config.yaml").read_text() + (profile / f"sites/{site}.yaml").read_text()
-    (folder / "profiles/slurm/config.yaml").write_text(text)
-
-
 class Run:
     """`snakemake --profile slurm` in the background; its end is waited for, or it is killed."""
 
@@ -203,64 +198,6 @@ class Run:
         return output
 
 
-SITES = {
-    "gpus": {
-        "train_convnet": {"gpu": "1", "slurm_partition": "gpu", "runtime": "1440"},
-        "evaluate_convnet": {"gpu": "1", "slurm_partition": "gpu"},
-        "pack_shard": {"gpu": "0", "slurm_partition": "cpu"},
-    },
-    "gres": {
-        "train_convnet": {"gpu": "0", "gres": "gpu:1", "slurm_partition": "gpu"},
-        "evaluate_convnet": {"gpu": "0", "gres": "gpu:1", "slurm_partition": "gpu"},
-        "pack_shard": {"gpu": "0", "slurm_partition": "cpu"},
-    },
-    "preemptible": {"train_convnet": {"gpu": "1", "slurm_partition": "gpu"}},
-}
-
-
-@pytest.mark.parametrize("site", SITES)
-def test_the_example_of_a_site_asks_for_gpus_in_the_sites_way(site, tmp_path):
-    folder = clone(tmp_path / site)
-    adapt(folder, site)
-    output = snakemake(folder, "-n", "--profile", "slurm", "all")
-    for rule, expected in SITES[site].items():
-        jobs = re.findall(rf"^rule {rule}:\n(?: .*\n)*? +resources: (.*)$", output, flags=re.M)
-        assert jobs
-        for job in jobs:
-            resources = dict(pair.split("=", 1) for pair in job.split(", "))
-            assert {key: resources.get(key) for key in expected} == expected, rule
-
-
-def asked_for(folder):
-    """What a dry-run of all targets asks of Slurm: rule → the resources of each of its jobs."""
-    asked = {}
-    for target in ("all", "choices", "benchmarks"):
-        output = snakemake(folder, "-n", "--profile", "slurm", target)
-        for rule, job in re.findall(
-            r"^rule (\w+):\n(?: .*\n)*? +resources: (.*)$", output, flags=re.M
-        ):
-            resources = dict(pair.split("=", 1) for pair in job.split(", "))
-            if "gpu" in resources:  # a target asks for nothing
-                asked.setdefault(rule, []).append(resources)
-    return asked
-
-
-@pytest.mark.parametrize("site", ["gpus", "gres"])
-def test_every_rule_that_wants_a_gpu_goes_to_the_partition_that_has_them(site, tmp_path):
-    """And no other; which rules those are, the profile without a site's own keys says."""
-    folder = clone(tmp_path / site)
-    plain = asked_for(folder)
-    wanting = {rule for rule, jobs in plain.items() if any(job["gpu"] != "0" for job in jobs)}
-    assert wanting >= {"train_convnet", "evaluate_convnet", "evaluate_choice", "look_through_net"}
-    adapt(folder, site)
-    for rule, jobs in asked_for(folder).items():
-        for job in jobs:
-            assert job["slurm_partition"] == ("gpu" if rule in wanting else "cpu"), rule
-            gpus = (job["gpu"], job.get("gres"))
-            has = ("1", None) if site == "gpus" else ("0", "gpu:1")
-            assert gpus == (has if rule in wanting else ("0", None)), rule
-
-
 def test_a_job_that_asks_for_a_gpu_where_there_is_none_is_refused(slurm):
     """As by real sites; otherwise the cluster would not see a rule on the wrong partition."""
     for words in (["--gpus=1"], ["--gres=gpu:1"]):
@@ -272,46 +209,11 @@ def test_a_job_that_asks_for_a_gpu_where_there_is_none_is_refused(slurm):
         assert "Requested node configuration is not available" in done.stderr
 
 
-ENVIRONMENTS = {
-    "gpu": (
-        ["--partition=gpu", "--gpus=1"],
-        "error: this job was given a GPU (CUDA_VISIBLE_DEVICES",
-    ),
-    "cpu": (["--partition=cpu"], "cpu"),
-}
-
-
-@pytest.mark.parametrize("partition", ENVIRONMENTS)
-def test_a_job_whose_gpu_cannot_be_used_says_so_and_one_without_computes_on_the_cpu(
-    slurm, partition, tmp_path
-):
-    """Device auto, where the GPU that Slurm has given is a stand-in."""
-    words, expected = ENVIRONMENTS[partition]
-    script = tmp_path / "device.py"
-    script.write_text(
-        "from workflow_scripts.vgg import command, devices\n"
-        "command.run(lambda _: print(devices.pick_device('auto', 1)))\n"
-    )
-    done = subprocess.run(
-        ["srun", *words, "--mem=1000", sys.executable, script], cwd=tmp_path,
-        env=slurm.environment() | {"PYTHONPATH": str(ROOT)},
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    said = done.stdout + done.stderr
-    assert said.startswith(expected), said
-    if partition == "gpu":
-        assert done.returncode != 0
-        assert "no NVIDIA driver is loaded" in said or "the NVIDIA driver is" in said
-        assert "set device: cpu in the configuration" in said
-    else:
-        assert said.strip() == "cpu"
-
-
 @pytest.fixture(scope="session")
 def run(slurm, tmp_path_factory):
     """A clone in which `snakemake --profile slurm all` has run."""
     folder = clone(tmp_path_factory.mktemp("slurm"))
-    adapt(folder, "gres")
+    adapt(folder, "gpus")
     write_small(folder)
     with Run(slurm, folder, "all", *CONFIGURED, first_look=12) as workflow:
         workflow.finish()
@@ -320,12 +222,13 @@ def run(slurm, tmp_path_factory):
 
 def test_the_miniature_runs_through_the_profile(run, slurm, say):
     say("the miniature", slurm.run(*QUEUE))
-    looked = slurm.run("squeue", "--states=all", "--noheader", "--format=%P %T %k").splitlines()
-    looked = [line for line in looked if "rule_look_through_net" in line]
-    assert looked
-    assert all(line.startswith("gpu COMPLETED") for line in looked)
-    jobs = re.findall(r"rule_([a-z_]+?)(?:_wildcards|$)", slurm.run(*QUEUE), flags=re.M)
-    assert set(jobs) >= {
+    columns = "--Format=Partition:20,tres-per-job:20,Comment:200"
+    lines = slurm.run("squeue", "--noheader", "--states=COMPLETED", columns)
+    jobs = re.findall(r"^(\w+) +(\S+) +rule_([a-z_]+?)(?:_wildcards\S*)? *$", lines, flags=re.M)
+    for partition, gpus, rule in jobs:
+        with_gpu = rule in ("train_convnet", "evaluate_convnet", "look_through_net")
+        assert (partition, gpus) == (("gpu", "gres:gpu:1") if with_gpu else ("cpu", "N/A")), rule
+    assert {rule for _, _, rule in jobs} >= {
         "make_miniature", "list_classes", "index_images", "pack_shard", "report_packing",
         "measure_statistics", "train_convnet", "evaluate_convnet", "describe_convnets",
         "tabulate", "judge_claims", "write_submission", "list_evaluations", "draw_figures",
@@ -338,6 +241,54 @@ def test_the_miniature_runs_through_the_profile(run, slurm, say):
     # --configfile stands in place of the profile's, which is the full run's.
     assert not (run / "results/ilsvrc2012").exists()
     assert "Nothing to be done" in snakemake(run, "-n", "all", "--profile", "slurm", *CONFIGURED)
+
+
+@pytest.fixture
+def stand_in():
+    """Skip where CUDA works: there the number that Slurm gives is that of a GPU."""
+    if torch.cuda.is_available():
+        pytest.skip("the cluster's stand-in GPUs are real ones here")
+
+
+GIVEN_BUT_UNUSABLE = re.compile(
+    r"error: this job was given a GPU \(CUDA_VISIBLE_DEVICES=\d\), but CUDA cannot be used on .*: "
+    r"(no NVIDIA driver is loaded|the NVIDIA driver is .*), and torch .* is built for CUDA .*"
+    r"To compute on the CPU all the same, set device: cpu in the configuration \(--device cpu\)"
+)
+
+
+def test_a_job_whose_gpu_cannot_be_used_fails_and_says_why(run, slurm, stand_in, tmp_path):
+    """Instead of computing for weeks on the CPU: an evaluation with `device: auto`, in its log."""
+    folder = shutil.copytree(run, tmp_path / "tree", symlinks=True)
+    write_small(folder, device="auto")
+    posteriors = folder / "results/small/posteriors/val/A_S256/dense_Q256.parquet"
+    posteriors.unlink()
+    target = str(posteriors.relative_to(folder))
+    with Run(slurm, folder, target, *CONFIGURED, "--retries", "0") as workflow:
+        workflow.wait_for(
+            lambda: GIVEN_BUT_UNUSABLE.search(workflow.output.read_text()), "refusal in the output"
+        )
+    log = (folder / "logs/small/evaluate_convnet/val_A_S256_dense_Q256.log").read_text()
+    assert GIVEN_BUT_UNUSABLE.search(log), log
+    assert not posteriors.exists()
+
+
+@pytest.mark.parametrize("partition", ["cpu", "gpu"])
+def test_a_job_that_was_given_no_gpu_computes_on_the_cpu_and_says_nothing(
+    slurm, stand_in, partition, tmp_path
+):
+    """With `device: auto`, also on a node that has GPUs."""
+    script = tmp_path / "device.py"
+    script.write_text(
+        "from workflow_scripts.vgg import command, devices\n"
+        "command.run(lambda _: print(devices.pick_device('auto', 1)))\n"
+    )
+    done = subprocess.run(
+        ["srun", f"--partition={partition}", "--mem=1000", sys.executable, script], cwd=tmp_path,
+        env=slurm.environment() | {"PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, timeout=DEADLINE,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "cpu\n", "")
 
 
 # Trainings that are ended before their time
@@ -489,6 +440,7 @@ def test_a_training_ended_in_every_way_that_slurm_has_gives_the_same_weights(
 def test_a_training_that_ends_while_snakemake_is_dead_is_not_done_again(
     untrained, undisturbed, slurm, say
 ):
+    adapt(untrained, "gres")
     with Run(slurm, untrained, WEIGHTS, *CONFIGURED) as workflow:
         training = Training(workflow)
         training.reaches(150)
