@@ -3,9 +3,9 @@
     python -m tests.simulated_precision --results results/miniature
 
 Each net is evaluated densely on the validation and the test set, in float32 and in each other
-precision. TF32 is simulated: the operands of convolutions and matrix products are rounded to 10 bits
-behind the point, and sums stay in float32, as tensor cores do it. bfloat16 and float16 are the CPU's
-own, by autocast. Answers that change are those whose class of the highest posterior is another.
+precision. TF32 is simulated: the operands of convolutions and matrix products are rounded to 10
+bits behind the point, and sums stay in float32, as tensor cores do it. bfloat16 and float16 are the
+CPU's own, by autocast. Answers that change are those whose class of the highest posterior differs.
 """
 
 from __future__ import annotations

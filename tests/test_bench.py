@@ -12,20 +12,23 @@ import numpy as np
 import pytest
 import simplejpeg
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from tests.clones import ROOT
 from workflow_scripts import benchmark, plan, render_benchmarks
 from workflow_scripts.bench import (
     loading,
+    machine,
     measuring,
     orchestration,
     packing,
     photographs,
     summary,
+    tables,
     training,
 )
 from workflow_scripts.bench.evaluation import Straightforward
-from workflow_scripts.bench.measuring import Elsewhere, Growth, Line, Measured, alternate
+from workflow_scripts.bench.measuring import Elsewhere, Growth, Line, Measured, alternate, fixed
 from workflow_scripts.vgg import images
 from workflow_scripts.vgg.files import InputError
 from workflow_scripts.vgg.guards import gradient_norm
@@ -69,6 +72,94 @@ def test_fewer_seconds_are_better():
     assert line.met
 
 
+def test_a_limit_that_ours_exceeds_is_flagged():
+    ours, over = Measured("ours", [100.0]), Measured("fastest kernel", [90.0])
+    line = Line("p", "n", "images/s", ours, limit=over, least_over_limit=0.75)
+    assert line.row()["exceeds_limit"]
+    (table,) = tables.tables([line], [])
+    assert table.rows[0][table.headings.index("aims")].text == "met, above the limit"
+    under = Line("p", "n", "images/s", ours, limit=Measured("k", [110.0]), least_over_limit=0.75)
+    assert not under.row()["exceeds_limit"]
+    stated = Line("p", "n", "s", Measured("ours", [1.0], True), limit=fixed("at most", 8, True))
+    assert not stated.row()["exceeds_limit"], "to stay below what is allowed is no fault"
+
+
+@pytest.fixture
+def small_kernels(monkeypatch):
+    """Kernels of a moment each."""
+    for table, size in ((machine.SIDE, 256), (machine.ROWS, 4), (machine.IMAGES, 1)):
+        monkeypatch.setitem(table, "cpu", size)
+
+
+def test_the_limit_is_the_fastest_of_several_kernels(small_kernels, monkeypatch):
+    kernel = machine.FastestKernel(torch.device("cpu"), "float32")
+    rates = kernel.rates(1)
+    assert list(rates) == ["square matrices", "FC-4096", "conv3-256", "conv3-512"]
+    assert min(rates.values()) > 0
+    # By the textbook: two for a multiply-add, each output a sum over 3×3×256 inputs.
+    assert kernel.kernels["conv3-256"][0] == 2 * 9 * 256 * 256 * 56 * 56
+    monkeypatch.setattr(kernel, "rates", lambda: {"a": 1.0, "b": 3.0, "c": 2.0})
+    assert kernel() == 3.0
+
+
+def test_layers_alone_do_a_training_steps_products_and_no_more():
+    """Counted by PyTorch's own counter of FLOP."""
+    layers = machine.LayersAlone(
+        "D", 2, torch.device("cpu"), "float32", crop=32, classes=10, fc=64, width_divisor=8
+    )
+    with FlopCounterMode(display=False) as counted:
+        layers.step()
+    assert counted.get_total_flops() == 2 * layers.flop
+    assert layers() > 0
+
+
+def test_a_batch_that_does_not_fit_is_halved_and_other_errors_are_not(monkeypatch):
+    tried = []
+
+    class Ours:
+        batch = None
+
+        def __init__(self, name, shard, device, precision, size):
+            tried.append(size)
+
+        def step(self, batch):
+            if tried[-1] > 64:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(training, "Ours", Ours)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    words = "D", None, torch.device("cuda:0"), "bfloat16"
+    training.fitting(*words)
+    assert tried == [256, 128, 64]
+    monkeypatch.setattr(training, "LEAST_BATCH", 128)
+    with pytest.raises(torch.OutOfMemoryError):
+        training.fitting(*words)
+
+    def broken(*_):
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(Ours, "step", broken)
+    with pytest.raises(RuntimeError, match="illegal"):
+        training.fitting(*words)
+
+
+@pytest.mark.parametrize("part", benchmark.PARTS)
+def test_a_part_asks_for_the_packages_of_its_own_rivals_only(part, monkeypatch, tmp_path):
+    real = benchmark.importlib.util.find_spec
+    lacking = {"webdataset", "datasets"}
+    monkeypatch.setattr(
+        benchmark.importlib.util, "find_spec", lambda n: None if n in lacking else real(n)
+    )
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(benchmark, "pick_device", stop)
+    expected = InputError if part == "loading" else KeyboardInterrupt
+    with pytest.raises(expected):
+        benchmark.main(["--parts", part, "--output", str(tmp_path / "summary")])
+
+
 def test_the_slope_is_that_of_the_logarithms():
     sizes = [1, 2, 4, 8]
     assert Growth("p", "n", "x", sizes, [3 * s**2 for s in sizes]).row()["slope"] == pytest.approx(
@@ -86,7 +177,7 @@ def test_waiting_is_the_time_in_which_no_batch_is_ready(tmp_path):
     ours.device = torch.device("cpu")
     ours.images = loading.TrainingImages([shard], 0, 8, 224, (256, 256), np.zeros((3, 3)))
     ours.step = lambda batch: None
-    assert min(ours.waiting(1)) > 0.5
+    assert min(ours.waiting(1)) > 0.5, "what was read ahead does not count"
     ours.step = lambda batch: time.sleep(0.5)
     shares = ours.waiting(1)
     assert len(shares) == measuring.RUNS
@@ -99,6 +190,7 @@ def test_waiting_is_the_time_in_which_no_batch_is_ready(tmp_path):
         (["--device", "gpu"], "gpu: no device of this name"),
         (["--threads", "0"], "at least one is needed"),
         (["--config", "config/missing.yaml"], "config/missing.yaml"),
+        (["--config", "config/config.yaml"], "its nets are narrower than those that were measured"),
     ],
 )
 def test_bad_input_is_told_before_anything_is_measured(words, told, tmp_path):
@@ -261,15 +353,26 @@ def test_hours_are_projected_from_rates_and_the_plan_uses_them(tmp_path):
     assert len(by_model) == 14
     assert by_model["A_S256"]["delivered"] == 1000.0  # two loaders
     assert by_model["E_S256"]["needed"] < by_model["A_S256"]["needed"]
-    at_stated = {"train_tflops": 100.0, "evaluate_tflops": 10.0}
+    at_stated = {"train_tflops": 100.0, "evaluate_tflops": 10.0, "check_tflops": 5.0}
     stated = summary.projected(rows, at_stated, 3, "config/ilsvrc2012.yaml")
     assert found[0]["hours"] == pytest.approx(stated[0]["hours"] * 100 / 3)
 
     path = tmp_path / "summary.json"
-    machine = {"hardware": "an H", "threads": 3}
-    content = {"machine": machine, "rates": rates, "lines": [], "growth": [], "projected": found}
-    path.write_text(json.dumps(content))
-    assert plan.measured_rates(str(path), at_stated) == rates | {"measured_on": "an H"}
+    content = {"rates": rates, "lines": [], "growth": [], "projected": found}
+
+    def used(configured, device, measured):
+        own = {"hardware": "an H", "device": device, "evaluate_precision": measured}
+        path.write_text(json.dumps(content | {"machine": own}))
+        return plan.measured_rates(str(path), at_stated, configured)
+
+    # A rate counts for the precision that it was measured in, and for float32's checks if in that.
+    here, checks = rates | {"measured_on": "an H"}, {"check_tflops": rates["evaluate_tflops"]}
+    stated = {"evaluate_tflops": 10.0}
+    assert used("tf32", "cuda", "tf32") == here | {"check_tflops": 5.0}
+    assert used("float32", "cuda", "float32") == here | checks
+    assert used("tf32", "cuda", "float32") == here | checks | stated
+    assert used("tf32", "cpu", "float32") == here | checks, "which tf32 is on a CPU"
+    assert used("bfloat16", "cuda", "tf32") == here | stated | {"check_tflops": 5.0}
 
 
 def test_the_straightforward_script_computes_what_ours_does(tmp_path):

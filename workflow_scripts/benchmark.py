@@ -7,6 +7,7 @@ training of the paper follow. Nothing else should run meanwhile. `snakemake benc
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import tempfile
 from collections.abc import Callable, Sequence
@@ -33,15 +34,26 @@ from workflow_scripts.vgg import command, precision
 from workflow_scripts.vgg.devices import describe_hardware, pick_device
 from workflow_scripts.vgg.files import InputError, whole_file, write_json
 
-PARTS = ("loading", "packing", "training", "evaluation", "averages", "orchestration")
+# Each part with the packages of its rivals and images
+PARTS = {
+    "loading": ("datasets", "skimage", "torchvision", "webdataset"),
+    "packing": ("skimage",),
+    "training": ("skimage", "torchvision"),
+    "evaluation": ("skimage", "torchvision"),
+    "averages": (),
+    "orchestration": (),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = command.parser(__doc__)
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, …")
     parser.add_argument(
         "--precision", choices=precision.OF_TRAINING, default="auto", help="of training"
+    )
+    parser.add_argument(
+        "--evaluate-precision", choices=precision.OF_EVALUATION, default="tf32", help="where it is"
     )
     parser.add_argument(
         "--threads", type=int, default=command.available_cpus(), help="CPU threads, and loaders + 1"
@@ -52,19 +64,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--config", default=orchestration.FULL, help="whose trainings to project")
     parser.add_argument("--output", required=True, help="path without suffix: .csv, .json")
     given = parser.parse_args(arguments)
-    try:
-        import datasets  # noqa: F401
-        import skimage  # noqa: F401
-        import torchvision  # noqa: F401
-        import webdataset  # noqa: F401
-    except ImportError as error:
-        raise InputError(
-            f"{error.name} is not installed; the rivals come with the tests: "
-            "pip install -r envs/requirements-dev.txt"
-        ) from error
-
+    for name in dict.fromkeys(name for part in given.parts for name in PARTS[part]):
+        if importlib.util.find_spec(name) is None:
+            raise InputError(
+                f"{name} is not installed; the rivals come with the tests: "
+                "pip install -r envs/requirements-dev.txt"
+            )
     device = pick_device(given.device, given.threads)
     computes_in = precision.resolved(given.precision, device)
+    evaluates_in = precision.resolved(given.evaluate_precision, device)
     workers = max(1, given.threads - 1)
     # An error in the configuration shows before anything is measured.
     summary.projected([], dict.fromkeys(summary.RATES, 1.0), given.threads, given.config)
@@ -73,10 +81,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     started = datetime.now(UTC)
     with tempfile.TemporaryDirectory(dir=given.scratch, prefix="benchmark-") as name:
         folder = Path(name)
-        encoded = list(photographs(max(loading.IMAGES, loading.GROWING[-1])))
-        few = encoded[: loading.IMAGES]
-        original = loading.shard_of(folder / "bench.arrow", few, None)
-        rescaled = loading.shard_of(folder / "bench256.arrow", few, 256)
+        if any("skimage" in PARTS[part] for part in given.parts):
+            encoded = list(photographs(max(loading.IMAGES, loading.GROWING[-1])))
+            few = encoded[: loading.IMAGES]
+            original = loading.shard_of(folder / "bench.arrow", few, None)
+            rescaled = loading.shard_of(folder / "bench256.arrow", few, 256)
         steps: dict[str, Callable[[], tuple[list[Line], list[Growth]]]] = {
             "loading": lambda: (loading.lines(folder, few), loading.growth(folder, encoded)),
             "packing": lambda: (packing.lines(folder, encoded), packing.growth(folder, encoded)),
@@ -85,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 processes.growth(rescaled, given.threads),
             ),
             "evaluation": lambda: (
-                evaluation.lines(original, folder, device, given.threads),
+                evaluation.lines(original, folder, device, given.threads, evaluates_in),
                 evaluation.growth(device),
             ),
             "averages": lambda: (averages.lines(folder), []),
@@ -105,6 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "device": device.type,
             "threads": given.threads,
             "precision": computes_in,
+            "evaluate_precision": evaluates_in,
             "torch": torch.__version__,
             "started": started.isoformat(timespec="seconds"),
             "minutes": (datetime.now(UTC) - started).total_seconds() / 60,

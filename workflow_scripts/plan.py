@@ -86,9 +86,10 @@ def measured_rates(path: str, stated: dict, precision: str) -> dict:
     measured = report_inputs.load_benchmarks(path)
     rates = {key: rate for key, rate in measured["rates"].items() if rate is not None}
     if "evaluate_tflops" in rates:
-        of = measured["machine"].get("evaluate_precision", "float32")
-        rate = rates.pop("evaluate_tflops")
-        rates |= {"evaluate_tflops": rate} if of == precision else {}
+        machine, rate = measured["machine"], rates.pop("evaluate_tflops")
+        of = machine.get("evaluate_precision", "float32")
+        here = "float32" if (precision, machine["device"]) == ("tf32", "cpu") else precision
+        rates |= {"evaluate_tflops": rate} if of == here else {}
         rates |= {"check_tflops": rate} if of == "float32" else {}
     return stated | rates | ({"measured_on": measured["machine"]["hardware"]} if rates else {})
 

@@ -13,9 +13,10 @@ from torch import nn
 from workflow_scripts.vgg import evaluation
 from workflow_scripts.vgg.arithmetic import evaluation_flop
 from workflow_scripts.vgg.devices import to_input
+from workflow_scripts.vgg.precision import computing
 from workflow_scripts.vgg.shards import Shards
 
-from .machine import MatrixProduct, finish
+from .machine import FastestKernel, finish
 from .measuring import Elsewhere, Growth, Line, Measured, alternate, stopwatch
 from .training import MEAN, net_of
 
@@ -74,7 +75,8 @@ class Straightforward:
 class Ours:
     """Our evaluation of images of a shard at some places, which have one size."""
 
-    def __init__(self, shard: Path, device: torch.device):
+    def __init__(self, shard: Path, device: torch.device, precision: str):
+        self.precision = precision
         self.net = net_of("D", device).eval().to(memory_format=torch.channels_last)
         self.shard, self.device = shard, device
 
@@ -85,16 +87,17 @@ class Ours:
 
     def posteriors(self, method: str, scales: Sequence[int], places: np.ndarray) -> None:
         """Posteriors at each scale, as the command makes them."""
-        for scale in scales:
-            evaluation.evaluate(
-                self.net,
-                [self.shard],
-                method=method,
-                smallest_side=scale,
-                mean=MEAN,
-                progress=False,
-                places=places,
-            )
+        with computing(self.device, self.precision):
+            for scale in scales:
+                evaluation.evaluate(
+                    self.net,
+                    [self.shard],
+                    method=method,
+                    smallest_side=scale,
+                    mean=MEAN,
+                    progress=False,
+                    places=places,
+                )
 
     def inputs(self, scales: Sequence[int], places: np.ndarray) -> list[torch.Tensor]:
         """The images at each scale as the net takes them, on the device."""
@@ -109,33 +112,44 @@ class Ours:
     def in_the_net(self, method: str, inputs: Sequence[torch.Tensor]) -> None:
         """The net alone, from float inputs on the device."""
         dense = evaluation.DenseConvNet(self.net)
-        for images in inputs:
-            if method == "dense":
-                evaluation.dense_posteriors(dense, images)
-            else:
-                evaluation.multicrop_posteriors(self.net, images)
+        with computing(self.device, self.precision):
+            for images in inputs:
+                if method == "dense":
+                    evaluation.dense_posteriors(dense, images)
+                else:
+                    evaluation.multicrop_posteriors(self.net, images)
 
 
-def straightforward(files: Sequence[Path], device: torch.device, threads: int):
-    """That script as a contender: seconds of a method at some scales on some of the files."""
+def straightforward(files: Sequence[Path], device: torch.device, threads: int, precision: str):
+    """That script as a contender: seconds of a method at some scales on some of the files.
+
+    On a GPU cuDNN times its algorithms for each new size, which the first, untimed run meets.
+    """
     torch.set_num_threads(threads)
+    torch.backends.cudnn.benchmark = device.type == "cuda"
     script = Straightforward(files, device)
 
     def seconds(method: str, scales: Sequence[int], number: int) -> float:
-        return stopwatch(lambda: getattr(script, method)(scales, number), lambda: finish(device))
+        with computing(device, precision):
+            return stopwatch(
+                lambda: getattr(script, method)(scales, number), lambda: finish(device)
+            )
 
     return seconds
 
 
-def lines(shard: Path, folder: Path, device: torch.device, threads: int) -> list[Line]:
+def lines(
+    shard: Path, folder: Path, device: torch.device, threads: int, precision: str
+) -> list[Line]:
     """The lines on evaluation. shard: of original bytes, 500×375 some of them."""
     shards, numbers = Shards([shard]), IMAGES[device.type]
     places = np.flatnonzero(shards.widths > shards.heights)[: max(numbers.values())]
     files = [folder / f"evaluated{place}.jpg" for place in places]
     for path, place in zip(files, places, strict=True):
         path.write_bytes(shards.jpeg(place))
-    ours, script = Ours(shard, device), Elsewhere(straightforward, files, device, threads)
-    product, found = MatrixProduct(device, torch.float32), []
+    ours = Ours(shard, device, precision)
+    script = Elsewhere(straightforward, files, device, threads, precision)
+    product, found = FastestKernel(device, precision), []
     for method, number in numbers.items():
         found += _lines_on(method, places[:number], ours, script, product, warm=bool(found))
     script.close()
@@ -147,7 +161,7 @@ def _lines_on(
     places: np.ndarray,
     ours: Ours,
     script: Elsewhere,
-    product: MatrixProduct,
+    product: FastestKernel,
     warm: bool,
 ) -> list[Line]:
     device, number = ours.device, len(places)
@@ -162,14 +176,14 @@ def _lines_on(
             "ours": lambda: rate(lambda: ours.posteriors(method, scales, places)),
             "straightforward script": lambda: number / script(method, scales, number),
             "our net alone": lambda: rate(lambda: ours.in_the_net(method, inputs)),
-            "matrix products": product,
+            "fastest kernel": product,
         },
         warm=warm,
     )
     size = ours.size(places[0])
     flop = sum(float(evaluation_flop(ours.net, method, scale, *size)[0]) for scale in scales)
-    products = [rate / flop for rate in measured["matrix products"].values]
-    limit = Measured("matrix products", products)
+    products = [rate / flop for rate in measured["fastest kernel"].values]
+    limit = Measured("fastest kernel", products)
     what = f"{method}, D, Q = {', '.join(map(str, scales))}"
     return [
         Line(

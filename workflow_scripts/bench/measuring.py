@@ -21,6 +21,7 @@ class Measured:
     name: str
     values: Sequence[float]
     seconds: bool = False
+    stated: bool = False  # not measured
 
     @property
     def best(self) -> float:
@@ -113,7 +114,7 @@ def _serve(pipe, factory: Callable, words: tuple) -> None:
 
 def fixed(name: str, value: float, seconds: bool = False) -> Measured:
     """A bound that is stated, not measured."""
-    return Measured(name, [value], seconds)
+    return Measured(name, [value], seconds, stated=True)
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,11 @@ class Line:
             return None
         return all(other is not None and self.ours.over(other) >= least for other, least in aimed)
 
+    @property
+    def exceeds_limit(self) -> bool:
+        """Whether ours is faster than a limit that was measured, which then is none."""
+        return self.limit is not None and not self.limit.stated and self.ours.over(self.limit) > 1
+
     def row(self) -> dict:
         """The line as one row of the summary. Spreads are in percent of the fastest run's time."""
         row: dict = {"part": self.part, "name": self.name, "unit": self.unit}
@@ -163,6 +169,7 @@ class Line:
             "target_over_rival": self.least_over_rival,
             "target_over_limit": self.least_over_limit,
             "met": self.met,
+            "exceeds_limit": self.exceeds_limit,
             "flop": self.flop,
             "runs": len(self.ours.values),
             "note": self.note,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from workflow_scripts.vgg.experiments import read_yaml, scale_name
+from workflow_scripts.vgg.files import InputError
 from workflow_scripts.vgg.planning import Planner
 
 from .measuring import Growth, Line
@@ -41,12 +42,19 @@ def summary(lines: Sequence[Line], growths: Sequence[Growth], machine: dict, con
 
 
 def projected(rows: Sequence[dict], rates: dict, threads: int, path: str) -> list[dict]:
-    """Hours of each training of a configuration, and images a second that it needs and gets."""
+    """Hours of each training of a configuration, and images a second that it needs and gets.
+
+    Raises InputError if the configuration's nets are not of full size, as those measured are.
+    """
     config = read_yaml(path)
+    if config["convnet"]["width_divisor"] != 1:
+        raise InputError(
+            f"{path}: its nets are narrower than those that were measured, whose rate says nothing "
+            "of their hours; give a configuration of full size, such as config/ilsvrc2012.yaml"
+        )
     definitions = read_yaml(config["models"])
-    planner = Planner(
-        config | {"plan": rates}, definitions["convnets"], definitions["models"], Path("results")
-    )
+    config |= {"plan": config["plan"] | rates}
+    planner = Planner(config, definitions["convnets"], definitions["models"], Path("results"))
     stores = [f"train_S{scale_name(model['S'])}" for model in definitions["models"].values()]
     loaded = {row["name"]: row["ours"] for row in rows if row["part"] == "loading"}
     made = []

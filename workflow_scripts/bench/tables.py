@@ -30,8 +30,11 @@ def percent(number: float | None) -> Cell:
     return word(None) if number is None else Cell(f"{number:.0f}%", number)
 
 
-def verdict(met: bool | None) -> Cell:
-    return word({True: "met", False: "missed", None: None}[met])
+def verdict(met_and_exceeded: tuple[bool | None, bool]) -> Cell:
+    """Whether aims were met, and whether the limit is none because ours is above it."""
+    met, exceeded = met_and_exceeded
+    found = [{True: "met", False: "missed"}.get(met), "above the limit" if exceeded else None]
+    return word(", ".join(filter(None, found)))
 
 
 LINES = (
@@ -40,7 +43,7 @@ LINES = (
     Column("ours", "ours", rate),
     Column("ours/rival (aim)", "over_rival", ratio),
     Column("ours/limit (aim)", "over_limit", ratio),
-    Column("aims", "met", verdict),
+    Column("aims", "verdict", verdict),
     Column("spread", "ours_spread_percent", percent),
     Column("rival", "rival_is", word),
     Column("its", "rival", rate),
@@ -60,7 +63,7 @@ GROWTH = (
 )
 PROJECTED = (
     Column("training", "model", word),
-    Column("hours", "hours", hours, True),
+    Column("time", "hours", hours, True),
     Column("needs images/s", "needed", rate),
     Column("loader gives", "delivered", rate),
 )
@@ -72,6 +75,7 @@ def tables(lines: Sequence[dict | Line], growths: Sequence[dict | Growth]) -> li
     for row in rows:
         for other in ("rival", "limit"):
             row[f"over_{other}"] = row[f"ours_over_{other}"], row[f"target_over_{other}"]
+        row["verdict"] = row["met"], row.get("exceeds_limit", False)
     grown = [growth.row() if isinstance(growth, Growth) else growth for growth in growths]
     for row in grown:
         row["listed_sizes"] = ", ".join(f"{size:g}" for size in row["sizes"])
