@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch.nn import functional as F
@@ -17,6 +18,7 @@ from .measuring import stopwatch
 SIDE = {"cpu": 3072, "cuda": 8192}
 ROWS = {"cpu": 128, "cuda": 2048}  # of an FC layer's product
 IMAGES = {"cpu": 8, "cuda": 256}  # of a convolution
+TIMES = {"cpu": 1, "cuda": 10}  # one behind the other, else a GPU's would be short beside the start
 NETS = {  # as in config/models.yaml; the shallowest and the one of most tables
     "A": "conv3-64 | conv3-128 | conv3-256 conv3-256 | conv3-512 conv3-512 | conv3-512 conv3-512",
     "D": "conv3-64 conv3-64 | conv3-128 conv3-128 | conv3-256 conv3-256 conv3-256"
@@ -44,6 +46,20 @@ def best_algorithms() -> Iterator[None]:
         torch.use_deterministic_algorithms(before[1], warn_only=True)
 
 
+def rate_of(step: Callable[[], object], images: int, steps: int, device: torch.device) -> float:
+    """Images a second of so many steps of so many images each.
+
+    On a GPU its memory is given back afterwards, since contenders in other processes need it as
+    well, and so a step that takes it again comes before those that count.
+    """
+    if device.type == "cuda":
+        step()
+    seconds = stopwatch(lambda: [step() for _ in range(steps)], lambda: finish(device))
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    return steps * images / seconds
+
+
 class FastestKernel:
     """FLOP a second of the fastest of several kernels and shapes, which bounds what a net reaches.
 
@@ -62,34 +78,32 @@ class FastestKernel:
         side, rows, images = (table[device.type] for table in (SIDE, ROWS, IMAGES))
         left, right = drawn(side, side), drawn(side, side)
         x, fc = drawn(rows, 25088), drawn(4096, 25088)
-        early, late = drawn(images, 256, 56, 56), drawn(images, 512, 28, 28)
-        of_early, of_late = drawn(256, 256, 3, 3), drawn(512, 512, 3, 3)
         self.kernels: dict[str, tuple[float, Callable[[], torch.Tensor]]] = {
             "square matrices": (2 * side**3, lambda: left @ right),
             "FC-4096": (2 * rows * 25088 * 4096, lambda: F.linear(x, fc)),
-            "conv3-256": (_flop(early, of_early), lambda: F.conv2d(early, of_early, padding=1)),
-            "conv3-512": (_flop(late, of_late), lambda: F.conv2d(late, of_late, padding=1)),
         }
+        for kernel, width, map_side in ((3, 128, 112), (3, 256, 56), (3, 512, 28), (1, 512, 28)):
+            maps = drawn(images, width, map_side, map_side)
+            weight = drawn(width, width, kernel, kernel)
+            self.kernels[f"conv{kernel}-{width}"] = (
+                2.0 * weight.numel() * images * map_side**2,
+                partial(_convolve, maps, weight),
+            )
 
     @torch.inference_mode()
-    def rates(self, times: int = 2) -> dict[str, float]:
+    def rates(self) -> dict[str, float]:
         """FLOP a second of each kernel."""
         with computing(self.device, self.precision), best_algorithms():
-            return {
-                name: times * flop / stopwatch(lambda w=work: [w() for _ in range(times)], self.end)
-                for name, (flop, work) in self.kernels.items()
-            }
+            return {name: flop / self._seconds(work) for name, (flop, work) in self.kernels.items()}
 
-    def end(self) -> None:
-        finish(self.device)
+    def _seconds(self, work: Callable[[], object]) -> float:
+        times = TIMES[self.device.type]
+        return (
+            stopwatch(lambda: [work() for _ in range(times)], lambda: finish(self.device)) / times
+        )
 
     def __call__(self) -> float:
         return max(self.rates().values())
-
-
-def _flop(images: torch.Tensor, weight: torch.Tensor) -> float:
-    """FLOP of a convolution that keeps its input's size."""
-    return 2.0 * weight.numel() * images.shape[0] * images.shape[2] * images.shape[3]
 
 
 class LayersAlone:
@@ -136,7 +150,7 @@ class LayersAlone:
 
     def __call__(self) -> float:
         with computing(self.device, self.precision), best_algorithms():
-            return self.batch / stopwatch(self.step, lambda: finish(self.device))
+            return rate_of(self.step, self.batch, 1, self.device)
 
 
 def _convolve(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

@@ -139,10 +139,13 @@ class Line:
 
     @property
     def met(self) -> bool | None:
-        """Whether all targets are met; None if there are none."""
+        """Whether all targets are met; None if there are none that can be judged.
+
+        By a limit that is exceeded nothing can.
+        """
         pairs = (
             (self.rival, self.least_over_rival),
-            (self.limit, self.least_over_limit),
+            (self.limit, None if self.exceeds_limit else self.least_over_limit),
         )
         aimed = [(other, least) for other, least in pairs if least is not None]
         if not aimed:

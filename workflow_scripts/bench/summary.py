@@ -11,6 +11,8 @@ from workflow_scripts.vgg.planning import Planner
 
 from .measuring import Growth, Line
 
+FULL_SIZE = {"crop": 224, "fc": 4096, "width_divisor": 1}  # a configuration's convnet
+
 RATES = {"train_tflops": "training", "evaluate_tflops": "evaluation"}  # from a part's lines
 
 
@@ -47,9 +49,9 @@ def projected(rows: Sequence[dict], rates: dict, threads: int, path: str) -> lis
     Raises InputError if the configuration's nets are not of full size, as those measured are.
     """
     config = read_yaml(path)
-    if config["convnet"]["width_divisor"] != 1:
+    if config["convnet"] != FULL_SIZE:
         raise InputError(
-            f"{path}: its nets are narrower than those that were measured, whose rate says nothing "
+            f"{path}: its nets are smaller than those that are measured, whose rate says nothing "
             "of their hours; give a configuration of full size, such as config/ilsvrc2012.yaml"
         )
     definitions = read_yaml(config["models"])

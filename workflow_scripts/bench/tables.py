@@ -31,9 +31,9 @@ def percent(number: float | None) -> Cell:
 
 
 def verdict(met_and_exceeded: tuple[bool | None, bool]) -> Cell:
-    """Whether aims were met, and whether the limit is none because ours is above it."""
+    """Whether aims were met, and whether ours exceeds the limit, which then is none here."""
     met, exceeded = met_and_exceeded
-    found = [{True: "met", False: "missed"}.get(met), "above the limit" if exceeded else None]
+    found = [{True: "met", False: "missed"}.get(met), "no limit here" if exceeded else None]
     return word(", ".join(filter(None, found)))
 
 

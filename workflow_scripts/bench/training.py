@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +21,8 @@ from workflow_scripts.vgg.loader import READ_AHEAD, TrainingBatch, TrainingImage
 from workflow_scripts.vgg.precision import computing
 from workflow_scripts.vgg.training import Optimisation, Running, Training
 
-from .machine import NETS, FastestKernel, LayersAlone, finish
-from .measuring import RUNS, Elsewhere, Line, Measured, alternate, fixed, stopwatch
+from .machine import NETS, FastestKernel, LayersAlone, finish, rate_of
+from .measuring import RUNS, Elsewhere, Line, Measured, alternate, fixed
 
 TORCHVISION = {"A": "vgg11", "D": "vgg16"}
 BATCH = {"cpu": {"A": 16, "D": 8}, "cuda": {"A": 256, "D": 256}}
@@ -58,11 +60,8 @@ class Ours:
         self.training.step(self.training.net, batch, self.mean, 0, self.running)
 
     def __call__(self) -> float:
-        steps = STEPS[self.device.type]
-        seconds = stopwatch(
-            lambda: [self.step(self.batch) for _ in range(steps)], lambda: finish(self.device)
-        )
-        return steps * self.settings.batch_size / seconds
+        steps, size = STEPS[self.device.type], self.settings.batch_size
+        return rate_of(lambda: self.step(self.batch), size, steps, self.device)
 
     def waiting(self, workers: int) -> list[float]:
         """The share of its time that training waits for the loader, in each of RUNS runs.
@@ -138,11 +137,7 @@ class Plain:
         self.optimizer.step()
 
     def __call__(self) -> float:
-        steps = STEPS[self.device.type]
-        seconds = stopwatch(
-            lambda: [self.step() for _ in range(steps)], lambda: finish(self.device)
-        )
-        return steps * len(self.labels) / seconds
+        return rate_of(self.step, len(self.labels), STEPS[self.device.type], self.device)
 
 
 def fastest_plain(*words) -> tuple[str, Elsewhere, str]:
@@ -167,19 +162,19 @@ def fastest_plain(*words) -> tuple[str, Elsewhere, str]:
     )
 
 
-def fitting(name: str, shard: Path, device: torch.device, precision: str) -> Ours:
-    """Our training with the largest batch that fits: BATCH's, or on a GPU down to LEAST_BATCH."""
-    size = BATCH[device.type][name]
+def fitting(measure: Callable[[int], list[Line]], size: int) -> list[Line]:
+    """What `measure` finds with batches of `size`, or on a GPU of less memory of half as many.
+
+    They are halved until all contenders fit, but not below LEAST_BATCH.
+    """
     while True:
         try:
-            ours = Ours(name, shard, device, precision, size)
-            ours.step(ours.batch)
-            return ours
+            return measure(size)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error) or size // 2 < LEAST_BATCH:
                 raise
             size //= 2
-            logging.warning("%s with batches of %d: the GPU has no memory for more", name, size)
+            logging.warning("once more with batches of %d: the GPU has no memory for more", size)
         torch.cuda.empty_cache()
 
 
@@ -187,48 +182,56 @@ def lines(
     shard: Path, device: torch.device, precision: str, threads: int, workers: int
 ) -> list[Line]:
     """The lines on training. shard: of images at S = 256. workers: of the loader."""
-    kernel, found, on_gpu = FastestKernel(device, precision), [], device.type == "cuda"
+    kernel, found = FastestKernel(device, precision), []
     for name in NETS:
-        ours = fitting(name, shard, device, precision)
-        size = ours.settings.batch_size
-        words = name, device, precision, threads, size
-        rival_name, rival, note = fastest_plain(*words)
-        contenders = {"ours": ours, rival_name: rival, "fastest kernel": kernel}
-        if on_gpu:  # a GPU's freed memory is PyTorch's in any process
-            same, why = "torchvision, repeatable", "the rival has our settings of cuDNN"
-            contenders[same] = alike = Elsewhere(Plain, *words, False, True)
-            contenders["its layers alone"] = LayersAlone(name, size, device, precision)
-            note += "; ours repeats its bits, the rival takes what is fastest"
-        else:
-            same = "torchvision, in our process"
-            why = "the rival keeps freed memory as ours does, which a plain loop does not"
-            contenders[same] = Plain(*words)
-        measured = alternate(contenders)
-        rival.close()
-        flop = training_flop(built(ours.training.net.architecture))
-        rates = [rate / flop for rate in measured["fastest kernel"].values]
-        limit, least = Measured("fastest kernel", rates), 0.75
-        what = f"{name}, forward, backward and update of {size} images"
-        if on_gpu:
-            alike.close()
-            note += f"; the fastest kernel reaches {limit.best:.0f} images/s"
-            limit, least = measured["its layers alone"], 0.85
-        found += [
-            Line(
-                *("training", what, "images/s", measured["ours"], measured[rival_name], limit),
-                *(1.0, least, note, flop),
-            ),
-            Line(
-                *("training", what, "images/s", measured["ours"], measured[same], limit), note=why
-            ),
-        ]
-        found.append(
-            Line(
-                *("training", f"{name}, share of time waiting for {workers} loader(s)", "share"),
-                Measured("ours", ours.waiting(workers), seconds=True),
-                limit=fixed("at most", 0.03, seconds=True),
-                least_over_limit=1.0,
-            )
-        )
-        del ours, contenders
+        words = name, shard, device, precision, threads, workers, kernel
+        found += fitting(partial(_lines_on, *words), BATCH[device.type][name])
     return found
+
+
+def _lines_on(
+    name: str,
+    shard: Path,
+    device: torch.device,
+    precision: str,
+    threads: int,
+    workers: int,
+    kernel: FastestKernel,
+    size: int,
+) -> list[Line]:
+    ours, on_gpu = Ours(name, shard, device, precision, size), device.type == "cuda"
+    words = name, device, precision, threads, size
+    rival_name, rival, note = fastest_plain(*words)
+    contenders = {"ours": ours, rival_name: rival, "fastest kernel": kernel}
+    if on_gpu:  # a GPU's freed memory is PyTorch's in any process
+        same, why = "torchvision, repeatable", "the rival has our settings of cuDNN"
+        contenders[same] = alike = Elsewhere(Plain, *words, False, True)
+        contenders["its layers alone"] = LayersAlone(name, size, device, precision)
+        note += "; ours repeats its bits, the rival takes what is fastest"
+    else:
+        same = "torchvision, in our process"
+        why = "the rival keeps freed memory as ours does, which a plain loop does not"
+        contenders[same] = Plain(*words)
+    measured = alternate(contenders)
+    rival.close()
+    flop = training_flop(built(ours.training.net.architecture))
+    rates = [rate / flop for rate in measured["fastest kernel"].values]
+    limit, least = Measured("fastest kernel", rates), 0.75
+    what = f"{name}, forward, backward and update of {size} images"
+    if on_gpu:
+        alike.close()
+        note += f"; the fastest kernel reaches {limit.best:.0f} images/s"
+        limit, least = measured["its layers alone"], 0.85
+    return [
+        Line(
+            *("training", what, "images/s", measured["ours"], measured[rival_name], limit),
+            *(1.0, least, note, flop),
+        ),
+        Line(*("training", what, "images/s", measured["ours"], measured[same], limit), note=why),
+        Line(
+            *("training", f"{name}, share of time waiting for {workers} loader(s)", "share"),
+            Measured("ours", ours.waiting(workers), seconds=True),
+            limit=fixed("at most", 0.03, seconds=True),
+            least_over_limit=1.0,
+        ),
+    ]
