@@ -10,58 +10,38 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
-from workflow_scripts.bench import loading, session_fast, session_right
-from workflow_scripts.bench.session import Part, Session, Setting
+import torch
+
+from workflow_scripts.bench import loading, session_correctness, session_speed
+from workflow_scripts.bench.session import Part, Session
+from workflow_scripts.bench.session_expected import EXPECTED
+from workflow_scripts.bench.session_setting import Setting
 from workflow_scripts.vgg import command
-from workflow_scripts.vgg.devices import pick_device
-from workflow_scripts.vgg.files import InputError
+from workflow_scripts.vgg.devices import describe_hardware, driver_version, pick_device
+from workflow_scripts.vgg.files import InputError, code_fingerprint
 from workflow_scripts.vgg.shards import Shards
 
 PARTS = [  # what matters most comes first; seconds as they are expected of an H100
-    Part("machine", 5, session_fast.machine),
-    Part("limits", 10, session_fast.limits),
-    Part("parity", 30, session_right.parity),
-    Part("repeat", 20, session_right.repeat),
-    Part("dropout", 3, session_right.dropout),
-    Part("dense", 10, session_right.dense),
-    Part("resume", 45, session_right.resume),
-    Part("memory", 6, session_right.memory),
-    Part("step", 60, session_fast.step),
-    Part("loader", 60, session_fast.loader),
-    Part("evaluate", 60, session_fast.evaluate),
-    Part("alone", 25, session_fast.alone),
-    Part("rival", 60, session_fast.rival),
-    Part("compiled", 55, session_fast.compiled),
-    Part("profile", 12, session_fast.profile),
+    Part("machine", 5, session_speed.machine),
+    Part("limits", 10, session_speed.limits),
+    Part("parity", 40, session_correctness.parity, judges=True),
+    Part("repeat", 20, session_correctness.repeat, judges=True),
+    Part("dropout", 3, session_correctness.dropout, judges=True),
+    Part("dense", 10, session_correctness.dense, judges=True),
+    Part("resume", 45, session_correctness.resume, judges=True),
+    Part("memory", 6, session_correctness.memory, judges=True),
+    Part("step", 50, session_speed.step),
+    Part("loader", 60, session_speed.loader),
+    Part("evaluate", 60, session_speed.evaluate),
+    Part("alone", 25, session_speed.alone),
+    Part("rival", 60, session_speed.rival),
+    Part("compiled", 55, session_speed.compiled),
+    Part("profile", 12, session_speed.profile),
 ]
-# Part, beginning of what was found, and what arithmetic or others' figures let expect of an H100.
-EXPECTED = [
-    ("limits", "kernels in bfloat16", "about 790 TFLOP/s"),
-    ("limits", "kernels in tf32", "about 400 TFLOP/s"),
-    ("limits", "kernels in float32", "about 50 TFLOP/s"),
-    ("limits", "copy of 256 images, pinned", "1–2 ms"),
-    ("limits", "copy of 256 images, pageable", "5–12 ms"),
-    *(("parity", f"{net}, {way}", f"to {size}") for net in ("A", "A-LRN", "C", "D", "E")
-      for way, size in (("CPU float32", "1e-5"), ("float32", "1e-5"), ("tf32", "1e-3"),
-                        ("bfloat16", "1e-2"), ("float16", "1e-3"))),
-    ("step", "A, ours", "5,000–6,500 images/s"),
-    ("step", "D, ours", "2,800–3,400 images/s"),
-    ("step", "E, ours", "2,300–2,700 images/s"),
-    ("rival", "A, torchvision, compiled", "1.15–1.3 times eager"),
-    ("rival", "D, torchvision, compiled", "1.15–1.3 times eager"),
-    ("compiled", "D, features compiled", "1.15–1.3 times ours"),
-    ("loader", "loader, S = 256", "over 15,000 images/s by 15 workers"),
-    ("loader", "loader, S in", "over 8,000 images/s by 15 workers"),
-    ("loader", "A from the loader, copies on its own", "waiting under 0.03"),
-    *((part, f"{what} {precision}", f"{size} TFLOP/s") for part, what in (
-        ("evaluate", "dense, Q = 256,"), ("evaluate", "dense, Q = 384,"),
-        ("evaluate", "dense, Q = 512,"), ("evaluate", "multicrop, Q = 384,"),
-        ("alone", "D alone, Q = 256, 73 images,"), ("alone", "D alone, Q = 512, 18 images,"))
-      for precision, size in (("float32", "30–45"), ("tf32", "150–220"), ("bfloat16", "250–350"),
-                              ("float16", "250–350"))),
-]  # fmt: skip
+IMAGES = 256  # of a shard
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -89,12 +69,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "workflow_scripts.benchmark measures"
         )
     given.out.mkdir(parents=True, exist_ok=True)
-    session = Session(given.out, given.budget)
+    session = Session(given.out, given.budget, describe_hardware(device))
     with tempfile.TemporaryDirectory(prefix="session-") as name:
         folder = Path(name)
-        original = given.shard or photographs_in(folder, 32 if given.small else 256)
-        few = Shards([original])
-        encoded = [bytes(few.jpeg(place)) for place in range(min(len(few), 256))]
+        original = given.shard or photographs_in(folder, 32 if given.small else IMAGES)
+        shards = Shards([original])
+        encoded = [bytes(shards.jpeg(place)) for place in range(min(len(shards), IMAGES))]
         rescaled = loading.shard_of(folder / "256.arrow", encoded, 256)
         setting = Setting(device, given.small, cores, folder, original, rescaled)
         for part in PARTS:
@@ -102,9 +82,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 session.run(part, setting)
         if (kernels := folder / "profile.txt").exists():
             (given.out / kernels.name).write_text(kernels.read_text())
-    session.finish(EXPECTED)
-    if not session.right:
+    session.finish(_title(session.hardware), EXPECTED)
+    if session.wrong:
         sys.exit(1)
+
+
+def _title(hardware: str) -> str:
+    """What was measured with, and when."""
+    versions = {
+        "driver": driver_version(),
+        "torch": torch.__version__,
+        "CUDA": torch.version.cuda,
+        "cuDNN": torch.backends.cudnn.version(),
+        "code": code_fingerprint(),
+    }
+    told = [f"{name} {version}" for name, version in versions.items() if version]
+    return f"{', '.join([hardware, *told])}; {datetime.now(UTC):%d %B %Y}"
 
 
 def photographs_in(folder: Path, number: int) -> Path:

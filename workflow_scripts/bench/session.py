@@ -1,4 +1,4 @@
-"""A measuring session: parts that run one after the other within a budget, and say what they find.
+"""A measuring session: parts that run one after the other within a budget and say what they find.
 
 Each fact is one line of JSON, printed and appended to a file at once, so that nothing is lost if
 the session is cut short. A part that fails says so, and the next begins.
@@ -6,185 +6,60 @@ the session is cut short. A part that fails says so, and the next begins.
 
 from __future__ import annotations
 
-import copy
+import contextlib
 import json
 import math
+import signal
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 import torch
 
-from workflow_scripts.vgg.convnets import Architecture, ConvNet
-from workflow_scripts.vgg.experiments import read_yaml
-from workflow_scripts.vgg.initialisation import initialise
-from workflow_scripts.vgg.loader import TrainingBatch
+from workflow_scripts.vgg.files import whole_file
 from workflow_scripts.vgg.plan_tables import Cell, Table, aligned
-from workflow_scripts.vgg.precision import parameter_type
-from workflow_scripts.vgg.training import Optimisation, Running, Training
 
-from .machine import finish
-from .training import MEAN
+from .session_expected import Expected
+from .session_setting import Setting
 
-MODELS = "config/models.yaml"
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What the parts measure on and with.
-
-    small: nets and numbers so small that a CPU does all parts within a minute or two. original,
-    rescaled: shards of the same images, as they came and at S = 256. folder: for files.
-    """
-
-    device: torch.device
-    small: bool
-    cores: int
-    folder: Path
-    original: Path
-    rescaled: Path
-
-    @property
-    def on_gpu(self) -> bool:
-        return self.device.type == "cuda"
-
-    @property
-    def crop(self) -> int:
-        return 64 if self.small else 224
-
-    @property
-    def workers(self) -> int:
-        return max(1, self.cores - 1)
-
-    def either(self, on_gpu, elsewhere):
-        """A size: for a GPU, or for a CPU and a small session."""
-        return on_gpu if self.on_gpu and not self.small else elsewhere
-
-    @cached_property
-    def layers(self) -> dict[str, str]:
-        """Table 1's nets."""
-        return read_yaml(MODELS)["convnets"]
-
-    @cached_property
-    def _drawn(self) -> dict[str, ConvNet]:
-        return {}  # 140 million normal numbers take a second
-
-    def architecture(self, name: str) -> Architecture:
-        """A net of the paper, or the same layers an eighth as wide."""
-        if self.small:
-            return Architecture(self.layers[name], 10, self.crop, 64, 16)
-        return Architecture(self.layers[name])
-
-    def net(self, name: str, dropout: float = 0.0) -> ConvNet:
-        """A net with the same random weights each time, on the CPU."""
-        if name not in self._drawn:
-            self._drawn[name] = ConvNet(self.architecture(name), 0.0)
-            initialise(self._drawn[name], "he", 0)
-        net = ConvNet(self.architecture(name), dropout)
-        net.load_state_dict(self._drawn[name].state_dict())
-        return net
-
-    def training(
-        self,
-        name: str,
-        size: int,
-        precision: str,
-        *,
-        dropout: float = 0.5,
-        rate: float = 1e-4,
-        device: torch.device | None = None,
-    ) -> Steps:
-        """A training of batches of a size, ready for its first step."""
-        settings = Optimisation(rate, size, dropout=dropout, precision=precision, input_scale=58.0)
-        net = self.net(name, dropout).to(device or self.device)
-        return Steps(Training(net, _Rows(self.crop, size), settings, ""))
-
-    def batch(self, size: int, seed: int = 0, pinned: bool = True) -> TrainingBatch:
-        """Random pixels, labels and shifts."""
-        draw = torch.Generator().manual_seed(seed)
-        pixels = torch.randint(
-            0, 256, (size, self.crop, self.crop, 3), dtype=torch.uint8, generator=draw
-        )
-        batch = TrainingBatch(
-            pixels.permute(0, 3, 1, 2),
-            torch.randint(0, 10, (size,), generator=draw),
-            torch.randn(size, 3, generator=draw),
-        )
-        return batch.pin_memory() if self.on_gpu and pinned else batch
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """What a training asks of its images, if it is given its batches."""
-
-    crop: int
-    batch_size: int
-
-    @property
-    def own_rows(self) -> slice:
-        return slice(0, self.batch_size)
-
-
-@dataclass(frozen=True)
-class Steps:
-    """A training whose steps are done by hand."""
-
-    training: Training
-
-    def __call__(
-        self, batches: Iterable[TrainingBatch], model: torch.nn.Module | None = None, micro=None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Do a step with each batch. Gives the last one's losses and gradient norm."""
-        own = self.training
-        dtype = parameter_type(own.settings.precision)
-        mean = torch.tensor(MEAN, device=own.device, dtype=dtype)
-        running = Running(Path(), micro_batch=micro)
-        for batch in batches:
-            found = own.step(model or own.net, batch, mean, 0, running)
-        return found
-
-
-def relative(found: torch.Tensor, expected: torch.Tensor) -> float:
-    """The norm of the difference over the norm of what was expected."""
-    found, expected = found.double().cpu(), expected.double().cpu()
-    return float((found - expected).norm() / expected.norm())
-
-
-def seconds(work: Callable[[], object], device: torch.device, times: int, warm: int = 3) -> float:
-    """Mean seconds of so many runs one behind the other, after some that do not count."""
-    for _ in range(warm):
-        work()
-    finish(device)
-    started = time.perf_counter()
-    for _ in range(times):
-        work()
-    finish(device)
-    return (time.perf_counter() - started) / times
+UNITS = ("ms", "images/s", "TFLOP/s", "GB")  # names of numbers that are written behind them
+TOLD_ELSEWHERE = ("part", "at", "what", "ok", "failed", "where", "skipped")
 
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the session: what it does, and how many seconds it may take on a GPU.
+    """A part of the session: what it does, and how many seconds it should take on a large GPU.
 
-    work: yields facts. A fact says `what` was found, with numbers under names of their own, and
-    `ok`, whether it is right, where that can be told.
+    work: yields facts. A fact says `what` was looked at, with numbers under names of their own, and
+    `ok`, whether it is right, where that can be told. It may say that something was `skipped`, why.
+    judges: the part asks whether the right thing is computed; if it fails, something is wrong.
     """
 
     name: str
     seconds: float
     work: Callable[[Setting], Iterator[dict]]
+    judges: bool = False
+
+    @property
+    def most_seconds(self) -> float:
+        """After which it is ended, so that one that hangs does not take the others' time."""
+        return max(60.0, 3 * self.seconds)
 
 
 @dataclass
 class Session:
-    """Runs parts and keeps what they say."""
+    """Runs parts and keeps what they say.
+
+    folder: for results.jsonl and summary.md. budget: seconds for all parts. hardware: measured on.
+    """
 
     folder: Path
     budget: float
+    hardware: str
     facts: list[dict] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)  # names of parts
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -195,7 +70,7 @@ class Session:
     def say(self, part: str, **fact) -> None:
         """Print a fact, and append it to results.jsonl."""
         line = {"part": part, "at": round(self.passed, 1), **fact}
-        line = {key: _told(value) for key, value in line.items()}
+        line = {key: _told(value) for key, value in line.items() if value is not None}
         self.facts.append(line)
         text = json.dumps(line, default=str, ensure_ascii=False)
         print(text, flush=True)
@@ -208,8 +83,11 @@ class Session:
             self.say(part.name, what="the part", skipped="no time left for it")
             return
         try:
-            for fact in part.work(setting):
-                self.say(part.name, **copy.copy(fact))
+            with ended_after(part.most_seconds):
+                for fact in part.work(setting):
+                    self.say(part.name, **fact)
+                    if fact.get("ok") is False:
+                        self.wrong.append(part.name)
         except Exception as error:  # the next part is measured all the same
             self.say(
                 part.name,
@@ -217,35 +95,53 @@ class Session:
                 failed=f"{type(error).__name__}: {error}"[:600],
                 where=traceback.format_exc()[-900:],
             )
+            if part.judges:
+                self.wrong.append(part.name)
         if setting.on_gpu:
             torch.cuda.empty_cache()
 
-    @property
-    def right(self) -> bool:
-        """True if no part failed and nothing was found wrong."""
-        return not any("failed" in fact or fact.get("ok") is False for fact in self.facts)
+    def table(self, expected: Sequence[Expected]) -> Table:
+        """All facts beside what is expected of them."""
+        headings = ["part", "what", "measured", "expected", "verdict"]
+        rows = [[Cell(text) for text in self._row(fact, expected)] for fact in self.facts]
+        return Table("session", "What the session found", headings, rows, None)
 
-    def table(self, expected: Sequence[tuple[str, str, str]]) -> Table:
-        """All facts beside what is expected of them: (part, beginning of `what`, text)."""
-        rows = []
-        for fact in self.facts:
-            what = str(fact.get("what", ""))
-            text = next((t for p, w, t in expected if p == fact["part"] and what.startswith(w)), "")
-            rows.append([fact["part"], what, _numbers(fact), text, _verdict(fact)])
-        headings = ["part", "what", "measured", "expected on an H100", "verdict"]
-        cells = [[Cell(text) for text in row] for row in rows]
-        return Table("session", "What the session found", headings, cells, None)
+    def _row(self, fact: dict, expected: Sequence[Expected]) -> list[str]:
+        of_it = [one for one in expected if one.is_of(fact)]
+        verdict = "; ".join(filter(None, (one.verdict(fact, self.hardware) for one in of_it)))
+        if "failed" in fact:
+            verdict = "FAILED"
+        elif "skipped" in fact:
+            verdict = f"skipped: {fact['skipped']}"
+        elif "ok" in fact:
+            verdict = "right" if fact["ok"] else "WRONG"
+        texts = "; ".join(map(str, of_it))
+        return [fact["part"], fact["what"], _measured(fact), texts, verdict]
 
-    def finish(self, expected: Sequence[tuple[str, str, str]]) -> None:
-        """Print the table, and write it to summary.md."""
+    def finish(self, title: str, expected: Sequence[Expected]) -> None:
+        """Print the table, and write it to summary.md under a title: Markdown for docs/gpu.md."""
         table = self.table(expected)
         print(f"\n{aligned(table)}")
-        lines = [f"| {' | '.join(table.headings)} |", "|---" * len(table.headings) + "|"]
-        lines += [f"| {' | '.join(c.text.replace('|', '/') for c in row)} |" for row in table.rows]
-        (self.folder / "summary.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        lines = [f"### {title}", "", _piped(table.headings), "|---" * len(table.headings) + "|"]
+        lines += [_piped([cell.text for cell in row]) for row in table.rows]
+        with whole_file(self.folder / "summary.md") as temporary:
+            temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-KEYS = ("part", "at", "what", "ok", "failed", "where", "skipped")
+@contextlib.contextmanager
+def ended_after(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError in the block after so many seconds, once Python has the word again."""
+
+    def end(*_) -> None:
+        raise TimeoutError(f"ended after {seconds:.0f} s")
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _told(value):
@@ -253,20 +149,19 @@ def _told(value):
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _numbers(fact: dict) -> str:
-    found = {key: value for key, value in fact.items() if key not in KEYS and value is not None}
-    return fact.get("failed") or ", ".join(f"{k} {_short(v)}" for k, v in found.items())
+def _measured(fact: dict) -> str:
+    if "failed" in fact:
+        return fact["failed"]
+    numbers = {key: _short(value) for key, value in fact.items() if key not in TOLD_ELSEWHERE}
+    return ", ".join(f"{n} {key}" if key in UNITS else f"{key} {n}" for key, n in numbers.items())
 
 
 def _short(value) -> str:
+    """Three digits of a float; anything else as it is."""
     if isinstance(value, float):
-        return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+        return f"{value:,.0f}" if abs(value) >= 99.95 else f"{value:.3g}"
     return str(value)
 
 
-def _verdict(fact: dict) -> str:
-    if "failed" in fact:
-        return "FAILED"
-    if "skipped" in fact:
-        return fact["skipped"]
-    return {True: "right", False: "WRONG", None: ""}[fact.get("ok")]
+def _piped(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(' '.join(cell.replace('|', '/').split()) for cell in cells)} |"

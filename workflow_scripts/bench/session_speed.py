@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import time
@@ -14,106 +13,135 @@ import numpy as np
 import torch
 
 from workflow_scripts.vgg import evaluation
-from workflow_scripts.vgg.arithmetic import evaluation_flop, training_flop
+from workflow_scripts.vgg.arithmetic import built, evaluation_flop, training_flop
 from workflow_scripts.vgg.compiling import compile_features
+from workflow_scripts.vgg.costs import processor
 from workflow_scripts.vgg.devices import describe_hardware, driver_version
 from workflow_scripts.vgg.loader import READ_AHEAD, TrainingImages, on_device
-from workflow_scripts.vgg.precision import computing
+from workflow_scripts.vgg.precision import computing, resolved
 from workflow_scripts.vgg.shards import Shards
 
 from .machine import NETS, FastestKernel, LayersAlone, best_algorithms, finish
-from .session import Setting, seconds
-from .session_right import digest
+from .session_correctness import same_bits
+from .session_setting import INPUT_SCALE, Setting, mean_seconds
 from .training import MEAN, Plain
 
-PRECISIONS = ("float32", "tf32", "bfloat16", "float16")
+SIZE = (375, 500)  # of the photographs, height and width
 
 
 def machine(setting: Setting) -> Iterator[dict]:
     """What the figures are of."""
-    shared = os.statvfs("/dev/shm") if Path("/dev/shm").exists() else None
+    gib = 2**30
     yield {
         "what": describe_hardware(setting.device),
         "driver": driver_version(),
         "torch": torch.__version__,
-        "cuda": torch.version.cuda,
-        "cudnn": torch.backends.cudnn.version() if setting.on_gpu else None,
-        "python": sys.version.split()[0],
-        "cores": setting.cores,
-        "GB_of_GPU": torch.cuda.get_device_properties(setting.device).total_memory / 2**30
+        "CUDA": torch.version.cuda,
+        "cuDNN": torch.backends.cudnn.version() if setting.on_gpu else None,
+        "Python": sys.version.split()[0],
+        "GB": torch.cuda.get_device_properties(setting.device).total_memory / gib
         if setting.on_gpu
         else None,
-        "GB_of_shm": shared and shared.f_bavail * shared.f_frsize / 2**30,
+    }
+    yield {
+        "what": f"its host: {processor()}",
+        "cores": setting.cores,
+        "shared memory": f"{_shared_memory() / gib:.1f} GB",
+        "threads of a core": _siblings(),
     }
 
 
+def _shared_memory() -> int:
+    found = os.statvfs("/dev/shm")
+    return found.f_bavail * found.f_frsize
+
+
+def _siblings() -> str | None:
+    path = Path("/sys/devices/system/cpu/cpu0/topology/thread_siblings_list")
+    return path.read_text().strip() if path.exists() else None
+
+
 def limits(setting: Setting) -> Iterator[dict]:
-    """TFLOP/s of the fastest kernels in each precision, and copies to the GPU."""
-    for precision in PRECISIONS if setting.on_gpu else PRECISIONS[:1]:
-        rates = FastestKernel(setting.device, precision).rates()
+    """TFLOP/s of kernels in each precision, and copies to the GPU."""
+    for precision in setting.precisions if setting.on_gpu else ["float32"]:
+        kernel = FastestKernel(setting.device, precision)
+        kernel.rates()
+        rates = {name: rate / 1e12 for name, rate in kernel.rates().items()}
+        del kernel
         yield {
-            "what": f"kernels in {precision}",
-            **{name.replace(" ", "_"): rate / 1e12 for name, rate in rates.items()},
+            "what": f"TFLOP/s of kernels in {precision}",
+            "fastest": max(rates.values()),
+            **rates,
         }
-    if setting.on_gpu:
-        host = setting.batch(256, pinned=False).images
-        for name, source in (("pageable", host), ("pinned", host.pin_memory())):
-            took = seconds(
-                lambda s=source: s.to(setting.device, non_blocking=True), setting.device, 5
-            )
-            yield {"what": f"copy of 256 images, {name}", "ms": 1e3 * took}
+    if not setting.on_gpu:
+        return
+    host = setting.batch(setting.either(256, 8), pinned=False).images
+    for kind, source in (("pageable", host), ("pinned", host.pin_memory())):
+        seconds = mean_seconds(
+            lambda s=source: s.to(setting.device, non_blocking=True), setting.device, 5
+        )
+        yield {"what": f"a {kind} copy of {len(host)} images", "ms": 1e3 * seconds}
 
 
-def rate_of(setting: Setting, name: str, what: str, work: Callable, size: int) -> dict:
-    """A fact on training steps: time, images and FLOP a second, memory."""
+def step_fact(setting: Setting, name: str, what: str, work: Callable, size: int) -> dict:
+    """A fact on training steps of a net: time, images and FLOP a second, memory."""
     if setting.on_gpu:
         torch.cuda.reset_peak_memory_stats()
-    took = seconds(work, setting.device, *setting.either((12, 4), (1, 1)))
-    flop = training_flop(setting.net(name))
-    peak = torch.cuda.max_memory_allocated() / 2**30 if setting.on_gpu else None
+    seconds = mean_seconds(work, setting.device, *setting.either((12, 4), (1, 1)))
+    rate, flop = size / seconds, training_flop(built(setting.architecture(name)))
     return {
         "what": f"{name}, {what}",
-        "ms": 1e3 * took,
-        "images_s": size / took,
-        "tflops": size / took * flop / 1e12,
-        "GB": peak,
+        "ms": 1e3 * seconds,
+        "images/s": rate,
+        "TFLOP/s": rate * flop / 1e12,
+        "GB": torch.cuda.max_memory_allocated() / 2**30 if setting.on_gpu else None,
     }
 
 
 def step(setting: Setting) -> Iterator[dict]:
     """Training steps as they are, and with other settings of cuDNN."""
     size = setting.either(256, 2)
-    for name in ("A", "D", "E", "A-LRN") if setting.on_gpu else ("A", "D"):
-        steps, batch = setting.training(name, size, "auto"), setting.batch(size)
+    for name in ("A", "D", "E", "A-LRN"):
+        steps, batch = setting.training(name, size), setting.batch(size)
 
         def one(steps=steps, batch=batch) -> None:
             steps([batch])
 
-        yield rate_of(setting, name, "ours", one, size)
-        if name not in NETS:
-            continue
-        loose = setting.batch(size, pinned=False)
-        yield rate_of(setting, name, "pageable batches", lambda s=steps, b=loose: s([b]), size)
-        torch.backends.cudnn.benchmark = True
-        yield rate_of(setting, name, "cudnn.benchmark, repeatable", one, size)
-        torch.backends.cudnn.benchmark = False
-        with best_algorithms():
-            yield rate_of(setting, name, "cudnn.benchmark, not repeatable", one, size)
-        del steps
-        if not setting.small:
-            alone = LayersAlone(name, size, setting.device, "bfloat16")
-            found = max(alone() for _ in range(3))
-            yield {"what": f"{name}, its layers alone, the reachable", "images_s": found}
+        ours = step_fact(setting, name, "ours", one, size)
+        yield ours
+        if name in NETS:
+            loose = setting.batch(size, pinned=False)
+            yield step_fact(
+                setting, name, "pageable batches", lambda s=steps, b=loose: s([b]), size
+            )
+            torch.backends.cudnn.benchmark = True
+            yield step_fact(setting, name, "cudnn.benchmark, the same bits", one, size)
+            torch.backends.cudnn.benchmark = False
+            with best_algorithms():
+                yield step_fact(setting, name, "cudnn.benchmark, any bits", one, size)
+        del one, steps
+        if name in NETS and not setting.small:
+            alone = LayersAlone(name, size, setting.device, resolved("auto", setting.device))
+            rate = max(alone() for _ in range(3))
+            del alone
+            yield {
+                "what": f"{name}, its layers alone, each at its best",
+                "images/s": rate,
+                "reached": ours["images/s"] / rate,
+            }
 
 
 def loader(setting: Setting) -> Iterator[dict]:
-    """The loader alone, and A trained from it, with and without copies on a stream of their own."""
+    """The loader alone, and A trained from it, with and without copies on a stream of their own.
+
+    What was read ahead of the first step is taken before time runs.
+    """
     size, workers = setting.either(256, 8), setting.workers
+    ahead = workers * (READ_AHEAD + 1)
 
     def images(shard: Path, scales: tuple[int, int]) -> TrainingImages:
         return TrainingImages([shard], 0, size, setting.crop, scales, np.zeros((3, 3)))
 
-    ahead = workers * (READ_AHEAD + 1)
     number = setting.either(3 * ahead, 8)
     for what, shard, scales in (
         ("S = 256", setting.rescaled, (256, 256)),
@@ -126,11 +154,14 @@ def loader(setting: Setting) -> Iterator[dict]:
             started = time.perf_counter()
             for _ in range(number):
                 next(batches)
-            took = time.perf_counter() - started
-        yield {"what": f"loader, {what}", "workers": workers, "images_s": number * size / took}
+            seconds = time.perf_counter() - started
+        yield {"what": what, "workers": workers, "images/s": number * size / seconds}
     own, number = images(setting.rescaled, (256, 256)), setting.either(300, 4)
-    for what, ready in (("its own stream", on_device), ("the stream of steps", lambda b, _: b)):
-        steps, waited = setting.training("A", size, "auto"), 0.0
+    for stream, ready in (
+        ("a stream of their own", on_device),
+        ("the steps' stream", lambda batches, _: batches),
+    ):
+        steps, waited = setting.training("A", size), 0.0
         with closing(own.batches(0, ahead + number + 1, workers, setting.on_gpu)) as batches:
             copied = ready(batches, setting.device)
             for _ in range(ahead):
@@ -143,11 +174,11 @@ def loader(setting: Setting) -> Iterator[dict]:
                 waited += time.perf_counter() - asked
                 steps([batch])
             finish(setting.device)
-            took = time.perf_counter() - started
+            seconds = time.perf_counter() - started
         yield {
-            "what": f"A from the loader, copies on {what}",
-            "images_s": number * size / took,
-            "waiting": waited / took,
+            "what": f"A from the loader, copies on {stream}",
+            "images/s": number * size / seconds,
+            "waiting": waited / seconds,
         }
 
 
@@ -163,29 +194,31 @@ def alone(setting: Setting) -> Iterator[dict]:
     with torch.inference_mode():
         for Q, number in setting.either(((256, 73), (512, 18), (512, 1)), ((80, 2),)):
             images = drawn(number, Q, round(Q * 4 / 3))
-            flop = float(evaluation_flop(net, "dense", Q, 375, 500)[0])
-            for precision in PRECISIONS:
+            flop = float(evaluation_flop(net, "dense", Q, *SIZE)[0])
+            for precision in setting.precisions:
+                times = setting.either((3 if number > 1 else 10, 2), (1, 1))
                 with computing(setting.device, precision):
-                    took = seconds(
+                    seconds = mean_seconds(
                         lambda i=images: evaluation.dense_posteriors(dense, i),
                         setting.device,
-                        *setting.either((3 if number > 1 else 10, 2), (1, 1)),
+                        *times,
                     )
                 yield {
-                    "what": f"D alone, Q = {Q}, {number} images, {precision}",
-                    "images_s": number / took,
-                    "tflops": number / took * flop / 1e12,
+                    "what": f"D, Q = {Q}, {number} images, {precision}",
+                    "images/s": number / seconds,
+                    "TFLOP/s": number / seconds * flop / 1e12,
                 }
-        first = setting.either(256, 72)
-        sizes = [(first, first + 40 + extra) for extra in range(setting.either(40, 2))]
-        took = []
+        height = setting.either(256, 72)
+        sizes = [(height, height + 40 + extra) for extra in range(setting.either(40, 2))]
+        times = []
         with computing(setting.device, "tf32"):
             for _ in range(2):
                 started = time.perf_counter()
                 for size in sizes:
                     dense(drawn(2, *size)).sum().item()
-                took.append(1e3 * (time.perf_counter() - started) / len(sizes))
-    yield {"what": "a size of images", "ms_if_new": took[0], "ms_if_known": took[1]}
+                times.append(1e3 * (time.perf_counter() - started) / len(sizes))
+    yield {"what": "two images of a size that is new", "ms": times[0]}
+    yield {"what": "two images of a size that was seen", "ms": times[1]}
 
 
 def evaluate(setting: Setting) -> Iterator[dict]:
@@ -201,66 +234,76 @@ def evaluate(setting: Setting) -> Iterator[dict]:
             method=method,
             smallest_side=Q,
             mean=MEAN,
-            input_scale=58.0,
+            input_scale=INPUT_SCALE,
             batch_size=setting.either(128, 8),
             workers=workers,
             progress=False,
             places=np.resize(wide, number),
         )
 
-    dense = setting.either(((256, 1024), (384, 512), (512, 384)), ((setting.crop + 8, 4),))
-    crops = setting.either(((384, 64),), ((setting.crop + 8, 1),))
+    Q = setting.crop + 8
+    dense = setting.either(((256, 1024), (384, 512), (512, 384)), ((Q, 4),))
+    crops = setting.either(((384, 64),), ((Q, 1),))
     for method, sizes in (("dense", dense), ("multicrop", crops)):
         for Q, number in sizes:
-            exact = None
-            flop = float(evaluation_flop(net, method, Q, 375, 500)[0])
-            for precision in PRECISIONS:
+            flop, exact = float(evaluation_flop(net, method, Q, *SIZE)[0]), None
+            for precision in setting.precisions:
                 with computing(setting.device, precision):
-                    few = once(method, Q, min(len(wide), number), 0)
+                    found = once(method, Q, min(len(wide), number), 0)
                     started = time.perf_counter()
                     once(method, Q, number, setting.either(setting.workers, 0))
-                    took = time.perf_counter() - started
-                exact = few if exact is None else exact
+                    seconds = time.perf_counter() - started
+                exact = found if exact is None else exact
+                others = (found.argmax(1) != exact.argmax(1)).sum()
                 yield {
                     "what": f"{method}, Q = {Q}, {precision}",
-                    "images_s": number / took,
-                    "tflops": number / took * flop / 1e12,
-                    "largest_difference": float(np.abs(few - exact).max()),
-                    "answers_that_differ": int((few.argmax(1) != exact.argmax(1)).sum()),
-                    "of": len(few),
+                    "images/s": number / seconds,
+                    "TFLOP/s": number / seconds * flop / 1e12,
+                    "posteriors differ by": float(np.abs(found - exact).max()),
+                    "other answers": f"{others} of {len(found)}",
                 }
 
 
 def rival(setting: Setting) -> Iterator[dict]:
-    """torchvision's net in a plain loop at its best."""
+    """torchvision's net in a plain loop at its best, eager and compiled."""
     if setting.small:
         yield {"what": "torchvision", "skipped": "its nets have full size only"}
         return
-    size = setting.either(256, 4)
-    precision = "bfloat16" if setting.on_gpu else "float32"
+    size, precision = 256, resolved("auto", setting.device)
     for name in NETS:
-        for compiled in (False, True) if setting.on_gpu else (False,):
+        rates = []
+        for kind in ("torchvision", "torchvision, compiled"):
             with best_algorithms():
-                loop = Plain(name, setting.device, precision, setting.cores, size, compiled)
-                what = "torchvision, compiled" if compiled else "torchvision"
-                yield rate_of(setting, name, what, loop.step, size)
+                loop = Plain(
+                    name, setting.device, precision, setting.cores, size, kind.endswith("compiled")
+                )
+                fact = step_fact(setting, name, kind, loop.step, size)
             del loop
+            rates.append(fact["images/s"])
+            yield fact | {"times eager": rates[1] / rates[0] if rates[1:] else None}
 
 
 def compiled(setting: Setting) -> Iterator[dict]:
     """Ours with compiled conv layers: how fast, and whether the same bits come again."""
     size, name = setting.either(256, 2), setting.either("D", "A")
-    steps, batch = setting.training(name, size, "auto"), setting.batch(size)
-    compile_features(steps.training.net)
-    yield rate_of(setting, name, "features compiled", lambda: steps([batch]), size)
-    sums = []
+    batches = [setting.batch(size, seed) for seed in range(3)]
+    nets, rates = [], []
+    for what in ("conv layers as they are", "conv layers compiled"):
+        steps = setting.training(name, size)
+        if what.endswith("compiled"):
+            compile_features(steps.net)
+        fact = step_fact(setting, name, what, lambda s=steps: s(batches[:1]), size)
+        del steps
+        rates.append(fact["images/s"])
+        yield fact | {"times eager": rates[1] / rates[0] if rates[1:] else None}
     for _ in range(2):
-        again = setting.training(name, size, "auto", rate=1e-3)
-        compile_features(again.training.net)
-        again([setting.batch(size, seed) for seed in range(3)])
-        sums.append(digest(again.training.net))
-    # Not promised, so no verdict.
-    yield {"what": f"{name} compiled, 3 steps twice", "same_bits": sums[0] == sums[1]}
+        steps = setting.training(name, size)
+        compile_features(steps.net)
+        steps(batches)
+        nets.append(steps.net)
+        del steps
+    # No `ok`: of a GPU nobody has promised it yet.
+    yield {"what": f"{name} compiled, 3 steps twice", "the same bits": same_bits(*nets)}
 
 
 def profile(setting: Setting) -> Iterator[dict]:
@@ -269,14 +312,13 @@ def profile(setting: Setting) -> Iterator[dict]:
     from torch.profiler import profile as profiled
 
     size = setting.either(256, 2)
-    steps, batch = setting.training("D", size, "auto"), setting.batch(size)
+    steps, batch = setting.training("D", size), setting.batch(size)
     steps([batch] * 2)
-    activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * setting.on_gpu
-    with profiled(activities=activities) as found, contextlib.nullcontext():
+    activities = [ProfilerActivity.CPU, *[ProfilerActivity.CUDA] * setting.on_gpu]
+    with profiled(activities=activities) as found:
         steps([batch] * setting.either(3, 1))
         finish(setting.device)
     order = "cuda_time_total" if setting.on_gpu else "cpu_time_total"
-    text = found.key_averages().table(sort_by=order, row_limit=45, max_name_column_width=90)
-    path = setting.folder / "profile.txt"
-    path.write_text(text)
-    yield {"what": "kernels of steps of D", "file": path.name}
+    table = found.key_averages().table(sort_by=order, row_limit=45, max_name_column_width=90)
+    (setting.folder / "profile.txt").write_text(table)
+    yield {"what": "kernels of steps of D", "file": "profile.txt"}
