@@ -67,7 +67,7 @@ def test_a_line_compares_the_fastest_runs():
 
 
 def test_fewer_seconds_are_better():
-    ours, allowed = Measured("ours", [3.0, 2.0], seconds=True), Measured("at most", [8.0], True)
+    ours, allowed = Measured("ours", [3.0, 2.0], seconds=True), fixed("at most", 8.0, True)
     line = Line("p", "n", "s", ours, limit=allowed, least_over_limit=1.0)
     assert line.row()["ours"] == 2.0
     assert line.row()["ours_over_limit"] == 4.0
@@ -309,6 +309,7 @@ def imported(command):
 def quick(monkeypatch):
     """Benchmarks of a few images, each run once."""
     monkeypatch.setattr(measuring, "RUNS", 1)
+    monkeypatch.setattr(training, "RUNS", 1)
     monkeypatch.setattr(loading, "IMAGES", 24)
     monkeypatch.setattr(loading, "BATCH", 8)
     monkeypatch.setattr(loading, "BATCHES", 2)
