@@ -82,6 +82,6 @@ def check_shared_memory(needed: int, workers: int) -> None:
         raise InputError(
             f"{SHARED_MEMORY}: the batches of {workers} loader processes need "
             f"{needed / 1e9:.2f} GB of shared memory, and {free / 1e9:.2f} GB are free. Enlarge it "
-            "(docker run --shm-size=8g, or mount -o remount,size=8g /dev/shm), or use so few threads "
-            f"that there are {workers * free // needed} of these processes"
+            "(docker run --shm-size=8g, or mount -o remount,size=8g /dev/shm), or use so few "
+            f"threads that there are {workers * free // needed} of these processes"
         )
