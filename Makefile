@@ -1,5 +1,5 @@
 # make demo: the whole paper in miniature. make test: the tests. make check: lint, format, dry-runs.
-# make bench: how fast this machine does it; 15 minutes, in which nothing else should run.
+# make bench: how fast this machine does it; 15 to 20 minutes, in which nothing else should run.
 .PHONY: demo test check bench environment clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
