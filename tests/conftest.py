@@ -20,6 +20,8 @@ from workflow_scripts import (
     measure_statistics,
     pack_shards,
 )
+from workflow_scripts.vgg.convnets import Architecture, ConvNet
+from workflow_scripts.vgg.weights import save_weights
 
 IMAGES = {"train": 60, "val": 24, "test": 12}
 ARCHIVES = {
@@ -119,6 +121,29 @@ def command(shard_paths, statistics):
         for name, value in values.items():
             words += [f"--{name.replace('_', '-')}", *map(str, np.atleast_1d(value))]
         return words
+
+    return build
+
+
+@pytest.fixture
+def evaluating(shard_paths, tmp_path):
+    """`evaluating(net)` is the command line, but for --output, of a dense evaluation of a net.
+
+    Its weights are `tmp_path / "w.safetensors"`; drawn ones if no net is given.
+    """
+
+    def build(net=None):
+        if net is None:
+            torch.manual_seed(0)
+            layers = "conv3-64 | conv3-128 | conv3-256 | conv3-512 | conv3-512"
+            net = ConvNet(Architecture(layers, 10, 64, 16, 32))
+        metadata = {
+            "model": "A_S256", "mean_rgb": [120.0, 115.0, 100.0], "iterations": 0,
+            "code_fingerprint": "none",
+        }  # fmt: skip
+        save_weights(tmp_path / "w.safetensors", net, 64.0, metadata)
+        words = ["--weights", str(tmp_path / "w.safetensors"), "--method", "dense"]
+        return [*words, "--scale", "256", "--shards", *shard_paths("val")]
 
     return build
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from tests import recompute_cells
 from tests.conftest import ROOT
+from workflow_scripts import evaluate
 from workflow_scripts.vgg import evaluation
 from workflow_scripts.vgg.convnets import Architecture, ConvNet
 from workflow_scripts.vgg.files import InputError
@@ -152,6 +153,19 @@ def test_a_test_scale_below_the_crop_is_refused(shard_paths):
         evaluation.evaluate(
             small("A"), shard_paths("val"), method="dense", smallest_side=60, mean=MEAN
         )
+
+
+def test_weights_are_blamed_for_posteriors_that_are_not_finite_and_nothing_else(
+    evaluating, tmp_path
+):
+    output = tmp_path / "p.parquet"
+    with pytest.raises(InputError, match=r"^Q of 37 pixels is smaller"):
+        evaluate.main([*evaluating(), "--scale", "128", "--output", str(output)])
+    net = small("A")
+    net.features[0].weight.data[0, 0, 0, 0] = float("nan")
+    with pytest.raises(InputError, match=r"^\S+/w\.safetensors: .* posteriors are not finite"):
+        evaluate.main([*evaluating(net), "--output", str(output)])
+    assert not output.exists()
 
 
 def test_no_tensor_is_left_on_the_cpu_in_a_gpu_run():

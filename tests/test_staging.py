@@ -13,15 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from tests.conftest import ROOT
 from workflow_scripts import evaluate
 from workflow_scripts.vgg import staging
-from workflow_scripts.vgg.convnets import Architecture, ConvNet
 from workflow_scripts.vgg.files import InputError
 from workflow_scripts.vgg.staging import stage
-from workflow_scripts.vgg.weights import save_weights
 
 DEADLINE = 120  # seconds
 
@@ -241,7 +238,9 @@ def test_a_disk_that_others_fill_meanwhile_is_named_and_nothing_half_is_left(
     assert content(tmp_path / "scratch") == []
 
 
-def test_evaluation_reads_copies_and_finds_the_same_posteriors(shard_paths, tmp_path, monkeypatch):
+def test_evaluation_reads_copies_and_finds_the_same_posteriors(
+    shard_paths, evaluating, tmp_path, monkeypatch
+):
     read, evaluation = [], evaluate.evaluation.evaluate
 
     def noting(net, paths, **options):
@@ -249,16 +248,7 @@ def test_evaluation_reads_copies_and_finds_the_same_posteriors(shard_paths, tmp_
         return evaluation(net, paths, **options)
 
     monkeypatch.setattr(evaluate.evaluation, "evaluate", noting)
-    torch.manual_seed(0)
-    layers = "conv3-64 | conv3-128 | conv3-256 | conv3-512 | conv3-512"
-    net = ConvNet(Architecture(layers, 10, 64, 16, 32))
-    metadata = {
-        "model": "A_S256", "mean_rgb": [120.0, 115.0, 100.0], "iterations": 0,
-        "code_fingerprint": "none",
-    }  # fmt: skip
-    save_weights(tmp_path / "w.safetensors", net, 64.0, metadata)
-    words = ["--weights", str(tmp_path / "w.safetensors"), "--method", "dense", "--scale", "256"]
-    words += ["--shards", *shard_paths("val")]
+    words = evaluating()
     evaluate.main([*words, "--output", str(tmp_path / "in_place.parquet")])
     scratch = ["--local-scratch", str(tmp_path / "scratch")]
     evaluate.main([*words, *scratch, "--output", str(tmp_path / "staged.parquet")])

@@ -12,6 +12,7 @@ import torch
 from torch.utils.data import Dataset
 
 from tests.conftest import ROOT
+from workflow_scripts import evaluate as evaluate_command
 from workflow_scripts import train
 from workflow_scripts.vgg import evaluation, loader, workers
 from workflow_scripts.vgg.convnets import Architecture, ConvNet
@@ -49,13 +50,13 @@ def test_workers_are_no_copies_of_a_process_that_has_joined_others(monkeypatch):
         assert not inherited
 
 
-def limited(monkeypatch, free):
-    """Make shared memory look as if so many bytes of it were free."""
+def limited(monkeypatch, free, used=0):
+    """Make shared memory look as if so many bytes of it were free, and so many used."""
     real = os.statvfs
 
     def statvfs(path):
         if path == workers.SHARED_MEMORY:
-            return SimpleNamespace(f_bavail=free, f_frsize=1)
+            return SimpleNamespace(f_bavail=free, f_blocks=free + used, f_frsize=1)
         return real(path)
 
     monkeypatch.setattr(workers.os, "statvfs", statvfs)
@@ -69,8 +70,7 @@ def test_too_little_shared_memory_for_training_is_told_before_it_starts(
     limited(monkeypatch, batches - 1)
     with pytest.raises(InputError, match=r"/dev/shm: the batches of 2 loader processes need") as e:
         train.main(command(tmp_path, threads=3))
-    assert "docker run --shm-size" in str(e.value)
-    assert str(e.value).endswith("use so few threads that there are 1 of these processes")
+    assert str(e.value).endswith("use fewer threads: there is room for 1 of these processes")
     assert not list((tmp_path / "checkpoints").glob("*.pt"))
     limited(monkeypatch, batches)
     train.main(command(tmp_path, threads=3, iterations=5))
@@ -79,15 +79,26 @@ def test_too_little_shared_memory_for_training_is_told_before_it_starts(
 def test_full_size_needs_three_gigabytes_and_docker_gives_64_megabytes(monkeypatch):
     images = TrainingImages([], 0, 256, 224, (256, 256), np.zeros((3, 3)))
     limited(monkeypatch, 64 * 2**20)
-    with pytest.raises(InputError, match=r"need 2\.89 GB of shared memory, and 0\.07 GB are free"):
+    with pytest.raises(InputError, match="need 2,890 MB of shared memory, and 67 MB are free"):
         next(images.batches(0, 10, 15, pin_memory=False))
 
 
-def test_too_little_shared_memory_for_evaluation_is_told(shard_paths, monkeypatch):
-    net = ConvNet(Architecture("conv3-64", crop=64, classes=10, fc=8, width_divisor=8))
+@pytest.mark.parametrize(
+    ("needed", "used", "enough"), [(2**30, 0, "1g"), (2**30, 1, "2g"), (24 * 10**9, 0, "23g")]
+)
+def test_the_cure_for_little_shared_memory_cures_it(monkeypatch, needed, used, enough):
+    limited(monkeypatch, 64 * 2**20, used)
+    with pytest.raises(InputError, match=rf"--shm-size={enough}, or mount .*,size={enough} /dev"):
+        workers.check_shared_memory(needed, 127)
+    limited(monkeypatch, int(enough[:-1]) * 2**30 - used, used)
+    workers.check_shared_memory(needed, 127)
+
+
+def test_too_little_shared_memory_for_evaluation_is_told(evaluating, tmp_path, monkeypatch):
+    words = [*evaluating(), "--output", str(tmp_path / "p.parquet")]
     limited(monkeypatch, 1000)
-    with pytest.raises(InputError, match="the batches of 3 loader processes need"):
-        evaluate(net, shard_paths("val"), workers=3)
+    with pytest.raises(InputError, match=r"^/dev/shm: the batches of 3 loader processes need"):
+        evaluate_command.main([*words, "--threads", "4"])
 
 
 def evaluate(net, shards, **options):

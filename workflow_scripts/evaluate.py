@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 batch_size=given.batch_size,
                 workers=given.threads - 1,
             )
-    except InputError as error:
+    except evaluation.NotFinite as error:
         raise InputError(f"{given.weights}: {error}") from error
     write_posteriors(
         given.output,

@@ -34,6 +34,10 @@ class Stopped(Exception):
     """An evaluation was asked to stop before it was done."""
 
 
+class NotFinite(InputError):
+    """The posteriors that a net gives are not finite."""
+
+
 class SlidingLayer(nn.Module):
     """A fully-connected layer as a convolution (§3.2), which slides over the map before it.
 
@@ -273,8 +277,8 @@ def evaluate(
     places: int [images], those of the shards' images to evaluate, in this order; all if None.
     kept: of an earlier evaluation of the same images at the same scale, which are not read again.
     stop: asked before each batch.
-    Raises InputError if Q is too small for the net or shared memory for the workers, Stopped if
-    `stop` says so.
+    Raises InputError if Q is too small for the net or shared memory for the workers, NotFinite if
+    posteriors are not, Stopped if `stop` says so.
     """
     crop = net.architecture.crop
     if smallest_side < crop:
@@ -334,5 +338,8 @@ def evaluate(
     net.train(was_training)
     posteriors = result.cpu().numpy()
     if not np.isfinite(posteriors).all():
-        raise InputError("the net's posteriors are not finite; are its weights?")
+        raise NotFinite(
+            "the net's posteriors are not finite: its weights are not, or its activations exceed "
+            "the precision's largest number"
+        )
     return posteriors

@@ -6,6 +6,7 @@ process that has CUDA, NCCL and threads, of which a copy may hang.
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
@@ -79,9 +80,12 @@ def check_shared_memory(needed: int, workers: int) -> None:
         return  # no Linux, or a system that keeps it elsewhere
     free = found.f_bavail * found.f_frsize
     if free < needed:
+        used = found.f_blocks * found.f_frsize - free
+        size = f"{math.ceil((used + needed) / 2**30)}g"
         raise InputError(
             f"{SHARED_MEMORY}: the batches of {workers} loader processes need "
-            f"{needed / 1e9:.2f} GB of shared memory, and {free / 1e9:.2f} GB are free. Enlarge it "
-            "(docker run --shm-size=8g, or mount -o remount,size=8g /dev/shm), or use so few "
-            f"threads that there are {workers * free // needed} of these processes"
+            f"{needed / 1e6:,.0f} MB of shared memory, and {free / 1e6:,.0f} MB are free. "
+            f"Enlarge it (docker run --shm-size={size}, or mount -o remount,size={size} "
+            f"{SHARED_MEMORY}), or use fewer threads: there is room for "
+            f"{workers * free // needed} of these processes"
         )
