@@ -1,5 +1,7 @@
 """The batch sequence is a pure function of (seed, iteration)."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -247,3 +249,25 @@ def test_dropout_masks_are_the_same_whatever_the_device():
     assert layer(torch.ones(4, 1000, device="meta")).shape == (4, 1000)
     with torch.device("meta"):  # a default device is not where masks are drawn
         assert layer.mask(torch.Size([1000])).device.type == "cpu"
+
+
+def test_dropout_masks_drawn_ahead_are_those_of_their_iteration():
+    """In order, after a jump, and in a copy of a net that has masks drawn already."""
+
+    def masks(layer, iterations, width=1000):
+        found = []
+        for iteration in iterations:
+            seek_dropout(layer, 1, iteration, None, 8)
+            found.append(layer(torch.ones(8, width)))
+        return found
+
+    def alone(iteration, width=1000):
+        return masks(SequencedDropout(0.3), [iteration], width)[0]
+
+    layer, iterations = SequencedDropout(0.3), [3, 4, 5, 9, 10, 4]
+    for iteration, found in zip(iterations, masks(layer, iterations), strict=True):
+        assert torch.equal(found, alone(iteration))
+    assert len(layer.drawn) == 2, "this iteration's and the next one's; no more are kept"
+    copied = copy.deepcopy(layer)
+    assert torch.equal(masks(copied, [5])[0], alone(5))
+    assert torch.equal(masks(layer, [5], width=500)[0], alone(5, width=500))

@@ -24,22 +24,22 @@ from workflow_scripts.vgg.devices import describe_hardware, driver_version, pick
 from workflow_scripts.vgg.files import InputError, code_fingerprint
 from workflow_scripts.vgg.shards import Shards
 
-PARTS = [  # what matters most comes first; seconds as they are expected of an H100
+PARTS = [  # what matters most comes first; seconds as an H100 took them
     Part("machine", 5, session_speed.machine),
-    Part("limits", 10, session_speed.limits),
-    Part("parity", 40, session_correctness.parity, judges=True),
-    Part("repeat", 20, session_correctness.repeat, judges=True),
+    Part("limits", 35, session_speed.limits),
+    Part("parity", 20, session_correctness.parity, judges=True),
+    Part("repeat", 8, session_correctness.repeat, judges=True),
     Part("dropout", 3, session_correctness.dropout, judges=True),
-    Part("dense", 10, session_correctness.dense, judges=True),
-    Part("resume", 45, session_correctness.resume, judges=True),
-    Part("memory", 6, session_correctness.memory, judges=True),
-    Part("step", 50, session_speed.step),
-    Part("loader", 60, session_speed.loader),
-    Part("evaluate", 60, session_speed.evaluate),
-    Part("alone", 25, session_speed.alone),
+    Part("dense", 4, session_correctness.dense, judges=True),
+    Part("resume", 70, session_correctness.resume, judges=True),
+    Part("memory", 3, session_correctness.memory, judges=True),
+    Part("step", 25, session_speed.step),
+    Part("loader", 95, session_speed.loader),
+    Part("evaluate", 90, session_speed.evaluate),
+    Part("alone", 10, session_speed.alone),
     Part("rival", 60, session_speed.rival),
-    Part("compiled", 55, session_speed.compiled),
-    Part("profile", 12, session_speed.profile),
+    Part("compiled", 20, session_speed.compiled),
+    Part("profile", 5, session_speed.profile),
 ]
 IMAGES = 256  # of a shard
 

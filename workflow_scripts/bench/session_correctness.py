@@ -18,7 +18,7 @@ from torch import distributed, nn
 from workflow_scripts.vgg import evaluation
 from workflow_scripts.vgg.convnets import ConvNet
 from workflow_scripts.vgg.devices import explained_memory
-from workflow_scripts.vgg.dropout import SequencedDropout
+from workflow_scripts.vgg.dropout import SequencedDropout, drawn_mask
 from workflow_scripts.vgg.files import InputError
 from workflow_scripts.vgg.precision import computing
 from workflow_scripts.vgg.training import STOPPED
@@ -134,7 +134,7 @@ def dropout(setting: Setting) -> Iterator[dict]:
         "kept": found.ne(0).float().mean().item(),
         "ok": torch.equal(found.cpu(), expected) and torch.equal(rows.cpu(), expected[64:192]),
     }
-    seconds = mean_seconds(lambda: layer.mask(torch.Size([4096])), CPU, 10)
+    seconds = mean_seconds(lambda: drawn_mask(7, (256, 4096), 0.5), CPU, 10)
     yield {"what": "a mask of 256 × 4096, drawn on the CPU", "ms": 1e3 * seconds}
 
 

@@ -1,6 +1,6 @@
 """What is expected of a measuring session: of rounding on any card, of speed on an H100.
 
-Speeds are estimates from the card's data sheet and from others' figures, and no measurements.
+Speeds are those of the one H100 that was measured (docs/gpu.md), with room for another day's.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _rounding() -> list[Expected]:
 
 def _evaluations() -> list[Expected]:
     ranges = {
-        "float32": (30, 45), "tf32": (150, 220), "bfloat16": (250, 350), "float16": (250, 350)
+        "float32": (22, 35), "tf32": (140, 220), "bfloat16": (210, 350), "float16": (210, 350)
     }  # fmt: skip
     facts = [("evaluate", f"dense, Q = {Q}") for Q in (256, 384, 512)]
     facts += [("evaluate", "multicrop, Q = 384")]
@@ -77,22 +77,22 @@ def _evaluations() -> list[Expected]:
 
 
 EXPECTED = [
-    Expected("limits", "TFLOP/s of kernels in float32", "fastest", 45, 60),
+    Expected("limits", "TFLOP/s of kernels in float32", "fastest", 45, 150),  # with Winograd's
     Expected("limits", "TFLOP/s of kernels in tf32", "fastest", 350, 450),
     Expected("limits", "TFLOP/s of kernels in bfloat16", "fastest", 700, 850),
-    Expected("limits", "a pinned copy", "ms", 1, 2),
-    Expected("limits", "a pageable copy", "ms", 5, 12),
+    Expected("limits", "a pinned copy", "ms", 0.5, 2),
+    Expected("limits", "a pageable copy", "ms", 2, 12),
     *_rounding(),
-    Expected("step", "A, ours", "images/s", 5_000, 6_500),
+    Expected("step", "A, ours", "images/s", 4_500, 6_500),
     Expected("step", "D, ours", "images/s", 2_800, 3_400),
-    Expected("step", "E, ours", "images/s", 2_300, 2_700),
-    Expected("step", "A, its layers alone", "reached", 0.85),
-    Expected("step", "D, its layers alone", "reached", 0.85),
-    Expected("loader", "S = 256", "images/s", 15_000),
-    Expected("loader", "S in [256;512]", "images/s", 8_000),
+    Expected("step", "E, ours", "images/s", 2_500, 3_000),
+    Expected("step", "A, its layers alone", "reached", 0.33),
+    Expected("step", "D, its layers alone", "reached", 0.5),
+    Expected("loader", "S = 256", "images/s", 10_000),
+    Expected("loader", "S in [256;512]", "images/s", 5_500),
     Expected("loader", "A from the loader, copies on a stream of their own", "waiting", None, 0.03),
     *_evaluations(),
-    Expected("rival", "A, torchvision, compiled", "times eager", 1.15, 1.3),
-    Expected("rival", "D, torchvision, compiled", "times eager", 1.15, 1.3),
-    Expected("compiled", "D, conv layers compiled", "times eager", 1.15, 1.3),
+    Expected("rival", "A, torchvision, compiled", "times eager", 1.25, 1.7),
+    Expected("rival", "D, torchvision, compiled", "times eager", 1.25, 1.7),
+    Expected("compiled", "D, conv layers compiled", "times eager", 1.25, 1.7),
 ]

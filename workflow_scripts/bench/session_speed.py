@@ -132,7 +132,8 @@ def step(setting: Setting) -> Iterator[dict]:
 
 
 def loader(setting: Setting) -> Iterator[dict]:
-    """The loader alone, and A trained from it, with and without copies on a stream of their own.
+    """The loader alone, and A trained from it: with and without copies on a stream of their own,
+    and with one CPU thread in the training's process, beside its loaders.
 
     What was read ahead of the first step is taken before time runs.
     """
@@ -156,12 +157,15 @@ def loader(setting: Setting) -> Iterator[dict]:
                 next(batches)
             seconds = time.perf_counter() - started
         yield {"what": what, "workers": workers, "images/s": number * size / seconds}
-    own, number = images(setting.rescaled, (256, 256)), setting.either(300, 4)
-    for stream, ready in (
-        ("a stream of their own", on_device),
-        ("the steps' stream", lambda batches, _: batches),
+    own, number = images(setting.rescaled, (256, 256)), setting.either(200, 4)
+    threads = torch.get_num_threads()
+    for way, ready, most_threads in (
+        ("copies on a stream of their own", on_device, threads),
+        ("copies on a stream of their own, one CPU thread", on_device, 1),
+        ("copies on the steps' stream", lambda batches, _: batches, threads),
     ):
         steps, waited = setting.training("A", size), 0.0
+        torch.set_num_threads(most_threads)
         with closing(own.batches(0, ahead + number + 1, workers, setting.on_gpu)) as batches:
             copied = ready(batches, setting.device)
             for _ in range(ahead):
@@ -176,10 +180,11 @@ def loader(setting: Setting) -> Iterator[dict]:
             finish(setting.device)
             seconds = time.perf_counter() - started
         yield {
-            "what": f"A from the loader, copies on {stream}",
+            "what": f"A from the loader, {way}",
             "images/s": number * size / seconds,
             "waiting": waited / seconds,
         }
+        torch.set_num_threads(threads)
 
 
 def alone(setting: Setting) -> Iterator[dict]:
@@ -222,7 +227,10 @@ def alone(setting: Setting) -> Iterator[dict]:
 
 
 def evaluate(setting: Setting) -> Iterator[dict]:
-    """Our evaluation of D from a shard: rates, and what each precision changes."""
+    """Our evaluation of D from a shard: rates, and what each precision changes.
+
+    Rates are of what follows the start of the workers, which is told apart.
+    """
     net = setting.net("D").eval().to(setting.device, memory_format=torch.channels_last)
     shards = Shards([setting.original])
     wide = np.flatnonzero(shards.widths > shards.heights)
@@ -244,15 +252,23 @@ def evaluate(setting: Setting) -> Iterator[dict]:
     Q = setting.crop + 8
     dense = setting.either(((256, 1024), (384, 512), (512, 384)), ((Q, 4),))
     crops = setting.either(((384, 64),), ((Q, 1),))
+    workers = setting.either(setting.workers, 0)
     for method, sizes in (("dense", dense), ("multicrop", crops)):
+        start = 0.0
+        if workers:
+            once(method, sizes[0][0], workers, 0)
+            started = time.perf_counter()
+            once(method, sizes[0][0], workers, workers)
+            start = time.perf_counter() - started
+            yield {"what": f"{method}, one image for each worker, with its start", "s": start}
         for Q, number in sizes:
             flop, exact = float(evaluation_flop(net, method, Q, *SIZE)[0]), None
             for precision in setting.precisions:
                 with computing(setting.device, precision):
                     found = once(method, Q, min(len(wide), number), 0)
                     started = time.perf_counter()
-                    once(method, Q, number, setting.either(setting.workers, 0))
-                    seconds = time.perf_counter() - started
+                    once(method, Q, number + workers, workers)
+                    seconds = time.perf_counter() - started - start
                 exact = found if exact is None else exact
                 others = (found.argmax(1) != exact.argmax(1)).sum()
                 yield {
