@@ -26,6 +26,7 @@ from workflow_scripts.vgg.archives import image_members
 from workflow_scripts.vgg.convnets import Architecture, ConvNet
 from workflow_scripts.vgg.images import decode
 from workflow_scripts.vgg.initialisation import initialise
+from workflow_scripts.vgg.parquet import write_frame
 from workflow_scripts.vgg.shards import Shards, write_shard
 
 DEVKIT = "ILSVRC2012_devkit_t12.tar.gz"
@@ -73,9 +74,8 @@ def indexing(archive, packed, tmp_path, *words, images=24):
 def packing(archive, tmp_path, *words):
     """The refusal of packing an archive of few images."""
     index = tmp_path / "index.parquet"
-    pd.DataFrame([vars(member) for member in image_members(archive)]).assign(label=0).to_parquet(
-        index
-    )
+    members = pd.DataFrame([vars(member) for member in image_members(archive)])
+    write_frame(index, members.assign(label=0))
     report = ["--report", tmp_path / "out/0.json"]
     words = ["--index", index, "--shard", 0, "--shards", 1, *report, *words]
     return refusal("pack_shards", *words, output=tmp_path / "out/0.arrow")
@@ -178,7 +178,7 @@ def test_an_archive_that_was_cut_after_it_was_indexed(tmp_path, archives):
     path = tmp_path / "val.tar"
     path.write_bytes((archives / ARCHIVES["val"]).read_bytes())
     members = [vars(member) for member in image_members(path)]
-    pd.DataFrame(members).assign(label=0).to_parquet(tmp_path / "index.parquet")
+    write_frame(tmp_path / "index.parquet", pd.DataFrame(members).assign(label=0))
     path.write_bytes(path.read_bytes()[: members[-1]["offset"] + 10])
     words = ["--index", tmp_path / "index.parquet", "--shard", 0, "--shards", 1]
     words += ["--report", tmp_path / "out/0.json"]
@@ -196,7 +196,7 @@ def test_bad_images_are_left_out_and_listed_if_asked(tmp_path):
     path = write_tar(tmp_path / "val.tar", {f"{k}.JPEG": v for k, v in contents.items()})
     index = pd.DataFrame([vars(member) for member in image_members(path)])
     index = index.assign(label=np.arange(len(index), dtype=np.int32)).sort_values("id")
-    index.to_parquet(tmp_path / "index.parquet")
+    write_frame(tmp_path / "index.parquet", index)
     for shard in range(2):
         pack_shards.main(
             [
@@ -266,7 +266,7 @@ def test_packing_killed_in_the_middle_and_run_again_gives_the_undisturbed_shard(
 ):
     once = pd.read_parquet(packed / "index/val.parquet")
     index = pd.concat([once.assign(id=once["id"] + f"_{n}") for n in range(100)])
-    index.sort_values("id").to_parquet(tmp_path / "index.parquet")
+    write_frame(tmp_path / "index.parquet", index.sort_values("id"))
     words = ["--index", tmp_path / "index.parquet", "--shard", 0, "--shards", 1, *words]
     for run in ("undisturbed", "killed"):
         output = tmp_path / run / "0.arrow"

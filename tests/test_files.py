@@ -17,7 +17,8 @@ from safetensors.torch import save_file
 
 from tests.conftest import ROOT
 from workflow_scripts.vgg import files
-from workflow_scripts.vgg.files import InputError, exclusive, whole_file, write_json
+from workflow_scripts.vgg.files import InputError, exclusive, whole_file
+from workflow_scripts.vgg.text_artefacts import write_json
 
 HOLD = """
 import os, sys, time
@@ -98,11 +99,11 @@ def test_every_writer_makes_the_file_that_it_makes_alone(writer, tmp_path):
 
 def test_a_block_that_fails_leaves_nothing_and_no_lock(tmp_path):
     with pytest.raises(ValueError, match="JSON compliant"):
-        write_json(tmp_path / "file", [1, float("nan")])
+        write_json(tmp_path / "file", {"a": float("nan")})
     with pytest.raises(OSError, match="half"), whole_file(tmp_path / "file") as temporary:
         raise OSError(temporary.write_text("half"), "half")
     assert names(tmp_path) == []
-    write_json(tmp_path / "file", [1])
+    write_json(tmp_path / "file", {"a": 1})
     assert names(tmp_path) == ["file"]
 
 
@@ -249,8 +250,8 @@ def test_a_file_system_without_locks_is_written_all_the_same(tmp_path, monkeypat
     monkeypatch.setattr(fcntl, "flock", flock)
     with exclusive(tmp_path / "folder") as locked:
         assert not locked
-    write_json(tmp_path / "file", [1])
-    assert (tmp_path / "file").read_text() == "[\n 1\n]\n"
+    write_json(tmp_path / "file", {"a": 1})
+    assert (tmp_path / "file").read_text() == '{\n "a": 1,\n "checksum": "c5e3762ffc8453c6"\n}\n'
     assert names(tmp_path) == ["file"]
 
 
@@ -268,5 +269,5 @@ def test_a_renamed_file_and_its_name_are_on_the_disk(tmp_path, monkeypatch):
     replace, sync = os.replace, files._sync
     monkeypatch.setattr(files, "_sync", lambda path: (order.append(path.name), sync(path)))
     monkeypatch.setattr(os, "replace", lambda *paths: (order.append("renamed"), replace(*paths)))
-    write_json(tmp_path / "file", [1])
+    write_json(tmp_path / "file", {"a": 1})
     assert order == [".file.tmp", "renamed", tmp_path.name]

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from tests.conftest import ROOT
 from tests.trainings import history, same_weights
 from workflow_scripts import train
 from workflow_scripts.vgg import training
+from workflow_scripts.vgg.weights import write_safetensors
 
 # 60 images in batches of 8: an epoch, and so a checkpoint, after iterations 8, 15, 23, 30, …
 LONG = {
@@ -107,12 +108,12 @@ def test_a_parent_that_was_written_again_leaves_its_childs_checkpoints_valid(com
     assert run(tmp_path, words, "iteration", 40, "SIGTERM")[0] == training.STOPPED
     with safe_open(parent, "pt") as file:
         metadata = file.metadata()
-    save_file(load_file(parent), parent, metadata | {"node": '"another"'})
+    write_safetensors(parent, load_file(parent), metadata | {"node": '"another"'})
     status, log = run(tmp_path, words)
     assert status == 0, log
     assert "going on from iteration 40" in log
     changed = {name: tensor + 1e-3 for name, tensor in load_file(parent).items()}
-    save_file(changed, parent, metadata)
+    write_safetensors(parent, changed, metadata)
     status, log = run(tmp_path, words)
     assert status == 0, log
     assert "was made with other settings or data; starting anew" in log

@@ -14,6 +14,7 @@ from scipy import stats
 
 from tests.check_report import Check, Number, main
 from tests.recomputed import Run, exact_p, percentile, wilson
+from workflow_scripts.vgg.parquet import write_parquet
 
 workflow = pytest.mark.workflow
 
@@ -125,7 +126,7 @@ def write_rolled(source, target, places):
     column = table.schema.get_field_index("posterior")
     table = table.set_column(column, table.schema.field(column), values)
     target.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, target)
+    write_parquet(target, table)
 
 
 def run_again(folder, rules, changed):

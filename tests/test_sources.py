@@ -13,6 +13,7 @@ from tests.conftest import IMAGES
 from tests.forms import WRITERS, read_archives
 from workflow_scripts import index_images, list_classes, pack_shards, unpack_parquet, verify_archive
 from workflow_scripts.vgg.files import InputError
+from workflow_scripts.vgg.parquet import write_frame
 from workflow_scripts.vgg.shards import Shards
 
 SOURCES = sorted(WRITERS)
@@ -104,7 +105,7 @@ def test_every_source_gives_the_archives_original_bytes_in_identical_shards(
     from_archive = pd.read_parquet(packed / f"index/{split}.parquet")
     if split == "test":  # the miniature knows its labels, the other forms do not
         from_archive["label"] = from_archive["label"] * 0 - 1
-    from_archive.to_parquet(tmp_path / "index.parquet")
+    write_frame(tmp_path / "index.parquet", from_archive)
     expected = pack(tmp_path / "index.parquet", tmp_path / "archives")
     assert pack(made(source) / f"{split}.parquet", tmp_path / source) == expected
 

@@ -22,6 +22,7 @@ from workflow_scripts.vgg.experiments import (
     table_evaluations,
 )
 from workflow_scripts.vgg.files import InputError
+from workflow_scripts.vgg.parquet import write_frame
 from workflow_scripts.vgg.posteriors import (
     ROWS_PER_GROUP,
     mean_posteriors,
@@ -450,7 +451,7 @@ def test_a_submission_has_five_ids_a_line_best_first(tmp_path):
     parts = [write(path, seed) for seed, path in zip((1, 2), paths, strict=True)]
     ids = np.random.default_rng(3).permutation(10) + 1
     classes = pd.DataFrame({"label": range(10), "ilsvrc2012_id": ids})
-    classes.to_parquet(tmp_path / "classes.parquet")
+    write_frame(tmp_path / "classes.parquet", classes)
     words = ["--posteriors", *map(str, paths), "--classes", str(tmp_path / "classes.parquet")]
     write_submission.main([*words, "--output", str(tmp_path / "s.txt")])
     found = np.loadtxt(tmp_path / "s.txt", dtype=int)
@@ -462,7 +463,7 @@ def test_a_submission_has_five_ids_a_line_best_first(tmp_path):
 def test_a_submission_that_lacks_images_is_refused(tmp_path):
     write(tmp_path / "p.parquet", 1)
     ids = pd.DataFrame({"label": range(10), "ilsvrc2012_id": range(1, 11)})
-    ids.to_parquet(tmp_path / "classes.parquet")
+    write_frame(tmp_path / "classes.parquet", ids)
     words = ["--posteriors", str(tmp_path / "p.parquet"), "--output", str(tmp_path / "s.txt")]
     words += ["--classes", str(tmp_path / "classes.parquet")]
     with pytest.raises(InputError, match=r"p\.parquet: holds 200 images.* each of 201"):

@@ -12,7 +12,7 @@ import torch
 import yaml
 from PIL import Image
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from tests.conftest import LAYERS_A, ROOT
 from workflow_scripts import train
@@ -22,7 +22,7 @@ from workflow_scripts.vgg.convnets import Architecture, ConvNet
 from workflow_scripts.vgg.files import InputError, sha256
 from workflow_scripts.vgg.schedule import Plateau
 from workflow_scripts.vgg.shards import Shards
-from workflow_scripts.vgg.weights import load_weights
+from workflow_scripts.vgg.weights import load_weights, write_safetensors
 
 
 def test_two_runs_with_one_seed_give_the_same_bytes(command, tmp_path):
@@ -97,7 +97,8 @@ def test_weights_of_before_the_choice_have_krizhevskys_constants(command, tmp_pa
         metadata = file.metadata()
     architecture = json.loads(metadata["architecture"])
     assert architecture.pop("lrn") == "krizhevsky"
-    save_file(tensors, path, metadata | {"architecture": json.dumps(architecture)})
+    metadata["architecture"] = json.dumps(architecture)
+    write_safetensors(path, tensors, metadata)
     assert load_weights(path)[0].features[2].k == 2.0
 
 

@@ -32,7 +32,8 @@ from workflow_scripts.bench.measuring import Growth, Line
 from workflow_scripts.bench.photographs import photographs
 from workflow_scripts.vgg import command, precision
 from workflow_scripts.vgg.devices import describe_hardware, pick_device
-from workflow_scripts.vgg.files import InputError, whole_file, write_json
+from workflow_scripts.vgg.files import InputError, whole_file
+from workflow_scripts.vgg.text_artefacts import write_json
 
 # Each part with the packages of its rivals and images
 PARTS = {

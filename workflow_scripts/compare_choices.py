@@ -12,9 +12,10 @@ import numpy as np
 
 from workflow_scripts.vgg import choices, command
 from workflow_scripts.vgg.experiments import read_tables, read_yaml
-from workflow_scripts.vgg.files import InputError, whole_file, write_json
+from workflow_scripts.vgg.files import InputError, whole_file
 from workflow_scripts.vgg.intervals import paired_difference, wilson
 from workflow_scripts.vgg.posteriors import mean_posteriors, rank_of_class
+from workflow_scripts.vgg.text_artefacts import write_json
 
 SPLIT = "val"
 

@@ -12,7 +12,6 @@ from workflow_scripts.vgg.figure_inputs import (
     read_evaluations,
     read_history,
 )
-from workflow_scripts.vgg.files import whole_file
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -47,8 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             own = [t for t in measured if t.model == model]
             drawings[f"error_against_scale/{model}"] = figures.error_against_scale(own, limits)
     for name, drawing in drawings.items():
-        with whole_file(Path(given.output, f"{name}.svg")) as temporary:
-            temporary.write_text(drawing, encoding="utf-8")
+        write_svg(Path(given.output, f"{name}.svg"), drawing)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,9 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from workflow_scripts.vgg import command
-from workflow_scripts.vgg.files import InputError, write_json
+from workflow_scripts.vgg.files import InputError
+from workflow_scripts.vgg.safetensors_checks import check_tensors
+from workflow_scripts.vgg.text_artefacts import write_json
 from workflow_scripts.vgg.webp import data_uri
 
 FIRST_LAYER = "features.0.weight"
@@ -22,6 +24,7 @@ def read_filters(path: str | Path) -> np.ndarray:
 
     Raises InputError if it is missing, damaged, or has no such layer.
     """
+    check_tensors(path)
     try:
         with safe_open(path, "numpy") as file:
             return file.get_tensor(FIRST_LAYER)

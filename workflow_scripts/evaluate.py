@@ -15,7 +15,7 @@ from workflow_scripts.vgg.files import InputError, code_fingerprint, sha256
 from workflow_scripts.vgg.images import RESIZE_FILTERS, pixels_at
 from workflow_scripts.vgg.posteriors import write_posteriors
 from workflow_scripts.vgg.shards import Shards
-from workflow_scripts.vgg.staging import stage
+from workflow_scripts.vgg.staging import naming_sources, stage
 from workflow_scripts.vgg.weights import load_weights
 from workflow_scripts.vgg.workers import start_server
 
@@ -62,7 +62,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     shards = Shards(given.shards)  # not the copies, so that an error names the shard itself
     copies = stage(given.shards, given.local_scratch)
     try:
-        with costs.working_on(len(shards)), precision.computing(device, given.precision):
+        with (
+            costs.working_on(len(shards)),
+            precision.computing(device, given.precision),
+            naming_sources(given.shards, copies),
+        ):
             posteriors = evaluation.evaluate(
                 net.to(device, memory_format=torch.channels_last),
                 copies,

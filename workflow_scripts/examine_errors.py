@@ -24,8 +24,9 @@ from workflow_scripts.vgg.answers import (
 )
 from workflow_scripts.vgg.class_names import ClassName, read_class_names
 from workflow_scripts.vgg.experiments import Evaluation, read_tables, read_yaml
-from workflow_scripts.vgg.files import whole_file, write_json
+from workflow_scripts.vgg.files import whole_file
 from workflow_scripts.vgg.picked_images import PickedImages
+from workflow_scripts.vgg.text_artefacts import write_json
 
 IMAGE_COLUMNS = (
     "group",

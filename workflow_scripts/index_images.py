@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple
@@ -13,8 +12,10 @@ import pandas as pd
 
 from workflow_scripts.vgg import command, costs, devkit, kaggle, trees
 from workflow_scripts.vgg.archives import image_members
-from workflow_scripts.vgg.files import InputError, whole_file
+from workflow_scripts.vgg.files import InputError
 from workflow_scripts.vgg.members import Member
+from workflow_scripts.vgg.parquet import read_frame, write_frame
+from workflow_scripts.vgg.text_artefacts import read_json
 
 COLUMNS = ["id", "wnid", "file", "offset", "size"]
 
@@ -94,7 +95,7 @@ def labels_of_wnids(wnids: pd.Series, classes: pd.DataFrame, where: str) -> np.n
 def unpacked(pieces: Sequence[str], classes: pd.DataFrame) -> Iterable[Member]:
     """The images that `unpack_parquet` wrote; their labels must be those of their WNIDs."""
     for piece in pieces:
-        rows = pd.read_parquet(piece)
+        rows = read_frame(piece)
         named = rows[rows["wnid"].notna()]
         wrong = named["label"] != labels_of_wnids(named["wnid"], classes, piece)
         if wrong.any():
@@ -110,7 +111,7 @@ def unpacked(pieces: Sequence[str], classes: pd.DataFrame) -> Iterable[Member]:
 
 def check_verified(record: str, archive: str) -> None:
     """Raise InputError if an archive is not, by size and time, the one that was verified."""
-    content, state = json.loads(Path(record).read_text()), Path(archive).stat()
+    content, state = read_json(record), Path(archive).stat()
     if (content["bytes"], content["modified_ns"]) != (state.st_size, state.st_mtime_ns):
         raise InputError(f"{archive}: has changed since its MD5 sum was verified; delete {record}")
 
@@ -142,7 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--images", type=int, help="number of images expected")
     parser.add_argument("--output", required=True, help="index to write (parquet)")
     options = parser.parse_args(arguments)
-    classes = pd.read_parquet(options.classes)
+    classes = read_frame(options.classes)
     if options.archive:
         where, members = options.archive, image_members(options.archive)
         if options.verified:
@@ -160,8 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         not options.unlabelled,
         options.every_class,
     )
-    with whole_file(options.output) as temporary:
-        index.to_parquet(temporary, index=False)
+    write_frame(options.output, index)
     costs.note(images=len(index))
     logging.info("%d images in %s", len(index), where)
 

@@ -25,7 +25,7 @@ from workflow_scripts.vgg.experiments import (
     seeded_paths,
     side_evaluations,
 )
-from workflow_scripts.vgg.files import InputError, whole_file, write_json
+from workflow_scripts.vgg.files import InputError, whole_file
 from workflow_scripts.vgg.intervals import (
     ALPHA,
     PairedDifference,
@@ -33,8 +33,10 @@ from workflow_scripts.vgg.intervals import (
     paired_difference,
     verdict,
 )
-from workflow_scripts.vgg.posteriors import count_images, outcomes
+from workflow_scripts.vgg.parquet import rows_of
+from workflow_scripts.vgg.posteriors import Outcomes, outcomes
 from workflow_scripts.vgg.tables import paper_rows
+from workflow_scripts.vgg.text_artefacts import write_json
 
 METRIC = "top1_val"
 MEASURED = (  # fields of a comparison that are None if it was not measured
@@ -89,12 +91,23 @@ def measure(candidate: np.ndarray, baseline: np.ndarray, seed: int) -> Measured:
 
 def check_images(paths: Sequence[str]) -> None:
     """Raise InputError unless all posterior files hold equally many images."""
-    counts = {path: count_images(path) for path in paths}
+    counts = {path: rows_of(path) for path in paths}
     for path, count in counts.items():
         if count != (expected := counts[paths[0]]):
             raise InputError(
                 f"{path} holds {count} images, but {paths[0]} holds {expected}; "
                 "delete the one that is out of date and evaluate its model again"
+            )
+
+
+def check_paired(measured: Mapping[str, Outcomes]) -> None:
+    """Raise InputError unless outcomes, by a file that they come from, are of the same images."""
+    paths = list(measured)
+    for path in paths:
+        if measured[path].images != measured[paths[0]].images:
+            raise InputError(
+                f"{path} and {paths[0]} are not about the same images; delete the one that is out "
+                "of date and evaluate its model again"
             )
 
 
@@ -232,7 +245,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for side in sides
     }
     check_images([path for seeds in paths.values() for own in seeds for path in own])
-    wrong = {side: np.stack([outcomes(own).top1 for own in seeds]) for side, seeds in paths.items()}
+    measured = {side: [outcomes(own) for own in seeds] for side, seeds in paths.items()}
+    check_paired(
+        {
+            own[0]: found
+            for side, seeds in paths.items()
+            for own, found in zip(seeds, measured[side], strict=True)
+        }
+    )
+    wrong = {side: np.stack([own.top1 for own in seeds]) for side, seeds in measured.items()}
     found = {
         sides: measure(*(wrong[side] for side in sides), given.seed)
         for sides in dict.fromkeys(compared)

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from workflow_scripts.vgg import command, devkit, huggingface, kaggle, trees
-from workflow_scripts.vgg.files import InputError, whole_file
+from workflow_scripts.vgg.files import InputError
+from workflow_scripts.vgg.parquet import write_frame
 
 
 def of_folders(folder: str) -> pd.DataFrame:
@@ -46,9 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if "ilsvrc2012_id" not in classes:
         classes["ilsvrc2012_id"] = pd.array([None] * len(classes), "Int32")
         logging.info("ILSVRC2012_IDs unknown: no submission files without the development kit")
-    with whole_file(options.output) as temporary:
-        columns = ["label", "wnid", "ilsvrc2012_id", "words"]
-        classes[columns].to_parquet(temporary, index=False)
+    write_frame(options.output, classes[["label", "wnid", "ilsvrc2012_id", "words"]])
 
 
 if __name__ == "__main__":

@@ -6,8 +6,6 @@ them only as a part of a mean of posteriors.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,9 +20,10 @@ from workflow_scripts.vgg.experiments import (
     scale_name,
     seeded_paths,
 )
-from workflow_scripts.vgg.files import InputError, whole_file
+from workflow_scripts.vgg.files import InputError
 from workflow_scripts.vgg.posteriors import outcomes
 from workflow_scripts.vgg.tables import measured_cell, paper_rows
+from workflow_scripts.vgg.text_artefacts import write_csv
 
 SPLIT = "val"
 METRICS = ("top1", "top5")
@@ -123,12 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 **measure(files, papers.get(own, {})),
             }
         )
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    with whole_file(given.output) as temporary:
-        temporary.write_text(text.getvalue(), encoding="utf-8")
+    write_csv(given.output, lines, COLUMNS)
 
 
 if __name__ == "__main__":

@@ -22,10 +22,11 @@ from workflow_scripts.vgg.class_names import read_class_names
 from workflow_scripts.vgg.convnets import POOLING_ROUNDING, ConvNet
 from workflow_scripts.vgg.devices import explained_memory, pick_device, to_input
 from workflow_scripts.vgg.experiments import Evaluation, read_yaml
-from workflow_scripts.vgg.files import sha256, write_json
+from workflow_scripts.vgg.files import sha256
 from workflow_scripts.vgg.images import RESIZE_FILTERS, pixels_at, rescale
 from workflow_scripts.vgg.picked_images import PickedImages
 from workflow_scripts.vgg.score_maps import crop_corners, crop_posteriors, score_map, where
+from workflow_scripts.vgg.text_artefacts import write_json
 from workflow_scripts.vgg.webp import QUALITY, data_uri
 from workflow_scripts.vgg.weights import load_weights
 

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from workflow_scripts.vgg import command, costs, images
-from workflow_scripts.vgg.files import write_json
 from workflow_scripts.vgg.shards import Shards
+from workflow_scripts.vgg.text_artefacts import write_json
 
 
 def pixel_sums(pixels: np.ndarray) -> tuple[int, list[int], list[int]]:

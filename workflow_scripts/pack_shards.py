@@ -13,10 +13,12 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from workflow_scripts.vgg import command, costs, images
-from workflow_scripts.vgg.files import InputError, write_json
+from workflow_scripts.vgg.files import InputError
 from workflow_scripts.vgg.members import read_members
 from workflow_scripts.vgg.oddities import examine
+from workflow_scripts.vgg.parquet import read_frame
 from workflow_scripts.vgg.shards import bounds, write_shard
+from workflow_scripts.vgg.text_artefacts import write_json
 
 ON_BAD_IMAGE = ("error", "skip")
 
@@ -119,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--report", required=True, help="packing report to write (JSON)")
     parser.add_argument("--output", required=True, help="shard to write (Arrow IPC file)")
     options = parser.parse_args(arguments)
-    index = pd.read_parquet(options.index)
+    index = read_frame(options.index)
     first, last = bounds(len(index), options.shard, options.shards)
     packing = Packing(
         options.smallest_side,

@@ -18,8 +18,9 @@ from workflow_scripts.vgg.experiments import (
     read_tables,
     read_yaml,
 )
-from workflow_scripts.vgg.files import whole_file, write_json
+from workflow_scripts.vgg.files import whole_file
 from workflow_scripts.vgg.planning import Job, Planner, critical_path, most_checkpoints
+from workflow_scripts.vgg.text_artefacts import write_json
 
 DEVICE_RULES = ("train_convnet", "evaluate_convnet", "evaluate_choice")
 

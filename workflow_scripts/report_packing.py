@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 from workflow_scripts.vgg import command
-from workflow_scripts.vgg.files import write_json
+from workflow_scripts.vgg.text_artefacts import read_json, write_json
 
 
 def join(reports: Sequence[dict]) -> dict:
@@ -34,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     stores: dict[str, list[dict]] = {}
     for path in map(Path, options.reports):
-        stores.setdefault(path.parent.name, []).append(json.loads(path.read_text()))
+        stores.setdefault(path.parent.name, []).append(read_json(path))
     joined = {store: join(reports) for store, reports in stores.items()}
     write_json(options.output, {"experiment": options.experiment, "stores": joined})
     for store, report in joined.items():

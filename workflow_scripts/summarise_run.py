@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
-
 from workflow_scripts.vgg import choices, command
 from workflow_scripts.vgg.cost_records import read_records
 from workflow_scripts.vgg.experiments import read_tables
+from workflow_scripts.vgg.tables import read_lines
+from workflow_scripts.vgg.text_artefacts import read_json
 
 
 def errors(results: Path, tables: dict) -> str:
@@ -21,7 +20,7 @@ def errors(results: Path, tables: dict) -> str:
         path = results / "tables" / f"{name}.csv"
         if "rows" not in table or not path.exists():
             continue
-        lines = pd.read_csv(path)
+        lines = read_lines(path.with_suffix(""))
         lines = lines[~lines["literature"]]
         columns = [
             *table["columns"],
@@ -68,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "\nWhat the test-time choices change (* as configured; errors in %, 95% intervals; "
             "images whose top-1 class or outcome changed)"
         )
-        print(choices.printed(json.loads(compared.read_text())["choices"]))
+        print(choices.printed(read_json(compared)["choices"]))
     index = Path("reports/index.html")
     if index.exists():
         print(f"\nReport: {index.resolve()}")

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import csv
-import io
-import json
 import logging
 import os
 import sys
@@ -31,7 +28,6 @@ from workflow_scripts.vgg.files import (
     exclusive,
     fingerprint,
     sha256,
-    whole_file,
 )
 from workflow_scripts.vgg.images import RESIZE_FILTERS, pixels_at
 from workflow_scripts.vgg.loader import TrainingImages
@@ -39,7 +35,8 @@ from workflow_scripts.vgg.posteriors import rank_of_class
 from workflow_scripts.vgg.processes import Processes, processes_on_node
 from workflow_scripts.vgg.randomness import model_seed
 from workflow_scripts.vgg.shards import Shards
-from workflow_scripts.vgg.staging import stage
+from workflow_scripts.vgg.staging import naming_sources, stage
+from workflow_scripts.vgg.text_artefacts import read_json, write_csv
 from workflow_scripts.vgg.weights import load_weights, read_metadata, save_weights, tensors_sha256
 from workflow_scripts.vgg.workers import check_shared_memory, start_server
 
@@ -221,7 +218,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         copies = [
             stage(paths, given.local_scratch) for paths in (given.train_shards, given.val_shards)
         ]
-        with processes.joined(device):
+        with (
+            naming_sources(given.train_shards, copies[0]),
+            naming_sources(given.val_shards, copies[1]),
+            processes.joined(device),
+        ):
             train(given, *copies, device, threads - 1, processes, on_node)
 
 
@@ -243,7 +244,7 @@ def train(
         **{field.name: getattr(given, field.name) for field in fields(training.Optimisation)}
     )
     scales = (given.train_scale[0], given.train_scale[-1])
-    statistics = json.loads(Path(given.statistics).read_text())
+    statistics = read_json(given.statistics)
     net = initial_net(given, settings.dropout, settings.input_scale).to(device)
     shards, places, labels, trained = validation_images(given, train_shards, val_shards)
     images = TrainingImages(
@@ -326,12 +327,7 @@ def train(
         attempts=done.attempts,
     )
 
-    rows = io.StringIO()
-    writer = csv.DictWriter(rows, done.history[0].keys(), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(done.history)
-    with whole_file(given.history) as temporary:
-        temporary.write_text(rows.getvalue())
+    write_csv(given.history, done.history, list(done.history[0]))
     save_weights(
         given.output,
         net,

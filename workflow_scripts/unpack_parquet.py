@@ -12,6 +12,7 @@ import pandas as pd
 
 from workflow_scripts.vgg import command, huggingface
 from workflow_scripts.vgg.files import whole_file
+from workflow_scripts.vgg.parquet import write_frame
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -35,8 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 offset += size
             progress.update(1)
     columns = ["id", "wnid", "label", "file", "offset", "size"]
-    with whole_file(options.output) as temporary:
-        pd.DataFrame(lines, columns=columns).to_parquet(temporary, index=False)
+    write_frame(options.output, pd.DataFrame(lines, columns=columns))
     logging.info("%d images from %d files", len(lines), len(files))
 
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from workflow_scripts.vgg import command
 from workflow_scripts.vgg.archives import require
-from workflow_scripts.vgg.files import InputError, write_json
+from workflow_scripts.vgg.files import InputError
+from workflow_scripts.vgg.text_artefacts import write_json
 
 CHUNK = 16 * 2**20
 

@@ -7,10 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from .files import InputError
+from .parquet import opened
 
 
 @dataclass(frozen=True)
@@ -27,10 +24,8 @@ def read_class_names(path: str | Path) -> list[ClassName]:
 
     Raises InputError if the file is no list of classes.
     """
-    try:
-        table = pq.read_table(path, columns=["label", "wnid", "words"]).sort_by("label")
-    except (OSError, pa.ArrowInvalid) as error:
-        raise InputError(f"{path}: not a readable list of classes ({error})") from error
+    with opened(path) as file:
+        table = file.read(["label", "wnid", "words"]).sort_by("label")
     wnids, words = table["wnid"].to_pylist(), table["words"].to_pylist()
     names = short_names(wnids, words)
     return [ClassName(*values) for values in zip(wnids, words, names, strict=True)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .costs import SUFFIX
+from .files import InputError
+from .text_artefacts import read_json
 
 if TYPE_CHECKING:  # planning imports torch, which a summary of a run does not need
     from .planning import Job, Key
@@ -30,10 +31,10 @@ def read_records(folder: str | Path) -> dict[Key, dict]:
     for path in sorted(Path(folder).rglob(f"*{SUFFIX}")):
         rule, _, name = path.relative_to(folder).as_posix().removesuffix(SUFFIX).partition("/")
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
+            record = read_json(path)
             if missing := [key for key in KEYS if key not in record]:
                 raise ValueError(f"no {', '.join(missing)}")
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, InputError) as error:
             logging.warning("%s: passed over, not a record of cost: %s", path, error)
         else:
             records[rule, name] = record

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from .files import write_json
+from .text_artefacts import write_json
 
 SUFFIX = ".log.json"  # of a record; its job's log ends in .log
 _IMPORTED = time.monotonic()

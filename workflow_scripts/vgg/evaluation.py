@@ -19,7 +19,7 @@ from .devices import explained_memory, sent, to_input
 from .files import InputError
 from .images import centre_crop, decode, rescale, rescaled_size
 from .shards import Shards
-from .workers import loading
+from .workers import loading, told_by_workers
 
 METHODS = ("dense", "multicrop", "center")
 SCORE_AVERAGES = ("before-softmax", "after-softmax")
@@ -188,7 +188,7 @@ class RescaledImages(Dataset):
         pinned: they are copied into page-locked memory, for asynchronous copies to a GPU.
         """
         if not self.groups:
-            return iter(())
+            return
         loader = DataLoader(
             self,
             batch_size=None,
@@ -196,7 +196,8 @@ class RescaledImages(Dataset):
             prefetch_factor=READ_AHEAD if workers else None,
             **loading(workers, shared),
         )
-        return iter(loader)
+        with told_by_workers():
+            yield from loader
 
 
 def shared_bytes(workers: int, batch_size: int, crop: int) -> int:

@@ -5,8 +5,6 @@ Light on imports: the rules ask here which figures there will be.
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import re
 from collections.abc import Callable, Collection, Iterable
@@ -16,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from .files import InputError
+from .text_artefacts import read_csv
 
 T = TypeVar("T")
 
@@ -157,16 +156,10 @@ def _number(text: str, missing: float | None) -> float | None:
 
 def _parsed(path: str | Path, columns: Collection[str], parse: Callable[[dict], T]) -> list[T]:
     """What `parse` makes of each line of a CSV file. Raises InputError naming file and line."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; has its rule run?") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text: {error}; make it anew") from None
-    rows = csv.DictReader(io.StringIO(text))
-    if missing := sorted(columns - set(rows.fieldnames or ())):
-        raise InputError(f"{path}: has no column {', '.join(missing)}; is it the right file?")
-    try:
-        return [parse(row) for row in rows]
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{path}, line {rows.line_num}: {error}; make the file anew") from None
+    parsed = []
+    for number, row in enumerate(read_csv(path, columns), start=2):
+        try:
+            parsed.append(parse(row))
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{path}, line {number}: {error}; make the file anew") from None
+    return parsed

@@ -136,13 +136,6 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_json(path: str | Path, content) -> None:
-    """Write `content` as indented JSON, whole or not at all. NaN is refused."""
-    with whole_file(path) as temporary:
-        text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-        temporary.write_text(text + "\n", encoding="utf-8")
-
-
 def sha256(path: str | Path) -> str:
     """Hexadecimal SHA-256 of a file's bytes."""
     with open(path, "rb") as file:

@@ -16,8 +16,9 @@ import numpy as np
 import scipy.io
 
 from .command import Progress
-from .files import InputError, whole_file, write_json
+from .files import InputError, whole_file
 from .miniature_images import Drawing, draw
+from .text_artefacts import write_json
 
 TRAIN = "ILSVRC2012_img_train.tar"
 VAL = "ILSVRC2012_img_val.tar"

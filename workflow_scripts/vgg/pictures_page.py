@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from . import report
 from .files import InputError
+from .text_artefacts import read_json
 
 # What each of the page's files holds at least; the keys are the files' names without suffix.
 KEYS = {
@@ -23,13 +23,8 @@ STOPS = 11  # colours of the legend
 
 def load(kind: str, path: str | Path) -> dict:
     """One of the page's files. Raises InputError if it is missing or does not hold KEYS[kind]."""
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; has its rule run?") from None
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON: {error}") from None
-    missing = [k for k in KEYS[kind] if not isinstance(content, dict) or k not in content]
+    content = read_json(path)
+    missing = [k for k in KEYS[kind] if k not in content]
     if missing:
         raise InputError(f"{path}: not the {kind} of the pictures; it lacks {', '.join(missing)}")
     return content

@@ -14,7 +14,6 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from .arithmetic import built, evaluation_flop, forward_flop, training_flop
 from .checkpoints import KEPT
@@ -22,6 +21,7 @@ from .convnets import Architecture, ConvNet
 from .experiments import STAGES, Evaluation, scale_name
 from .images import pixels_at
 from .packing_costs import packed_image, typical_size
+from .parquet import rows_of
 from .sampling import HELD_OUT_SHARE
 from .shards import Shards
 
@@ -297,7 +297,7 @@ class Planner:
             return len(self.sizes[split][0])
         index = self.results / f"index/{split}.parquet"
         if self.config["data"]["images"][split] is None and index.exists():
-            return pq.read_metadata(index).num_rows
+            return rows_of(index)
         return self.config["data"]["images"][split]
 
     def validation_images(self) -> int | None:

@@ -1,26 +1,38 @@
-"""Posterior files: one row an image in id order, and means over several files, streamed."""
+"""Posterior files: one row an image in id order, and means over several files, streamed.
+
+What is read is verified: the files' checksums, and that each row is a distribution over classes.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from .files import InputError, whole_file
+from .checksums import checksum, damaged
+from .files import InputError
+from .parquet import opened, rows_of, write_parquet
 
 ROWS_PER_GROUP = 512
+SUM_TOLERANCE = 1e-3  # posteriors are float32, and the softmax may have been in 16 bits
 
 
 def write_posteriors(
     path: str | Path, ids: Sequence[str], labels: np.ndarray, posteriors: np.ndarray, metadata: dict
 ) -> None:
-    """Write posteriors, float32 [images, classes], in id order, with JSON-like metadata."""
+    """Write posteriors, float32 [images, classes], in id order, with JSON-like metadata.
+
+    Raises InputError if two images have one name.
+    """
     order = np.argsort(np.asarray(ids))
+    for this, following in pairwise(order):
+        if ids[this] == ids[following]:
+            raise InputError(f"{path}: two images are called {ids[this]}; names must differ")
     values = _column(posteriors[order].astype(np.float32).ravel(), pa.float32())
     table = pa.table(
         {
@@ -29,26 +41,17 @@ def write_posteriors(
             "posterior": pa.FixedSizeListArray.from_arrays(values, posteriors.shape[1]),
         }
     ).replace_schema_metadata({key: json.dumps(value) for key, value in metadata.items()})
-    with whole_file(path) as temporary:
-        # Float32 noise does not compress, and a dictionary of it only costs time.
-        pq.write_table(
-            table,
-            temporary,
-            row_group_size=ROWS_PER_GROUP,
-            compression="none",
-            use_dictionary=False,
-        )
+    # Float32 noise does not compress, and a dictionary of it only costs time.
+    write_parquet(
+        path, table, row_group_size=ROWS_PER_GROUP, compression="none", use_dictionary=False
+    )
 
 
 def read_metadata(path: str | Path) -> dict:
     """The metadata of a posterior file."""
-    metadata = _open(path).schema_arrow.metadata or {}
+    with opened(path, whole=False) as file:
+        metadata = file.schema_arrow.metadata or {}
     return {k.decode(): json.loads(v) for k, v in metadata.items() if k != b"ARROW:schema"}
-
-
-def count_images(path: str | Path) -> int:
-    """Number of images of a posterior file."""
-    return _open(path).metadata.num_rows
 
 
 def mean_posteriors(
@@ -57,29 +60,32 @@ def mean_posteriors(
     """(ids, labels, mean posteriors) in chunks of images, so that memory stays small.
 
     labels: int32 [chunk]; posteriors: float64 [chunk, classes].
-    Raises InputError if the files are not about the same images, in the same order.
+    Raises InputError if a file is damaged, or they are not about the same images, in one order.
     """
-    files = [_open(path) for path in paths]
-    for other, path in zip(files[1:], paths[1:], strict=True):
-        if other.metadata.num_rows != files[0].metadata.num_rows:
+    images = rows_of(paths[0])
+    for path in paths[1:]:
+        if rows_of(path) != images:
             raise InputError(f"{path} and {paths[0]} hold different numbers of images")
-    for chunks in zip(*map(_chunks, files), strict=True):
+    for chunks in zip(*map(_chunks, paths), strict=True):
         for chunk, path in zip(chunks, paths, strict=True):
             if not chunk["id"].equals(chunks[0]["id"]):
                 raise InputError(f"{path} and {paths[0]} are not about the same images")
-        classes = chunks[0]["posterior"].type.list_size
-        total = np.zeros((len(chunks[0]), classes))
+        total = np.zeros((len(chunks[0]), chunks[0]["posterior"].type.list_size))
         for chunk in chunks:
-            total += chunk["posterior"].flatten().to_numpy().reshape(-1, classes)
+            total += _values(chunk)
         yield chunks[0]["id"].to_pylist(), chunks[0]["label"].to_numpy(), total / len(paths)
 
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Whether each image was wrong: `top1`, `top5` are bool [images], in id order."""
+    """Whether each image was wrong: `top1`, `top5` are bool [images], in id order.
+
+    images: checksum of their names; outcomes can be paired where it is the same.
+    """
 
     top1: np.ndarray
     top5: np.ndarray
+    images: int
 
 
 def outcomes(paths: Sequence[str | Path]) -> Outcomes:
@@ -88,17 +94,23 @@ def outcomes(paths: Sequence[str | Path]) -> Outcomes:
     An image is wrong at k if its class is not among the k highest; ties go to the lower index.
     Raises InputError if an image has no label.
     """
-    ranks = []
+    ranks, images = [], 0
     for ids, labels, posteriors in mean_posteriors(paths):
         if labels.min() < 0:
             raise InputError(f"{paths[0]}: {ids[labels.argmin()]} has no label, so it has no error")
         ranks.append(rank_of_class(posteriors, labels))
+        images = checksum(images.to_bytes(8, "little"), "\0".join(ids).encode())
     rank = np.concatenate(ranks)
-    return Outcomes(top1=rank >= 1, top5=rank >= 5)
+    return Outcomes(top1=rank >= 1, top5=rank >= 5, images=images)
 
 
 def rank_of_class(posteriors: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """How many classes stand before the true one, int [images]; equal posteriors rank by index."""
+    """How many classes stand before the true one, int [images]; equal posteriors rank by index.
+
+    Raises ValueError for posteriors that are not numbers: nothing would stand before those.
+    """
+    if np.isnan(posteriors).any():
+        raise ValueError("posteriors that are not numbers have no ranks")
     own = posteriors[np.arange(len(labels)), labels][:, None]
     before = np.arange(posteriors.shape[1]) < labels[:, None]
     return ((posteriors > own) | ((posteriors == own) & before)).sum(1)
@@ -117,14 +129,43 @@ def _text_column(texts: Sequence[str]) -> pa.Array:
     )
 
 
-def _chunks(file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
-    """A file's rows, group by group; asked for all groups at once, pyarrow reads the whole file."""
-    for group in range(file.num_row_groups):
-        yield from file.iter_batches(ROWS_PER_GROUP, row_groups=[group])
+def _chunks(path: str | Path) -> Iterator[pa.RecordBatch]:
+    """A file's rows, group by group, verified.
+
+    Asked for all groups at once, pyarrow reads the whole file.
+    """
+    before = ""
+    with opened(path) as file:
+        if file.schema_arrow.names != ["id", "label", "posterior"]:
+            raise InputError(f"{path}: has no posteriors, but {', '.join(file.schema_arrow.names)}")
+        for group in range(file.num_row_groups):
+            for chunk in file.iter_batches(ROWS_PER_GROUP, row_groups=[group]):
+                ids = chunk["id"].to_pylist()
+                for last, name in pairwise([before, *ids]):
+                    if name <= last:
+                        raise damaged(path, f"{name} comes behind {last}")
+                before = ids[-1]
+                _check_distributions(path, ids, chunk)
+                yield chunk
 
 
-def _open(path: str | Path) -> pq.ParquetFile:
-    try:
-        return pq.ParquetFile(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise InputError(f"{path}: not a readable posterior file ({error})") from error
+def _check_distributions(path: str | Path, ids: Sequence[str], chunk: pa.RecordBatch) -> None:
+    """Raise InputError unless each row has posteriors of classes, and one of them as its label."""
+    posteriors, labels = _values(chunk), chunk["label"].to_numpy()
+    good = (posteriors >= 0).all(1)  # NaN is not
+    good &= np.abs(posteriors.sum(1, dtype=np.float64) - 1) <= SUM_TOLERANCE
+    if not good.all():
+        image = int(np.argmin(good))
+        raise damaged(
+            path,
+            f"the posteriors of {ids[image]} are no distribution: from {posteriors[image].min():g} "
+            f"to {posteriors[image].max():g}, their sum is {posteriors[image].sum():g}",
+        )
+    if labels.max() >= posteriors.shape[1] or labels.min() < -1:
+        raise damaged(path, f"label {labels.max()} of {posteriors.shape[1]} classes")
+
+
+def _values(chunk: pa.RecordBatch) -> np.ndarray:
+    """A chunk's posteriors, float32 [images, classes]."""
+    column = chunk["posterior"]
+    return column.flatten().to_numpy().reshape(-1, column.type.list_size)

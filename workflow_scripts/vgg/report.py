@@ -197,11 +197,7 @@ def inline_svg(path: str | Path) -> Markup:
     by the names of the file and its folder. Raises InputError if the file is missing, or no SVG
     with a title.
     """
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; has its rule run?") from None
+    path, text = Path(path), read_svg(path)
     root = re.search(r"<svg\b[^>]*>", text)
     title = re.search(r"<title\b[^>]*>(.*?)</title>", text, re.DOTALL)
     if root is None or title is None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
 import os
 import re
@@ -17,6 +14,7 @@ import yaml
 
 from .cost_records import read_records
 from .files import InputError
+from .text_artefacts import read_csv, read_json
 
 if TYPE_CHECKING:  # planning imports torch, which no page needs
     from .planning import Key
@@ -93,7 +91,7 @@ class Download:
 
 def load_table(path: str | Path) -> dict:
     """A table as `tabulate` writes it, checked for every key that its page shows."""
-    table = _mapping(path, _json(path), TABLE_KEYS)
+    table = _mapping(path, read_json(path), TABLE_KEYS)
     _one_of(f"{path}: kind", table["kind"], ROW_KEYS)
     if table["kind"] == "evaluation":
         _mapping(path, table, ("columns", "metrics", "reference", "seeds"))
@@ -123,7 +121,7 @@ def load_downloads(path: str | Path) -> list[Download]:
 
 def load_claims(path: str | Path) -> dict:
     """The ledger of claims: `claims`, each with its comparisons, and how they were judged."""
-    ledger = _mapping(path, _json(path), LEDGER_KEYS)
+    ledger = _mapping(path, read_json(path), LEDGER_KEYS)
     for position, claim in enumerate(ledger["claims"], start=1):
         where = f"{path}, claim {position}"
         _mapping(where, claim, CLAIM_KEYS)
@@ -164,7 +162,7 @@ def load_choices(path: str | Path) -> dict[str, dict]:
 
 def load_compared_choices(path: str | Path) -> dict:
     """What `compare_choices` measured: `experiment`, `split` and a list `choices`."""
-    compared = _mapping(path, _json(path), ("experiment", "split", "choices"))
+    compared = _mapping(path, read_json(path), ("experiment", "split", "choices"))
     for position, choice in enumerate(compared["choices"], start=1):
         where = f"{path}, choice {position}"
         for value in _mapping(where, choice, COMPARED_KEYS)["values"]:
@@ -174,12 +172,12 @@ def load_compared_choices(path: str | Path) -> dict:
 
 def load_benchmarks(path: str | Path) -> dict:
     """What `benchmark` measured: the machine, lines, growth, rates and projected trainings."""
-    return _mapping(path, _json(path), ("machine", "rates", "lines", "growth", "projected"))
+    return _mapping(path, read_json(path), ("machine", "rates", "lines", "growth", "projected"))
 
 
 def load_packing(path: str | Path) -> dict[str, dict]:
     """What was packed, by store: images, bytes, ids of odd images by kind, and skipped images."""
-    stores = _mapping(path, _json(path), ("experiment", "stores"))["stores"]
+    stores = _mapping(path, read_json(path), ("experiment", "stores"))["stores"]
     for name, store in _mapping(path, stores, ()).items():
         where = f"{path}, store {name}"
         _mapping(f"{where}, oddities", _mapping(where, store, STORE_KEYS)["oddities"], ())
@@ -190,7 +188,7 @@ def load_packing(path: str | Path) -> dict[str, dict]:
 
 def load_plan(path: str | Path) -> dict:
     """A plan as `plan` writes it, of which the index shows cost by kind of job."""
-    return _mapping(path, _json(path), PLAN_KEYS)
+    return _mapping(path, read_json(path), PLAN_KEYS)
 
 
 def load_records(folder: str | Path | None) -> dict[Key, dict]:
@@ -204,19 +202,15 @@ def load_history(path: str | Path) -> dict:
     `seed` is None for the first seed, whose histories lie in no folder of its own. Lines without a
     validation error are skipped.
     """
-    rows = csv.DictReader(io.StringIO(_text(path)))
-    missing = {"iteration", "val_top1_error"} - set(rows.fieldnames or ())
-    if missing:
-        raise InputError(f"{path}: no column {', '.join(sorted(missing))}; is it a history?")
     iterations, errors = [], []
-    try:
-        for row in rows:
+    for number, row in enumerate(read_csv(path, {"iteration", "val_top1_error"}), start=2):
+        try:
             iteration = int(row["iteration"])
             if row["val_top1_error"] and math.isfinite(error := float(row["val_top1_error"])):
                 iterations.append(iteration)
                 errors.append(error)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{path}, line {rows.line_num}: {error}") from None
+        except ValueError as error:
+            raise InputError(f"{path}, line {number}: {error}") from None
     folder = re.search(r"/seed(\d+)/history/[^/]+$", Path(path).as_posix())
     return {
         "model": Path(path).stem,
@@ -233,13 +227,6 @@ def _text(path: str | Path) -> str:
         raise InputError(f"{os.fspath(path)}: no such file; has its rule run?") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 text: {error}") from None
-
-
-def _json(path: str | Path):
-    try:
-        return json.loads(_text(path))
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}: not JSON: {error}") from None
 
 
 def _mapping(path: str | Path, content, keys: Sequence[str]) -> dict:

@@ -1,14 +1,20 @@
-"""Shards: Arrow files of encoded images, read at random through a memory map."""
+"""Shards: Arrow files of encoded images, read at random through a memory map.
+
+Each image's bytes have a checksum, which is verified when the image is read; each record batch has
+one of all else, names, labels, sizes and checksums, which is verified when the shard is opened.
+"""
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
+from .checksums import check_footer, checksum, damaged, seal
 from .files import InputError, whole_file
 
 SCHEMA = pa.schema(
@@ -18,8 +24,10 @@ SCHEMA = pa.schema(
         ("jpeg", pa.large_binary()),
         ("height", pa.int32()),
         ("width", pa.int32()),
+        ("checksum", pa.uint64()),
     ]
 )
+OF_BATCH = b"checksum"  # in a record batch's metadata: of all but the images' bytes
 ROWS_PER_BATCH = 256
 
 
@@ -30,47 +38,49 @@ def bounds(images: int, shard: int, shards: int) -> tuple[int, int]:
 
 def write_shard(path: str | Path, rows: Iterable[tuple[str, int, bytes, int, int]]) -> None:
     """Write (id, label, jpeg, height, width) rows; holds one batch of 256 rows in memory."""
-    with whole_file(path) as temporary, pa.ipc.new_file(temporary, SCHEMA) as writer:
-        batch: list[tuple] = []
-        for row in rows:
-            batch.append(row)
-            if len(batch) == ROWS_PER_BATCH:
-                writer.write_batch(_record_batch(batch))
-                batch = []
-        if batch:
-            writer.write_batch(_record_batch(batch))
+    with whole_file(path) as temporary:
+        with pa.ipc.new_file(temporary, SCHEMA) as writer:
+            batch: list[tuple] = []
+            for row in rows:
+                batch.append((*row, checksum(row[2])))
+                if len(batch) == ROWS_PER_BATCH:
+                    _write(writer, batch)
+                    batch = []
+            if batch:
+                _write(writer, batch)
+        seal(temporary, body=False)
 
 
-def _record_batch(rows: list[tuple]) -> pa.RecordBatch:
+def _write(writer: pa.RecordBatchFileWriter, rows: list[tuple]) -> None:
     columns = zip(*rows, strict=True)
     arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
-    return pa.record_batch(arrays, schema=SCHEMA)
+    batch = pa.record_batch(arrays, schema=SCHEMA)
+    writer.write_batch(batch, custom_metadata={OF_BATCH: _of_batch(batch)})
+
+
+def _of_batch(batch: pa.RecordBatch) -> bytes:
+    *of_jpeg, _ = batch["jpeg"].buffers()
+    others = [batch[name].buffers() for name in batch.schema.names if name != "jpeg"]
+    found = checksum(*(part for part in chain(of_jpeg, *others) if part is not None))
+    return f"{found:016x}".encode()
 
 
 class Shards:
     """A split's shards as one sequence of images.
 
     labels, heights, widths: int32 [images]; `ids` reads the names, `jpeg(i)` the bytes, by memory
-    map. Raises InputError if a file is not a shard.
+    map. Raises InputError if a file is not a shard, or is damaged.
     """
 
     def __init__(self, paths: Sequence[str | Path]):
-        labels, heights, widths = [], [], []
+        labels, heights, widths, checksums = [], [], [], []
+        self._paths: list[str | Path] = []  # of each batch
         self._batches: list[pa.RecordBatch] = []
         self._jpegs: list[tuple[np.ndarray, memoryview]] = []
         self._starts: list[int] = []
         images = 0
         for path in paths:
-            try:
-                reader = pa.ipc.open_file(pa.memory_map(str(path)))
-            except (pa.ArrowInvalid, OSError) as error:
-                raise InputError(
-                    f"{path}: not a shard ({error}); delete it and pack it again"
-                ) from error
-            if not reader.schema.equals(SCHEMA):
-                raise InputError(f"{path}: its columns are not a shard's: {reader.schema.names}")
-            for number in range(reader.num_record_batches):
-                batch = reader.get_batch(number)
+            for batch in _checked_batches(path):
                 _, offsets, content = batch["jpeg"].buffers()
                 self._jpegs.append(
                     (
@@ -78,11 +88,13 @@ class Shards:
                         memoryview(b"" if content is None else content).cast("B"),
                     )
                 )
+                self._paths.append(path)
                 self._batches.append(batch)
                 self._starts.append(images)
-                labels.append(_int32(batch["label"]))
-                heights.append(_int32(batch["height"]))
-                widths.append(_int32(batch["width"]))
+                labels.append(_values(batch["label"]))
+                heights.append(_values(batch["height"]))
+                widths.append(_values(batch["width"]))
+                checksums.append(_values(batch["checksum"]))
                 images += batch.num_rows
         if not images:
             raise InputError(
@@ -91,6 +103,7 @@ class Shards:
         self.labels = np.concatenate(labels)
         self.heights = np.concatenate(heights)
         self.widths = np.concatenate(widths)
+        self._checksums = np.concatenate(checksums)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -102,17 +115,43 @@ class Shards:
 
     def id(self, index: int) -> str:
         """Name of an image."""
-        number = bisect_right(self._starts, index) - 1
-        return self._batches[number]["id"][index - self._starts[number]].as_py()
+        number, row = self._place(index)
+        return self._batches[number]["id"][row].as_py()
 
     def jpeg(self, index: int) -> memoryview:
-        """Encoded bytes of an image, not copied."""
-        number = bisect_right(self._starts, index) - 1
+        """Encoded bytes of an image, not copied. Raises InputError if they are damaged."""
+        number, row = self._place(index)
         offsets, content = self._jpegs[number]
-        row = index - self._starts[number]
-        return content[offsets[row] : offsets[row + 1]]
+        encoded = content[offsets[row] : offsets[row + 1]]
+        if checksum(encoded) != self._checksums[index]:
+            raise damaged(self._paths[number], f"{self.id(index)} has another checksum")
+        return encoded
+
+    def _place(self, index: int) -> tuple[int, int]:
+        """An image's record batch, and its row there."""
+        number = bisect_right(self._starts, index) - 1
+        return number, index - self._starts[number]
 
 
-def _int32(column: pa.Array) -> np.ndarray:
+def _checked_batches(path: str | Path) -> Iterator[pa.RecordBatch]:
+    """The record batches of a shard. Raises InputError if it is none, or is damaged."""
+    try:
+        check_footer(path)
+        reader = pa.ipc.open_file(pa.memory_map(str(path)))
+        if reader.schema.names != SCHEMA.names:
+            raise InputError(f"{path}: its columns are not a shard's: {reader.schema.names}")
+        for number in range(reader.num_record_batches):
+            batch, metadata = reader.get_batch_with_custom_metadata(number)
+            if metadata is None or metadata.get(OF_BATCH) != _of_batch(batch):
+                raise damaged(path, f"all but the images of batch {number} has another checksum")
+            yield batch
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; has it been packed?") from None
+    except (pa.ArrowException, OSError, ValueError, UnicodeDecodeError) as error:
+        raise damaged(path, f"not a shard: {error}") from error
+
+
+def _values(column: pa.Array) -> np.ndarray:
     """A column without nulls as it lies in the file; pyarrow's own way would import pandas."""
-    return np.frombuffer(column.buffers()[1], np.int32, len(column))
+    kinds = {pa.int32(): np.int32, pa.uint64(): np.uint64}
+    return np.frombuffer(column.buffers()[1], kinds[column.type], len(column))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import glob
 import hashlib
 import logging
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from .checksums import cure
 from .command import Progress
 from .files import InputError, exclusive, whole_file
 
@@ -41,6 +43,23 @@ def stage(paths: Sequence[str | Path], scratch: str | None) -> list[str]:
             raise InputError(f"data.local_scratch: {error}; {CURE}") from error
         raise InputError(f"{root}: is full, something else filled it meanwhile; {CURE}") from error
     return [str(copies[path]) for path in paths]
+
+
+@contextlib.contextmanager
+def naming_sources(paths: Sequence[str | Path], copies: Sequence[str]) -> Iterator[None]:
+    """In an error of the block about a damaged copy, say whose copy it is, and the copy's cure."""
+    try:
+        yield
+    except InputError as error:
+        for path, copy in zip(paths, copies, strict=True):
+            if str(path) != copy and cure(copy) in str(error):
+                text = str(error).replace(
+                    cure(copy),
+                    f"It is this node's copy of {path}: rm {copy}, and run the command again. If "
+                    f"the copy is damaged again, the shard is. {cure(path)}",
+                )
+                raise InputError(text) from None
+        raise
 
 
 def _expanded(scratch: str) -> Path:

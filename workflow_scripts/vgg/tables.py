@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,15 +10,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from .checksums import checksum, damaged
 from .experiments import Evaluation, evaluations, seeded_paths
-from .files import whole_file, write_json
+from .files import whole_file
 from .intervals import mean_interval, wilson
 from .latex import latex
 from .markdown import markdown
 from .posteriors import Outcomes, read_metadata
 from .sheets import sheet
+from .text_artefacts import read_json, write_json
 
 METRICS = ("top1_val", "top5_val", "top1_test", "top5_test")
+CSV_CHECKSUM = "csv_checksum"  # in a table's JSON file
 Measure = Callable[[tuple[str, ...]], Outcomes]
 
 
@@ -228,12 +232,21 @@ def write_table(prefix: str | Path, table: dict, lines: pd.DataFrame) -> None:
     """Write a table of any kind as files.
 
     `<prefix>.json` holds everything, `.csv` one line a row as in `lines`; `.tex` and `.md` are for
-    readers of other documents.
+    readers of other documents. The JSON has the CSV's checksum.
     """
+    text = lines.to_csv(index=False, lineterminator="\n")
     with whole_file(f"{prefix}.csv") as temporary:
-        lines.to_csv(temporary, index=False, lineterminator="\n")
+        temporary.write_text(text, encoding="utf-8")
     page = sheet(table)
     for suffix, text in ((".tex", latex(page)), (".md", markdown(page))):
         with whole_file(f"{prefix}{suffix}") as temporary:
             temporary.write_text(text, encoding="utf-8")
-    write_json(f"{prefix}.json", table)
+    write_json(f"{prefix}.json", {**table, CSV_CHECKSUM: f"{checksum(text.encode()):016x}"})
+
+
+def read_lines(prefix: str | Path) -> pd.DataFrame:
+    """The lines of a table that `write_table` wrote. Raises InputError if they are damaged."""
+    content = Path(f"{prefix}.csv").read_bytes()
+    if f"{checksum(content):016x}" != read_json(f"{prefix}.json").get(CSV_CHECKSUM):
+        raise damaged(f"{prefix}.csv", "the table's JSON file has another checksum of it")
+    return pd.read_csv(io.BytesIO(content))

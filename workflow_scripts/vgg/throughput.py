@@ -6,18 +6,18 @@ FLOP of an image in training.
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
 from .experiments import seed_folder
 from .files import InputError
 from .intervals import RESAMPLES
+from .safetensors_checks import check_header
+from .text_artefacts import read_csv
 
 FIELDS = (
     *("processes", "trainings", "baseline", "hardware", "tflops"),
@@ -71,18 +71,16 @@ def read_trial(folder: str, model: str, name: str) -> Trial:
     history = Path(folder, f"history/{model}.csv")
     cure = "throughput needs what a training wrote; train the model, or leave it out"
     try:
-        with safe_open(weights, "numpy") as file:
-            metadata = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
+        metadata = {key: json.loads(value) for key, value in check_header(weights).items()}
         if missing := sorted(DESCRIBING - set(metadata)):
             raise ValueError(f"no {', '.join(missing)}")
-    except (SafetensorError, OSError, ValueError) as error:
+    except ValueError as error:
         raise InputError(f"{weights}: not the weights of a training ({error}); {cure}") from error
     try:
-        with open(history, newline="", encoding="utf-8") as file:
-            rates = [float(row["images_per_second"]) for row in csv.DictReader(file)]
+        rates = [float(row["images_per_second"]) for row in read_csv(history)]
         if not rates:
             raise ValueError("empty")
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, ValueError) as error:
         raise InputError(f"{history}: not a training's history ({error}); {cure}") from error
     return Trial(name, metadata, rates)
 

@@ -19,6 +19,7 @@ from safetensors.torch import save
 from .convnets import Architecture, ConvNet
 from .devices import is_out_of_memory
 from .files import InputError, whole_file
+from .safetensors_checks import METADATA, OF_TENSORS, check_header, check_tensors, with_checksums
 
 
 def save_weights(path: str | Path, net: ConvNet, input_scale: float, metadata: dict) -> None:
@@ -47,9 +48,8 @@ def write_safetensors(
     content = memoryview(save(dict(tensors), dict(metadata)))
     end = 8 + int.from_bytes(content[:8], "little")
     header = json.loads(bytes(content[8:end]))
-    header = {"__metadata__": dict(sorted(header.pop("__metadata__").items())), **header}
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of 8 bytes
+    header = {METADATA: header.pop(METADATA), **header}
+    text = with_checksums(header, content[end:])
     with whole_file(path) as temporary, open(temporary, "wb") as file:
         for part in (len(text).to_bytes(8, "little"), text, content[end:]):
             file.write(part)
@@ -58,9 +58,9 @@ def write_safetensors(
 def read_metadata(path: str | Path) -> dict:
     """The metadata of a weights file. Raises InputError if it is missing or damaged."""
     try:
-        with safe_open(path, "pt") as file:
-            return {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
-    except (SafetensorError, OSError, ValueError) as error:
+        texts = check_header(path)
+        return {key: json.loads(text) for key, text in texts.items() if key != OF_TENSORS}
+    except ValueError as error:
         raise InputError(f"{path}: not a readable weights file ({error})") from error
 
 
@@ -83,8 +83,10 @@ def load_weights(
     """The net of a weights file, on the CPU, and the file's metadata.
 
     input_scale: what its inputs will be divided by; unfolded from the first layer.
+    Raises InputError if the file is missing, damaged, or not one of this pipeline's.
     """
     metadata = read_metadata(path)
+    check_tensors(path)
     try:
         architecture = Architecture(**{**metadata["architecture"], "pool_rounding": pool_rounding})
         net = ConvNet(architecture, dropout)

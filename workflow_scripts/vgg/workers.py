@@ -6,11 +6,13 @@ process that has CUDA, NCCL and threads, of which a copy may hang.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from multiprocessing import connection, forkserver, resource_tracker
 from pathlib import Path
 
@@ -53,6 +55,18 @@ def loading(workers: int, shared_bytes: int) -> dict:
         "multiprocessing_context": "forkserver",
         "worker_init_fn": _begin,
     }
+
+
+@contextlib.contextmanager
+def told_by_workers() -> Iterator[None]:
+    """Raise what a worker has to tell the user without the traceback that torch puts before it."""
+    try:
+        yield
+    except InputError as error:
+        *traceback, message = str(error).split(f"{InputError.__name__}: ")
+        if not (traceback and traceback[0].startswith("Caught ")):
+            raise
+        raise InputError(message.rstrip()) from error
 
 
 def _begin(worker: int) -> None:

@@ -1,0 +1,117 @@
+"""JSON, CSV and SVG that jobs write for other jobs and for people, with checksums.
+
+JSON has one as its last key, CSV one of each row as its last column, SVG as a comment. Files without them, written by
+hand or by another program, are read as well.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from .checksums import checksum, damaged
+from .files import InputError, whole_file
+
+KEY = "checksum"
+
+
+def write_json(path: str | Path, content: Mapping) -> None:
+    """Write `content` as indented JSON, whole or not at all. NaN is refused."""
+    content = {**content, KEY: _of_json(content)}
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+    with whole_file(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(path: str | Path) -> dict:
+    """What `write_json` wrote, or a mapping that somebody else did, without a checksum.
+
+    Raises InputError if the file is missing, damaged, or no mapping.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; has its rule run?") from None
+    except ValueError as error:  # that it is no UTF-8 is one too
+        raise damaged(path, f"not JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected a mapping, found {type(content).__name__}")
+    if KEY in content and content.pop(KEY) != _of_json(content):
+        raise damaged(path, "its checksum is another")
+    return content
+
+
+def _of_json(content: Mapping) -> str:
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return f"{checksum(text.encode()):016x}"
+
+
+def write_csv(path: str | Path, rows: Sequence[Mapping], columns: Sequence[str]) -> None:
+    """Write rows as CSV, whole or not at all, with a checksum of each row as its last column."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*columns, KEY])
+    for number, row in enumerate(rows):
+        cells = ["" if row[name] is None else str(row[name]) for name in columns]
+        writer.writerow([*cells, _of_row(number, columns, cells)])
+    with whole_file(path) as temporary:
+        temporary.write_text(text.getvalue(), encoding="utf-8")
+
+
+def read_csv(path: str | Path, columns: Collection[str] = ()) -> list[dict[str, str]]:
+    """The rows of a CSV file, which may be somebody else's, without checksums.
+
+    Raises InputError if the file is missing or damaged, or lacks one of `columns`.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            header, *rows = list(csv.reader(file, strict=True)) or [[]]
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; has its rule run?") from None
+    except UnicodeDecodeError as error:
+        raise damaged(path, f"not UTF-8 text: {error}") from None
+    except csv.Error as error:
+        raise damaged(path, error) from None
+    if missing := sorted(set(columns) - set(header)):
+        raise InputError(f"{path}: has no column {', '.join(missing)}; is it the right file?")
+    found = []
+    for number, cells in enumerate(rows):
+        if len(cells) != len(header):
+            raise damaged(path, f"line {number + 2} has {len(cells)} cells, not {len(header)}")
+        row = dict(zip(header, cells, strict=True))
+        if KEY in row and row.pop(KEY) != _of_row(number, list(row), list(row.values())):
+            raise damaged(path, f"line {number + 2} has another checksum")
+        found.append(row)
+    return found
+
+
+def write_svg(path: str | Path, text: str) -> None:
+    """Write a drawing, whole or not at all."""
+    with whole_file(path) as temporary:
+        temporary.write_text(f"{text}<!-- {KEY} {checksum(text.encode()):016x} -->\n", "utf-8")
+
+
+def read_svg(path: str | Path) -> str:
+    """A drawing, of this pipeline or of another program, which has no checksum.
+
+    Raises InputError if the file is missing or damaged.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; has its rule run?") from None
+    except UnicodeDecodeError as error:
+        raise damaged(path, f"not UTF-8 text: {error}") from None
+    drawing, stated = (re.split(rf"<!-- {KEY} (\w+) -->\n$", text) + [None])[:2]
+    if stated is not None and stated != f"{checksum(drawing.encode()):016x}":
+        raise damaged(path, "its checksum is another")
+    return drawing
+
+
+def _of_row(number: int, columns: Sequence[str], cells: Sequence[str]) -> str:
+    text = "\0".join([str(number), *columns, *cells])
+    return f"{checksum(text.encode()):016x}"
