@@ -1,7 +1,7 @@
 """JSON, CSV and SVG that jobs write for other jobs and for people, with checksums.
 
-JSON has one as its last key, CSV one of each row as its last column, SVG as a comment. Files without them, written by
-hand or by another program, are read as well.
+JSON has one as its last key, CSV one of each row as its last column, SVG one as a comment. Files
+without them, written by hand or by another program, are read as well.
 """
 
 from __future__ import annotations
@@ -106,8 +106,11 @@ def read_svg(path: str | Path) -> str:
         raise InputError(f"{path}: no such file; has its rule run?") from None
     except UnicodeDecodeError as error:
         raise damaged(path, f"not UTF-8 text: {error}") from None
-    drawing, stated = (re.split(rf"<!-- {KEY} (\w+) -->\n$", text) + [None])[:2]
-    if stated is not None and stated != f"{checksum(drawing.encode()):016x}":
+    found = re.search(rf"<!-- {KEY} (\w+) -->\n$", text)
+    if found is None:
+        return text
+    drawing = text[: found.start()]
+    if found[1] != f"{checksum(drawing.encode()):016x}":
         raise damaged(path, "its checksum is another")
     return drawing
 
