@@ -3,7 +3,8 @@
 Changes one byte at each of many random places of the artefacts below a results folder, one place at
 a time and in a copy, and reads the file as the next job does. Each change is noticed, by an error
 that names the file, or harmless: what is read is what was read before. Files that no job reads are
-for people, and not looked at. Status 1 if a change went unnoticed.
+for people, and not looked at; the next run compares config.yaml with its own. Status 1 if a change
+went unnoticed.
 """
 
 from __future__ import annotations
@@ -25,13 +26,6 @@ from workflow_scripts.vgg.parquet import read_frame
 from workflow_scripts.vgg.shards import Shards
 from workflow_scripts.vgg.text_artefacts import read_csv, read_json, read_svg
 from workflow_scripts.vgg.weights import load_weights
-
-FOR_PEOPLE = {
-    ".md",
-    ".tex",
-    ".txt",
-    ".yaml",
-}  # config.yaml is compared by the next run of Snakemake
 
 
 def of_shard(path: Path) -> object:

@@ -51,7 +51,7 @@ def test_history_and_metadata_say_what_happened(command, tmp_path):
     assert [float(row["epoch"]) for row in rows] == pytest.approx([40 / 60, 80 / 60, 96 / 60])
     assert list(rows[0]) == [
         "iteration", "epoch", "learning_rate", "train_loss", "val_top1_error", "val_top5_error",
-        "images_per_second",
+        "images_per_second", "checksum",
     ]  # fmt: skip
     with safe_open(tmp_path / "w.safetensors", "pt") as file:
         metadata = {key: json.loads(value) for key, value in file.metadata().items()}

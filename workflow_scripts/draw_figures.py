@@ -12,6 +12,7 @@ from workflow_scripts.vgg.figure_inputs import (
     read_evaluations,
     read_history,
 )
+from workflow_scripts.vgg.text_artefacts import write_svg
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

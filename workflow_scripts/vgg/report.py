@@ -27,6 +27,7 @@ from .files import InputError
 from .oddities import KINDS
 from .provenance import job, sources, workflow_command
 from .report_inputs import VERDICTS, Download
+from .text_artefacts import read_svg
 
 if TYPE_CHECKING:  # planning imports torch, which no page needs
     from .planning import Key
