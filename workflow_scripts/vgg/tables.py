@@ -234,14 +234,11 @@ def write_table(prefix: str | Path, table: dict, lines: pd.DataFrame) -> None:
     `<prefix>.json` holds everything, `.csv` one line a row as in `lines`; `.tex` and `.md` are for
     readers of other documents. The JSON has the CSV's checksum.
     """
-    text = lines.to_csv(index=False, lineterminator="\n")
-    with whole_file(f"{prefix}.csv") as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    page = sheet(table)
-    for suffix, text in ((".tex", latex(page)), (".md", markdown(page))):
+    page, of_lines = sheet(table), lines.to_csv(index=False, lineterminator="\n")
+    for suffix, text in ((".csv", of_lines), (".tex", latex(page)), (".md", markdown(page))):
         with whole_file(f"{prefix}{suffix}") as temporary:
             temporary.write_text(text, encoding="utf-8")
-    write_json(f"{prefix}.json", {**table, CSV_CHECKSUM: f"{checksum(text.encode()):016x}"})
+    write_json(f"{prefix}.json", {**table, CSV_CHECKSUM: f"{checksum(of_lines.encode()):016x}"})
 
 
 def read_lines(prefix: str | Path) -> pd.DataFrame:

@@ -6,6 +6,7 @@ process that has CUDA, NCCL and threads, of which a copy may hang.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import math
 import multiprocessing
@@ -30,6 +31,8 @@ def start_server() -> None:
     main process decides when they end. They end when it does, however it dies.
     """
     multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOADED)
+    atexit.unregister(_end_workers)
+    atexit.register(_end_workers)
     # Ignored signals stay so in what is started meanwhile.
     before = {number: signal.signal(number, signal.SIG_IGN) for number in WATCHED}
     try:
@@ -55,6 +58,15 @@ def loading(workers: int, shared_bytes: int) -> dict:
         "multiprocessing_context": "forkserver",
         "worker_init_fn": _begin,
     }
+
+
+def _end_workers() -> None:
+    """At the end of a process, before Python waits for its workers, which ignore its SIGTERM.
+
+    An error that leaves a loop leaves them waiting for work.
+    """
+    for worker in multiprocessing.active_children():
+        worker.kill()
 
 
 @contextlib.contextmanager
