@@ -1,36 +1,62 @@
-"""Write a submission for the ILSVRC test server: up to five ILSVRC2012_IDs an image, best first."""
+"""Write a submission for the ILSVRC test server: up to five ILSVRC2012_IDs an image, best first.
+
+The server takes the lines for the images in the order of their names. An image that packing left
+out has no posteriors; its line is that of the first five classes, since it needs one.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from workflow_scripts.vgg import command
 from workflow_scripts.vgg.files import InputError, whole_file
-from workflow_scripts.vgg.posteriors import count_images, mean_posteriors
+from workflow_scripts.vgg.posteriors import mean_posteriors
+
+ANSWERED = 5
+SKIPPED_ANSWER = range(ANSWERED)  # labels that stand for an image that was left out
+
+
+def answered_labels(posteriors: Sequence[str]) -> dict[str, np.ndarray]:
+    """The labels of the highest mean posteriors of each image, best first, by its id."""
+    answers = {}
+    for ids, _, means in mean_posteriors(posteriors):
+        best = np.argsort(-means, axis=1, kind="stable")[:, :ANSWERED]
+        answers.update(zip(ids, best, strict=True))
+    return answers
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = command.parser(__doc__)
     parser.add_argument("--posteriors", nargs="+", required=True, help="of the test set; averaged")
     parser.add_argument("--classes", required=True, help="classes.parquet")
-    parser.add_argument("--images", type=int, help="that the test set has; others are refused")
+    parser.add_argument("--index", required=True, help="index of the test set: all its images")
+    parser.add_argument(
+        "--packing", nargs="+", required=True, help="packing reports of its shards (JSON)"
+    )
     parser.add_argument("--output", required=True, help="text file to write")
     given = parser.parse_args(arguments)
-    images = count_images(given.posteriors[0])
-    if given.images is not None and images != given.images:
+    images = sorted(pd.read_parquet(given.index, columns=["id"])["id"])
+    reports = [json.loads(Path(path).read_text(encoding="utf-8")) for path in given.packing]
+    skipped = {image["id"] for report in reports for image in report["skipped"]}
+    answers = answered_labels(given.posteriors)
+    for name in sorted(answers.keys() ^ (set(images) - skipped)):
+        what = "lacks" if name not in answers else "has an answer for"
         raise InputError(
-            f"{given.posteriors[0]}: holds {images} images, but the test server wants a line for "
-            f"each of {given.images}; packing.json lists images that were skipped"
+            f"{given.posteriors[0]}: {what} {name}, but the test server wants a line for each of "
+            f"the {len(images)} images of {given.index}, and packing left out {len(skipped)} of "
+            "them; delete the posteriors and evaluate again"
         )
     classes = pd.read_parquet(given.classes).sort_values("label")
     ilsvrc2012_ids = classes["ilsvrc2012_id"].to_numpy()
+    left_out = np.arange(len(classes))[list(SKIPPED_ANSWER)]
     with whole_file(given.output) as temporary, open(temporary, "w") as file:
-        for _, _, posteriors in mean_posteriors(given.posteriors):
-            best = np.argsort(-posteriors, axis=1, kind="stable")[:, :5]
-            np.savetxt(file, ilsvrc2012_ids[best], fmt="%d")
+        labels = np.array([answers.get(name, left_out) for name in images])
+        np.savetxt(file, ilsvrc2012_ids[labels], fmt="%d")
 
 
 if __name__ == "__main__":
