@@ -9,6 +9,7 @@ import json
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -40,14 +41,15 @@ def index_members(
     labelled: bool = True,
     every_class: bool = False,
     split: str | None = None,
-    on_bad_image: str = "error",
+    on_bad_image: str | None = "error",
 ) -> pd.DataFrame:
     """One row an image, in id order: id, label (−1 if unlabelled), file, offset, size.
 
     where: what an error calls the images' source. images: the number expected; None for any.
     ground_truth: file of labels, if the members' wnids do not tell. every_class: each class must
     have an image, as in a training set. split: train, val or test, for errors. on_bad_image: what
-    of those without bytes, or that begin as no image does: "skip" leaves them to packing.
+    of those without bytes, or that begin as no image does: "skip" leaves them to packing; None does
+    not look for them.
     Raises InputError if another number is found, if names repeat, if a class is unknown or missing,
     if the ground truth does not fit, if labels are nowhere to be found, or at a bad image.
     """
@@ -55,7 +57,8 @@ def index_members(
         members = list(members)
     progress = command.Progress(len(members) if images is None else images, "images")
     found, flaws = [], []
-    for member, flaw in with_flaws(members):
+    looked_at = with_flaws(members) if on_bad_image else zip(members, repeat(None))
+    for member, flaw in looked_at:
         found.append(astuple(member))
         if flaw:
             flaws.append(f"{member.file}: {member.id} {flaw}")
@@ -191,6 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         where, members = options.tree, trees.image_files(options.tree)
     else:
         where, members = Path(options.unpacked[0]).parent, unpacked(options.unpacked, classes)
+        options.on_bad_image = None  # they were looked at when they were unpacked
     index = index_members(
         members,
         classes,

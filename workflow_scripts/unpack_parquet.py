@@ -40,6 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     wrong = flaw(row.content[:HEAD], len(row.content))
                     if wrong and options.on_bad_image == "error":
                         raise InputError(f"{row.where}: {row.id} {wrong}; {BAD_IMAGE_CURE}")
+                    if wrong:
+                        logging.warning(
+                            "%s: %s %s; packing leaves it out", row.where, row.id, wrong
+                        )
                     size = images.write(row.content)
                     lines.append((row.id, row.wnid, row.label, options.images, offset, size))
                     offset += size

@@ -18,7 +18,7 @@ from workflow_scripts.vgg.files import InputError, whole_file
 from workflow_scripts.vgg.posteriors import mean_posteriors
 
 ANSWERED = 5
-SKIPPED_ANSWER = range(ANSWERED)  # labels that stand for an image that was left out
+SKIPPED_ANSWER = slice(ANSWERED)  # of the labels in order, for an image that was left out
 
 
 def answered_labels(posteriors: Sequence[str]) -> dict[str, np.ndarray]:
@@ -53,7 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     classes = pd.read_parquet(given.classes).sort_values("label")
     ilsvrc2012_ids = classes["ilsvrc2012_id"].to_numpy()
-    left_out = np.arange(len(classes))[list(SKIPPED_ANSWER)]
+    if classes["ilsvrc2012_id"].isna().any():
+        raise InputError(
+            f"{given.classes}: lacks ILSVRC2012_IDs, in which the test server's files are written; "
+            "name the development kit in data.archives.devkit"
+        )
+    left_out = np.arange(len(classes))[SKIPPED_ANSWER]
     with whole_file(given.output) as temporary, open(temporary, "w") as file:
         labels = np.array([answers.get(name, left_out) for name in images])
         np.savetxt(file, ilsvrc2012_ids[labels], fmt="%d")

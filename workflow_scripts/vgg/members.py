@@ -70,8 +70,8 @@ def check_name(name: str, where: str) -> None:
         name.encode()
     except UnicodeEncodeError as error:
         raise InputError(
-            f"{shown(where)}: the name {shown(name)} is not UTF-8; rename it, for example with "
-            "convmv, and pack an archive again"
+            f"{shown(where)}: the name {shown(name)} is not UTF-8, in which ids are kept; "
+            "rename the file, for example with convmv"
         ) from error
 
 
