@@ -1,6 +1,7 @@
 """The four forms of one data set give the same shards; a wrong form is named."""
 
 import hashlib
+import io
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from tests.conftest import IMAGES
 from tests.forms import WRITERS, mutations, read_archives
@@ -237,6 +239,15 @@ HUGGINGFACE_FORMS = {
 }
 
 
+def small_jpeg(side):
+    content = io.BytesIO()
+    Image.new("RGB", (side, side), (side, 9, 9)).save(content, "JPEG")
+    return content.getvalue()
+
+
+NULL_AMONG_GOOD = [{"bytes": content} for content in (small_jpeg(70), None, small_jpeg(80))]
+
+
 def rewritten(folder, column, change):
     """A change of a Hugging Face form's images, rows in their order; gives their bytes by label."""
     contents = []
@@ -292,6 +303,32 @@ def test_a_null_image_is_named_by_file_and_row(image, forms, tmp_path):
     assert "data.on_bad_image: skip" in found
     # Nothing is left of the part in which it was, neither images nor list.
     assert not [path for path in (tmp_path / "val").iterdir() if path.name.startswith((".", "1"))]
+
+
+def test_a_null_image_is_left_out_where_bad_images_are_skipped(tmp_path):
+    contents = [row["bytes"] for row in NULL_AMONG_GOOD]
+    (tmp_path / "data").mkdir()
+    table = pa.table({"image": NULL_AMONG_GOOD, "label": [0, 1, 0]})
+    pq.write_table(table, tmp_path / "data/validation-00000-of-00001.parquet")
+    list_classes.main(
+        [
+            *("--huggingface", str(tmp_path), "--classes", "2"),
+            *("--output", str(tmp_path / "classes.parquet")),
+        ]
+    )
+    skip = ("--on-bad-image", "skip")
+    piece = str(tmp_path / "0.parquet")
+    words = ["--directory", str(tmp_path), "--split", "val", "--part", "0", "--parts", "1", *skip]
+    unpack_parquet.main([*words, "--images", str(tmp_path / "0.images"), "--output", piece])
+    words = ["--unpacked", piece, "--classes", str(tmp_path / "classes.parquet"), *skip]
+    index_images.main([*words, "--images", "3", "--output", str(tmp_path / "index.parquet")])
+    pack(tmp_path / "index.parquet", tmp_path, *skip)
+    shards = Shards([tmp_path / "0.arrow", tmp_path / "1.arrow"])
+    assert [bytes(shards.jpeg(place)) for place in range(2)] == [contents[0], contents[2]]
+    assert shards.labels.tolist() == [0, 0]
+    reports = [json.loads((tmp_path / f"{shard}.json").read_text()) for shard in "01"]
+    skipped = [image["id"] for report in reports for image in report["skipped"]]
+    assert skipped == ["validation-00000-of-00001-00000001"]
 
 
 @pytest.mark.parametrize(

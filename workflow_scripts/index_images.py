@@ -18,7 +18,13 @@ import pandas as pd
 from workflow_scripts.vgg import command, costs, devkit, kaggle, trees
 from workflow_scripts.vgg.archives import image_members
 from workflow_scripts.vgg.files import InputError, whole_file
-from workflow_scripts.vgg.members import BAD_IMAGE_CURE, ON_BAD_IMAGE, Member, with_flaws
+from workflow_scripts.vgg.members import (
+    BAD_IMAGE_CURE,
+    ON_BAD_IMAGE,
+    Member,
+    check_name,
+    with_flaws,
+)
 
 COLUMNS = ["id", "wnid", "file", "offset", "size"]
 LABELS_WANTED = {
@@ -53,6 +59,7 @@ def index_members(
     Raises InputError if another number is found, if names repeat, if a class is unknown or missing,
     if the ground truth does not fit, if labels are nowhere to be found, or at a bad image.
     """
+    check_name(where, where)  # it is stored beside every image
     if images is None:
         members = list(members)
     progress = command.Progress(len(members) if images is None else images, "images")

@@ -66,9 +66,11 @@ def read_ground_truth(path: str | Path) -> np.ndarray:
             f"{path}: no such file. It is to hold an ILSVRC2012_ID a line; those of ILSVRC-2012's "
             "test images were never published: without them, set data.test: withheld"
         )
-    content = _read(path, GROUND_TRUTH) if tarfile.is_tarfile(path) else None
+    name, content = path, None
+    if tarfile.is_tarfile(path):
+        name, content = f"{path}: {GROUND_TRUTH}", _read(path, GROUND_TRUTH)
     ids = []
-    for where, line in numbered_lines(path, content):
+    for where, line in numbered_lines(name, content):
         if not re.fullmatch(r"\d{1,9}", line, re.ASCII):
             raise InputError(f"{where}: expected one ILSVRC2012_ID a line, found {line[:40]!r}")
         ids.append(int(line))

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .files import InputError
+from .members import check_name
 
 SPLITS = {"train": "train", "val": "validation", "test": "test"}  # ours: theirs
 _STEM = re.compile(r"(.+)_(n\d{8})")
@@ -39,6 +40,8 @@ def parquet_files(directory: str | Path, split: str) -> list[Path]:
     pattern = f"{SPLITS[split]}-*.parquet"
     for folder in (Path(directory), Path(directory) / "data"):
         if files := sorted(folder.glob(pattern)):
+            for file in files:
+                check_name(file.name, str(folder))
             return files
     raise InputError(
         f"{directory}: neither it nor its folder data holds {pattern}; data.directory must name "

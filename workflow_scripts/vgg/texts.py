@@ -15,7 +15,7 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 def numbered_lines(path: str | Path, content: bytes | None = None) -> Iterator[tuple[str, str]]:
     """(what an error calls a line, its text) of each line of a text that is not blank.
 
-    content: the text where it lies inside the file `path`; that file's own otherwise. A byte order
+    path: the file, or what an error calls it where its `content` is given. A byte order
     mark, any system's line ends and blanks around a line are dropped.
     Raises InputError if it is not UTF-8.
     """
