@@ -85,7 +85,11 @@ def flaw(head: bytes, size: int) -> str | None:
 
 
 def with_flaws(members: Iterable[Member]) -> Iterator[tuple[Member, str | None]]:
-    """Each member with its flaw, if it has one. Reads a few bytes where each begins."""
+    """Each member with its flaw, if it has one.
+
+    Reads a few bytes where each begins: in an archive, beside the header that was just read, which
+    takes some 20 µs of 200 a member; of folders, every file is opened once.
+    """
     file, opened = None, None
     try:
         for member in members:
