@@ -1,6 +1,10 @@
 """From the data set, in whatever form it is there, to shards and statistics."""
 
 
+localrules:
+    index_all,
+
+
 rule make_miniature:
     output:
         "resources/{name}/manifest.json",
@@ -98,7 +102,7 @@ rule unpack_parquet:
         ),
     shell:
         "python -m workflow_scripts.unpack_parquet {params.options:q} --images {output.images}"
-        " --output {output.list} --cost {log}.json > {log} 2>&1"
+        f" {BAD_IMAGES} --output {{output.list}} --cost {{log}}.json > {{log}} 2>&1"
 
 
 rule index_images:
@@ -125,12 +129,30 @@ rule index_images:
         verified=lambda wildcards, input: options(verified=input.verified or None),
     shell:
         "python -m workflow_scripts.index_images {params.options:q} {params.verified:q}"
-        " --classes {input.classes} --output {output} --cost {log}.json > {log} 2>&1"
+        f" --split {{wildcards.split}} {BAD_IMAGES} --classes {{input.classes}}"
+        " --output {output} --cost {log}.json > {log} 2>&1"
+
+
+rule index_all:
+    # Packing takes hours, and what is wrong with another split's archive, labels or development kit
+    # is known in minutes: all are indexed first.
+    input:
+        [f"{RESULTS}/index/{split}.parquet" for split in packed_splits()],
+    output:
+        touch(f"{RESULTS}/indexed"),
+    log:
+        f"{LOGS}/index_all.log",
+    threads: 1
+    resources:
+        mem_mb=100,
+        runtime=5,
+        gpu=0,
 
 
 rule pack_shard:
     input:
         lambda wildcards: unpacked(split_of(wildcards.store), "images"),
+        ancient(f"{RESULTS}/indexed"),  # another split's new index makes no shard anew
         index=lambda wildcards: f"{RESULTS}/index/{split_of(wildcards.store)}.parquet",
     output:
         shard=f"{RESULTS}/shards/{{store}}/{{shard}}.arrow",

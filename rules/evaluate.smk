@@ -45,6 +45,8 @@ rule write_submission:
     input:
         posteriors=lambda wildcards: [e.path(RESULTS, "test") for e in SUBMITTED[wildcards.name]],
         classes=f"{RESULTS}/classes.parquet",
+        index=f"{RESULTS}/index/test.parquet",
+        packing=shards("test", "packing", "json"),
     output:
         f"{RESULTS}/submission/{{name}}.txt",
     log:
@@ -58,9 +60,7 @@ rule write_submission:
         mem_mb=2000,
         runtime=60,
         gpu=0,
-    params:
-        images=options(images=DATA["images"]["test"]),
     shell:
         "python -m workflow_scripts.write_submission --posteriors {input.posteriors}"
-        " --classes {input.classes} {params.images} --output {output}"
-        " --cost {log}.json > {log} 2>&1"
+        " --classes {input.classes} --index {input.index} --packing {input.packing}"
+        " --output {output} --cost {log}.json > {log} 2>&1"

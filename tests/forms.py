@@ -118,3 +118,14 @@ def write_folders(folder: Path, splits: dict[str, list[Image]], words: dict[str,
 
 
 WRITERS = {"kaggle": write_kaggle, "huggingface": write_huggingface, "folder": write_folders}
+
+
+def mutations(content, rng, count):
+    """Copies of a file with bytes changed, cut away, put in, and zeroed."""
+    for _ in range(count):
+        place, length = (int(n) for n in rng.integers((1, 1), (len(content), 600)))
+        few = rng.bytes(length)
+        yield content[:place]
+        yield content[:place] + few[:3] + content[place + 3 :]
+        yield content[:place] + bytes(length) + content[place + length :]
+        yield content[:place] + few + content[place:]

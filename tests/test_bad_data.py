@@ -3,6 +3,7 @@
 Each case runs the command as the workflow does. Then packing that leaves images out, or is killed.
 """
 
+import gzip
 import io
 import json
 import os
@@ -19,13 +20,16 @@ import torch
 from PIL import Image
 
 from tests.conftest import ARCHIVES, IMAGES, ROOT
+from tests.forms import mutations
 from tests.odd_images import odd_images, undecodable_images
 from workflow_scripts import pack_shards, report_packing
-from workflow_scripts.vgg import evaluation
+from workflow_scripts.vgg import devkit, evaluation
 from workflow_scripts.vgg.archives import image_members
 from workflow_scripts.vgg.convnets import Architecture, ConvNet
-from workflow_scripts.vgg.images import decode
+from workflow_scripts.vgg.files import InputError
+from workflow_scripts.vgg.images import FORMATS, decode
 from workflow_scripts.vgg.initialisation import initialise
+from workflow_scripts.vgg.members import HEAD, flaw
 from workflow_scripts.vgg.parquet import write_frame
 from workflow_scripts.vgg.shards import Shards, write_shard
 
@@ -148,6 +152,222 @@ def test_a_training_archive_without_images_of_a_class(archives, packed, tmp_path
         images = IMAGES["train"] - len(inner.getmembers())
     message = indexing(path, packed, tmp_path, "--every-class", images=images)
     assert "train.tar: holds no image of n00000205" in message
+
+
+# Archives of other forms, and such as hold less than they seem to
+
+
+def small_jpeg(side=64):
+    content = io.BytesIO()
+    pixels = np.random.default_rng(side).integers(0, 255, (side, side, 3), np.uint8)
+    Image.fromarray(pixels).save(content, "JPEG")
+    return content.getvalue()
+
+
+def numbered(count):
+    return {f"ILSVRC2012_val_{n:08d}.JPEG": small_jpeg(60 + n) for n in range(1, count + 1)}
+
+
+def indexing_any(archive, packed, tmp_path, *words):
+    """The refusal of indexing an archive of any number of images, without labels."""
+    words = ["--archive", archive, "--classes", packed / "classes.parquet", "--unlabelled", *words]
+    return refusal("index_images", *words, output=tmp_path / "out/index.parquet")
+
+
+def indexed(archive, packed, tmp_path, *words):
+    """(index, what was logged) of an archive."""
+    words = ["--archive", archive, "--classes", packed / "classes.parquet", *words]
+    process = start("index_images", *words, "--output", tmp_path / "index.parquet")
+    _, log = process.communicate()
+    assert process.returncode == 0, log
+    return pd.read_parquet(tmp_path / "index.parquet"), log
+
+
+@pytest.mark.parametrize("form", ["gnu", "posix"])
+def test_sparse_members_are_refused_by_name(form, packed, tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name, content in numbered(3).items():
+        (folder / name).write_bytes(content)
+    with open(folder / "ILSVRC2012_val_00000002.JPEG", "r+b") as file:
+        file.truncate(2**20)  # a hole
+    path = tmp_path / "val.tar"
+    subprocess.run(["tar", "-S", f"--format={form}", "-cf", path, "-C", folder, "."], check=True)
+    message = indexing_any(path, packed, tmp_path)
+    assert "val.tar: ./ILSVRC2012_val_00000002.JPEG is stored as a sparse file" in message
+    assert "without tar's option -S" in message
+
+
+def test_tars_that_were_joined_are_refused(packed, tmp_path):
+    parts = [write_tar(tmp_path / "part.tar", {n: c}).read_bytes() for n, c in numbered(2).items()]
+    path = tmp_path / "val.tar"
+    path.write_bytes(b"".join(parts))
+    message = indexing_any(path, packed, tmp_path)
+    assert "val.tar: holds more after its end" in message
+    assert "unpack them and pack one" in message
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_tar_that_is_cut_between_two_members_is_refused(inside, packed, tmp_path):
+    path = write_tar(tmp_path / "val.tar", numbered(5))
+    with tarfile.open(path) as archive:
+        place = archive.getmembers()[3].offset
+    path.write_bytes(path.read_bytes()[:place])
+    where = "val.tar"
+    if inside:
+        where = "train.tar: n00000205.tar"
+        path = write_tar(tmp_path / "train.tar", {"n00000205.tar": path.read_bytes()})
+    message = indexing_any(path, packed, tmp_path)
+    assert f"{where}: breaks off or is damaged at byte {place}" in message
+    assert "download it again" in message
+
+
+def test_a_damaged_header_in_the_middle_is_no_end(packed, tmp_path):
+    path = write_tar(tmp_path / "val.tar", numbered(5))
+    content = bytearray(path.read_bytes())
+    with tarfile.open(path) as archive:
+        place = archive.getmembers()[3].offset
+    content[place + 2] ^= 1
+    path.write_bytes(content)
+    assert f"damaged at byte {place}" in indexing_any(path, packed, tmp_path)
+
+
+def test_hidden_members_are_left_out_and_counted(packed, tmp_path):
+    inner = {"._n00000205_1.JPEG": b"\0\5\x16\7" * 40, "n00000205_1.JPEG": small_jpeg()}
+    inner = write_tar(tmp_path / "n00000205.tar", inner).read_bytes()
+    junk = b"\0\5\x16\7\0\2" + bytes(150)
+    members = {"._n00000205.tar": junk, ".DS_Store": junk, "__MACOSX/._n00000205.tar": junk}
+    members |= {"lost+found/x": junk, "./n00000205.tar": inner}
+    path = write_tar(tmp_path / "train.tar", members)
+    index, log = indexed(path, packed, tmp_path)
+    assert index["id"].tolist() == ["n00000205_1"]
+    assert "train.tar: 5 hidden files or folders left out, such as ._n00000205.tar" in log
+
+
+@pytest.mark.parametrize("kind", ["gz", "bz2", "xz"])
+def test_a_compressed_archive_is_named_with_the_cure(kind, packed, tmp_path):
+    path = tmp_path / f"train.tar.{kind}"
+    with tarfile.open(path, f"w:{kind}") as archive:
+        archive.add(write_tar(tmp_path / "val.tar", numbered(1)), "n00000205.tar")
+    message = indexing_any(path, packed, tmp_path)
+    cure = {"gz": "gunzip", "bz2": "bunzip2", "xz": "unxz"}[kind]
+    assert f"train.tar.{kind}: compressed" in message
+    assert f"unpack it with {cure} " in message
+
+
+@pytest.mark.parametrize("name", ["n00000205.tar", "n00000205.tar.gz", "n00000205.tgz"])
+def test_compressed_inner_archives_are_named_with_the_cure(name, packed, tmp_path):
+    inner = gzip.compress(write_tar(tmp_path / "n.tar", numbered(1)).read_bytes())
+    path = write_tar(tmp_path / "train.tar", {name: inner})
+    message = indexing_any(path, packed, tmp_path)
+    assert f"train.tar: {name}" in message
+    assert "compressed" in message
+    assert "gunzip" in message
+
+
+def test_class_folders_in_one_tar_are_called_what_they_are(packed, tmp_path):
+    members = {"./train/n00000205/n00000205_1.JPEG": small_jpeg()}
+    path = write_tar(tmp_path / "train.tar", members)
+    message = indexing_any(path, packed, tmp_path, "--images", 60)
+    assert "train.tar: holds folders of classes, such as train/n00000205" in message
+    assert "data.source: folder" in message
+    assert "download" not in message
+
+
+def test_a_member_name_that_is_not_utf8_is_shown(packed, tmp_path):
+    path = tmp_path / "val.tar"
+    with tarfile.open(path, "w", format=tarfile.GNU_FORMAT, encoding="latin-1") as archive:
+        member = tarfile.TarInfo("café.JPEG")
+        archive.addfile(member, io.BytesIO())
+    message = indexing_any(path, packed, tmp_path)
+    assert "val.tar: the name caf\\xe9.JPEG is not UTF-8" in message
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"", "has no bytes"), (b"<!DOCTYPE html>" * 9, "is no image; it begins with b'<!DOCTYPE")],
+)
+def test_what_is_no_image_is_found_before_packing(content, reason, packed, tmp_path):
+    members = numbered(5)
+    name = "ILSVRC2012_val_00000003"
+    members[f"{name}.JPEG"] = members["ILSVRC2012_val_00000005.JPEG"] = content
+    path = write_tar(tmp_path / "val.tar", members)
+    message = indexing_any(path, packed, tmp_path)
+    assert f"val.tar: {name} {reason}" in message
+    assert "(and 1 more like it); repair or replace it" in message
+    index, log = indexed(path, packed, tmp_path, "--unlabelled", "--on-bad-image", "skip")
+    assert len(index) == 5
+    assert f"val.tar: {name} {reason}" in log
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_every_format_that_is_read_passes_for_an_image(kind):
+    content = io.BytesIO()
+    Image.new("RGB", (9, 9)).save(content, kind)
+    assert flaw(content.getvalue()[:HEAD], len(content.getvalue())) is None
+
+
+def test_a_class_list_that_lacks_a_class_does_not_blame_the_archive(archives, packed, tmp_path):
+    classes = pd.read_parquet(packed / "classes.parquet").query("wnid != 'n00000205'")
+    write_frame(tmp_path / "classes.parquet", classes)
+    words = ["--archive", archives / ARCHIVES["train"], "--classes", tmp_path / "classes.parquet"]
+    message = refusal("index_images", *words, output=tmp_path / "out/i.parquet")
+    assert "n00000205 is none of the 9 classes that the development kit, or the data set" in message
+    assert "one of the two is incomplete" in message
+
+
+def test_missing_labels_of_the_test_set_are_sought_nowhere(archives, packed, tmp_path):
+    words = ["--ground-truth", tmp_path / "truth.txt"]
+    message = indexing(archives / ARCHIVES["test"], packed, tmp_path, *words, images=12)
+    assert "truth.txt: no such file" in message
+    assert "never published: without them, set data.test: withheld" in message
+    assert "image-net.org" not in message
+
+
+def test_validation_images_without_classes_are_not_taken_for_a_test_set(packed, tmp_path):
+    (tmp_path / "val").mkdir()
+    (tmp_path / "val/a.JPEG").write_bytes(small_jpeg())
+    words = ["--tree", tmp_path / "val", "--classes", packed / "classes.parquet"]
+    message = refusal("index_images", *words, "--split", "val", output=tmp_path / "out/i.parquet")
+    assert "val/<class>/" in message
+    assert "data.test" not in message
+
+
+@pytest.mark.parametrize("line", ["3 4", "n01440764", "1_0", "-1", "7;", "3.0", "1" * 12])
+def test_a_line_that_is_no_id_is_named(line, archives, packed, tmp_path):
+    truth = tmp_path / "truth.txt"
+    truth.write_text("1\r\n" * 6 + line + "\r\n" + "1\r\n" * 17)
+    message = indexing(archives / ARCHIVES["val"], packed, tmp_path, "--ground-truth", truth)
+    assert f"truth.txt, line 7: expected one ILSVRC2012_ID a line, found {line!r}" in message
+
+
+def test_a_ground_truth_with_a_byte_order_mark_and_any_line_ends_is_read(tmp_path):
+    for number, end in enumerate(["\n", "\r\n", "\r"]):
+        path = tmp_path / f"{number}.txt"
+        path.write_bytes(b"\xef\xbb\xbf" + end.join(["3", "1 ", "2", ""]).encode())
+        assert devkit.read_ground_truth(path).tolist() == [3, 1, 2]
+
+
+READERS = {
+    ARCHIVES["train"]: image_members,
+    ARCHIVES["val"]: image_members,
+    DEVKIT: devkit.read_classes,
+    "ILSVRC2012_test_ground_truth.txt": devkit.read_ground_truth,
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_mutated_files_are_read_or_refused_by_name(name, archives, tmp_path):
+    path = tmp_path / name
+    messages = []
+    for content in mutations((archives / name).read_bytes(), np.random.default_rng(0), 60):
+        path.write_bytes(content)
+        try:
+            list(READERS[name](path))
+        except InputError as error:
+            messages.append(str(error))
+    assert len(messages) > 60
+    assert all(str(path) in message for message in messages)
 
 
 def test_a_kit_of_another_year(tmp_path):

@@ -1,17 +1,23 @@
 """The four forms of one data set give the same shards; a wrong form is named."""
 
 import hashlib
+import io
 import json
+import os
+import re
 import shutil
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from tests.conftest import IMAGES
-from tests.forms import WRITERS, read_archives
+from tests.forms import WRITERS, mutations, read_archives
 from workflow_scripts import index_images, list_classes, pack_shards, unpack_parquet, verify_archive
+from workflow_scripts.vgg import huggingface, kaggle, trees
 from workflow_scripts.vgg.files import InputError
 from workflow_scripts.vgg.parquet import write_frame
 from workflow_scripts.vgg.shards import Shards
@@ -223,6 +229,223 @@ def test_a_truncated_parquet_file_is_named(forms, tmp_path):
     found = complaint("huggingface", forms, "train", tmp_path, change)
     assert "train-00001-of-00003.parquet: damaged" in found
     assert "download it again" in found
+
+
+HUGGINGFACE_FORMS = {
+    "path null": ("image", lambda image: {"bytes": image["bytes"], "path": None}),
+    "no path": ("image", lambda image: {"bytes": image["bytes"]}),
+    "plain bytes": ("image", lambda image: image["bytes"]),
+    "another name": ("img", lambda image: image),
+    "another name, plain": ("jpg", lambda image: image["bytes"]),
+}
+
+
+def small_jpeg(side):
+    content = io.BytesIO()
+    Image.new("RGB", (side, side), (side, 9, 9)).save(content, "JPEG")
+    return content.getvalue()
+
+
+NULL_AMONG_GOOD = [{"bytes": content} for content in (small_jpeg(70), None, small_jpeg(80))]
+
+
+def rewritten(folder, column, change):
+    """A change of a Hugging Face form's images, rows in their order; gives their bytes by label."""
+    contents = []
+    for path in sorted((folder / "data").glob("*.parquet")):
+        table = pq.read_table(path)
+        images, labels = table["image"].to_pylist(), table["label"]
+        if path.name.startswith("validation"):
+            pairs = zip(images, labels.to_pylist(), strict=True)
+            contents += [(label, image["bytes"]) for image, label in pairs]
+        new = pa.table({column: list(map(change, images)), "label": labels})
+        pq.write_table(new.replace_schema_metadata(table.schema.metadata), path)
+    return sorted(contents)
+
+
+@pytest.mark.parametrize("form", HUGGINGFACE_FORMS)
+def test_other_forms_of_hugging_faces_columns_are_read(form, forms, tmp_path):
+    folder = tmp_path / "huggingface"
+    shutil.copytree(forms["huggingface"], folder)
+    column, change = HUGGINGFACE_FORMS[form]
+    expected = rewritten(folder, column, change)
+    classes = list_of_classes("huggingface", folder, tmp_path / "classes.parquet")
+    names = json.loads(
+        pq.read_schema(folder / "data/train-00000-of-00003.parquet").metadata[b"huggingface"]
+    )
+    assert classes["words"].tolist() == names["info"]["features"]["label"]["names"]
+    index = pd.read_parquet(index_of("huggingface", folder, "val", tmp_path))
+    found = []
+    for row in index.itertuples():
+        with open(row.file, "rb") as file:
+            file.seek(row.offset)
+            found.append((row.label, file.read(row.size)))
+    assert sorted(found) == expected
+    if form != "another name":
+        assert index["id"].tolist() == sorted(
+            f"validation-{number:05d}-of-00003-{row:08d}" for number in range(3) for row in range(8)
+        )
+    assert index_of("huggingface", folder, "test", tmp_path).exists()
+
+
+@pytest.mark.parametrize("image", [None, {"bytes": None, "path": None}, {"bytes": b"", "path": ""}])
+def test_a_null_image_is_named_by_file_and_row(image, forms, tmp_path):
+    def change(folder):
+        path = folder / "data/validation-00001-of-00003.parquet"
+        table = pq.read_table(path)
+        images = table["image"].to_pylist()
+        images[3] = image
+        column = pa.array(images, table.schema.field("image").type)
+        pq.write_table(table.set_column(0, "image", column), path)
+
+    found = complaint("huggingface", forms, "val", tmp_path, change)
+    assert "validation-00001-of-00003.parquet, row 3: " in found
+    assert "has no bytes; repair or replace it" in found
+    assert "data.on_bad_image: skip" in found
+    # Nothing is left of the part in which it was, neither images nor list.
+    assert not [path for path in (tmp_path / "val").iterdir() if path.name.startswith((".", "1"))]
+
+
+def test_a_null_image_is_left_out_where_bad_images_are_skipped(tmp_path):
+    contents = [row["bytes"] for row in NULL_AMONG_GOOD]
+    (tmp_path / "data").mkdir()
+    table = pa.table({"image": NULL_AMONG_GOOD, "label": [0, 1, 0]})
+    pq.write_table(table, tmp_path / "data/validation-00000-of-00001.parquet")
+    list_classes.main(
+        [
+            *("--huggingface", str(tmp_path), "--classes", "2"),
+            *("--output", str(tmp_path / "classes.parquet")),
+        ]
+    )
+    skip = ("--on-bad-image", "skip")
+    piece = str(tmp_path / "0.parquet")
+    words = ["--directory", str(tmp_path), "--split", "val", "--part", "0", "--parts", "1", *skip]
+    unpack_parquet.main([*words, "--images", str(tmp_path / "0.images"), "--output", piece])
+    words = ["--unpacked", piece, "--classes", str(tmp_path / "classes.parquet"), *skip]
+    index_images.main([*words, "--images", "3", "--output", str(tmp_path / "index.parquet")])
+    pack(tmp_path / "index.parquet", tmp_path, *skip)
+    shards = Shards([tmp_path / "0.arrow", tmp_path / "1.arrow"])
+    assert [bytes(shards.jpeg(place)) for place in range(2)] == [contents[0], contents[2]]
+    assert shards.labels.tolist() == [0, 0]
+    reports = [json.loads((tmp_path / f"{shard}.json").read_text()) for shard in "01"]
+    skipped = [image["id"] for report in reports for image in report["skipped"]]
+    assert skipped == ["validation-00000-of-00001-00000001"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"image": pa.nulls(2), "label": [0, 1]}, "no columns of images"),
+        ({"image": [{"bytes": None, "path": "a"}] * 2, "label": [0, 1]}, "no columns of images"),
+        ({"a": [b"x", b"y"], "b": [b"x", b"y"], "label": [0, 1]}, "2 columns of images"),
+        ({"image": [b"x", b"y"]}, "no columns image {bytes, path} and label"),
+        ({"image": [b"x", b"y"], "label": ["cat", "dog"]}, "no columns image {bytes, path} and"),
+    ],
+)
+def test_columns_that_leave_open_where_the_images_are_are_refused(columns, words, forms, tmp_path):
+    def change(folder):
+        pq.write_table(pa.table(columns), folder / "data/validation-00001-of-00003.parquet")
+
+    found = complaint("huggingface", forms, "val", tmp_path, change)
+    assert f"validation-00001-of-00003.parquet: has {words}" in found
+
+
+def test_mutated_parquet_files_are_read_or_refused_by_name(forms, tmp_path):
+    path = tmp_path / "train-0.parquet"
+    content = (forms["huggingface"] / "data/validation-00000-of-00003.parquet").read_bytes()
+    messages = []
+    for mutated in mutations(content, np.random.default_rng(0), 60):
+        path.write_bytes(mutated)
+        try:
+            list(huggingface.rows(path))
+        except InputError as error:
+            messages.append(str(error))
+    assert len(messages) > 60
+    assert all(str(path) in message for message in messages)
+
+
+# Lists as spreadsheets and other systems save them
+
+
+def saved_as(path, form):
+    """Save a text file anew, as another program would."""
+    text = path.read_text()
+    match form:
+        case "mark":
+            path.write_bytes(b"\xef\xbb\xbf" + text.encode())
+        case "CRLF":
+            path.write_bytes(text.replace("\n", "\r\n").encode())
+        case "tabs":
+            table = text.replace(",", "\t") if path.suffix == ".csv" else text.replace(" ", "\t", 1)
+            path.write_text(table)
+        case "semicolons":
+            path.write_text(text.replace(",", ";") if path.suffix == ".csv" else text)
+
+
+@pytest.mark.parametrize("form", ["mark", "CRLF", "tabs", "semicolons"])
+def test_lists_that_other_programs_saved_are_read_rightly(form, forms, made, tmp_path):
+    folder = tmp_path / "kaggle"
+    folder.mkdir()
+    for name in ("LOC_synset_mapping.txt", "LOC_val_solution.csv"):
+        shutil.copy(forms["kaggle"] / name, folder)
+        saved_as(folder / name, form)
+    (folder / "ILSVRC").symlink_to(forms["kaggle"] / "ILSVRC")
+    found = list_of_classes("kaggle", folder, tmp_path / "classes.parquet")
+    pd.testing.assert_frame_equal(found, pd.read_parquet(made("kaggle") / "classes.parquet"))
+    index = pd.read_parquet(index_of("kaggle", folder, "val", tmp_path)).drop(columns="file")
+    expected = pd.read_parquet(made("kaggle") / "val.parquet").drop(columns="file")
+    pd.testing.assert_frame_equal(index, expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("synset_mapping.txt", b"n00000001 a\nn0000002 b\n", "line 2: 'n0000002' is no WNID"),
+        ("synset_mapping.txt", b"n00000001;a\n", "line 1: 'n00000001;a' is no WNID"),
+        ("synset_mapping.txt", b"n00000001 a\nn00000001 b\n", "line 2: expected a WNID and words"),
+        ("synset_mapping.txt", b"n00000001 a\nn00000002\n", "line 2: expected a WNID and words"),
+        ("synset_mapping.txt", "n00000001 caf\u00e9".encode("latin-1"), "line 1: not UTF-8"),
+        ("synset_mapping.txt", "n00000001 a".encode("utf-16"), "line 1: not UTF-8"),
+        ("synset_mapping.txt", b"", "is empty"),
+        ("solution.csv", b"id|class\n", "expected the columns ImageId,PredictionString"),
+        ("solution.csv", b"ImageId,PredictionString\na,cat 1\n", "line 2: 'cat' is no WNID"),
+        ("solution.csv", b"ImageId,PredictionString\na;n00000001 1\n", "line 2: no WNID"),
+        ("solution.csv", b"", "expected the columns"),
+    ],
+)
+def test_lists_of_another_form_are_refused_by_line(name, content, words, tmp_path):
+    path = tmp_path / f"LOC_{name}"
+    path.write_bytes(content)
+    read = kaggle.read_solution if name.endswith("csv") else kaggle.read_synsets
+    with pytest.raises(InputError, match=re.escape(str(path))) as caught:
+        read(path)
+    assert words in str(caught.value)
+
+
+def test_hidden_and_system_folders_are_no_classes(forms, tmp_path, caplog):
+    folder = tmp_path / "folder"
+    shutil.copytree(forms["folder"], folder)
+    for name in ("__MACOSX", "lost+found", ".Trashes"):
+        (folder / "train" / name).mkdir()
+        (folder / "train" / name / "a.JPEG").write_bytes(b"x")
+    (folder / "train/n00000205/._a.JPEG").write_bytes(b"\0\5\x16\7")
+    list_of_classes("folder", folder, tmp_path / "classes.parquet")
+    with caplog.at_level("INFO"):
+        index_of("folder", folder, "train", tmp_path)
+    assert "train: 5 hidden files or folders left out, such as" in caplog.text
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_file_name_that_is_not_utf8_is_shown(inside, tmp_path):
+    name = os.fsdecode(b"caf\xe9")
+    folder = tmp_path / "train" / ("cat" if inside else name)
+    folder.mkdir(parents=True)
+    (folder / (f"{name}.jpg" if inside else "a.jpg")).write_bytes(b"x")
+    with pytest.raises(InputError, match=r"the name caf\\xe9(\.jpg)? is not UTF-8, .*rename"):
+        list(trees.image_files(tmp_path / "train"))
+    if not inside:
+        with pytest.raises(InputError, match=r"the name caf\\xe9 is not UTF-8"):
+            trees.class_folders(tmp_path / "train")
 
 
 def test_a_folder_without_parquet_files_is_named(forms, tmp_path):

@@ -22,7 +22,6 @@ from workflow_scripts.vgg.experiments import (
     table_evaluations,
 )
 from workflow_scripts.vgg.files import InputError
-from workflow_scripts.vgg.parquet import write_frame
 from workflow_scripts.vgg.posteriors import (
     ROWS_PER_GROUP,
     mean_posteriors,
@@ -446,31 +445,68 @@ def test_imported_weights_are_named_in_a_rows_provenance(results, monkeypatch):
     assert found == {"D_S256-512": source, "E_S256-512": None}
 
 
+def submission_words(folder, paths, images, skipped=(), ids=range(1, 11)):
+    """The options of `write_submission` for a test set of so many images, some left out."""
+    names = [f"ILSVRC2012_val_{n:08d}" for n in range(images)]
+    pd.DataFrame({"id": names}).to_parquet(folder / "index.parquet")
+    classes = pd.DataFrame({"label": range(10), "ilsvrc2012_id": pd.array(ids, "Int32")})
+    classes.to_parquet(folder / "classes.parquet")
+    half = len(skipped) // 2
+    for number, part in enumerate((skipped[:half], skipped[half:])):
+        report = {"skipped": [{"id": names[place], "reason": "?"} for place in part]}
+        (folder / f"{number}.json").write_text(json.dumps(report))
+    return [
+        *("--posteriors", *map(str, paths), "--classes", str(folder / "classes.parquet")),
+        *("--index", str(folder / "index.parquet")),
+        *("--packing", str(folder / "0.json"), str(folder / "1.json")),
+        *("--output", str(folder / "s.txt")),
+    ]
+
+
 def test_a_submission_has_five_ids_a_line_best_first(tmp_path):
     paths = [tmp_path / f"{seed}.parquet" for seed in (1, 2)]
     parts = [write(path, seed) for seed, path in zip((1, 2), paths, strict=True)]
     ids = np.random.default_rng(3).permutation(10) + 1
-    classes = pd.DataFrame({"label": range(10), "ilsvrc2012_id": ids})
-    write_frame(tmp_path / "classes.parquet", classes)
-    words = ["--posteriors", *map(str, paths), "--classes", str(tmp_path / "classes.parquet")]
-    write_submission.main([*words, "--output", str(tmp_path / "s.txt")])
+    write_submission.main(submission_words(tmp_path, paths, 200, ids=ids))
     found = np.loadtxt(tmp_path / "s.txt", dtype=int)
     mean = parts[0][1].astype(float) + parts[1][1]
     for line, posterior in zip(found, mean, strict=True):
         assert line.tolist() == [ids[label] for label in np.argsort(-posterior)[:5]]
 
 
-def test_a_submission_that_lacks_images_is_refused(tmp_path):
+def test_a_submission_has_a_line_for_every_image_whatever_was_left_out(tmp_path):
+    ids = np.random.default_rng(3).permutation(10) + 1
+    names, labels, values = random_posteriors(1)
+    skipped = [0, 7, 8, 199]
+    kept = [place for place in range(200) if place not in skipped]
+    path = tmp_path / "p.parquet"
+    write_posteriors(path, [names[k] for k in kept], labels[kept], values[kept], METADATA)
+    write_submission.main(submission_words(tmp_path, [path], 200, skipped, ids))
+    found = np.loadtxt(tmp_path / "s.txt", dtype=int)
+    assert found.shape == (200, 5)
+    for place, (line, posterior) in enumerate(zip(found, values, strict=True)):
+        best = range(5) if place in skipped else np.argsort(-posterior)[:5]
+        assert line.tolist() == [ids[label] for label in best]
+
+
+@pytest.mark.parametrize(("images", "skipped"), [(201, []), (199, []), (200, [3]), (201, [3])])
+def test_a_submission_that_lacks_images_is_refused(images, skipped, tmp_path):
+    """Images that packing did not leave out, or others than those of the test set."""
     write(tmp_path / "p.parquet", 1)
-    ids = pd.DataFrame({"label": range(10), "ilsvrc2012_id": range(1, 11)})
-    write_frame(tmp_path / "classes.parquet", ids)
-    words = ["--posteriors", str(tmp_path / "p.parquet"), "--output", str(tmp_path / "s.txt")]
-    words += ["--classes", str(tmp_path / "classes.parquet")]
-    with pytest.raises(InputError, match=r"p\.parquet: holds 200 images.* each of 201"):
-        write_submission.main([*words, "--images", "201"])
+    words = submission_words(tmp_path, [tmp_path / "p.parquet"], images, skipped)
+    named = 3 if skipped else min(images, 200)
+    message = rf"p\.parquet: (lacks|has an answer for) ILSVRC2012_val_{named:08d}, .* each of the"
+    with pytest.raises(InputError, match=message):
+        write_submission.main(words)
     assert not (tmp_path / "s.txt").exists()
-    write_submission.main([*words, "--images", "200"])
-    assert (tmp_path / "s.txt").read_text().count("\n") == 200
+
+
+def test_a_submission_without_the_kits_ids_is_refused(tmp_path):
+    write(tmp_path / "p.parquet", 1)
+    words = submission_words(tmp_path, [tmp_path / "p.parquet"], 200, ids=[None] * 10)
+    with pytest.raises(InputError, match=r"classes\.parquet: lacks ILSVRC2012_IDs.*devkit"):
+        write_submission.main(words)
+    assert not (tmp_path / "s.txt").exists()
 
 
 def test_two_different_rows_cannot_share_a_submission():

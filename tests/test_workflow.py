@@ -1,9 +1,11 @@
 """The whole DAG, run by Snakemake on a still smaller miniature, and what runs again when."""
 
 import hashlib
+import io
 import json
 import re
 import shutil
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -271,17 +273,78 @@ def test_another_run_from_scratch_gives_the_same_weights_and_table(run, tmp_path
     assert all((a == b).all() for a, b in zip(one["posterior"], two["posterior"], strict=True))
 
 
-def test_a_truncated_archive_stops_the_run_by_name_and_loses_nothing(run, tmp_path):
+def with_members(path, change):
+    """Write a tar anew, its members' contents changed by `change(name, content)`; None drops."""
+    mode = "gz" if path.suffix == ".gz" else ""
+    with tarfile.open(path) as archive:
+        members = [(m.name, archive.extractfile(m).read()) for m in archive if m.isfile()]
+    with tarfile.open(path, f"w:{mode}") as archive:
+        for name, content in members:
+            if (content := change(name, content)) is not None:
+                member = tarfile.TarInfo(name)
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+
+
+def cut(folder):
+    archive = folder / "ILSVRC2012_img_val.tar"
+    archive.write_bytes(archive.read_bytes()[:50_000])
+
+
+def empty_an_image(folder):
+    name = "ILSVRC2012_test_00000007.JPEG"
+    with_members(
+        folder / "ILSVRC2012_img_test_v10102019.tar",
+        lambda member, content: b"" if member.endswith(name) else content,
+    )
+
+
+def shorten_the_ground_truth(folder):
+    with_members(
+        folder / "ILSVRC2012_devkit_t12.tar.gz",
+        lambda member, content: (
+            content[: -len(content.split(b"\n")[-2]) - 1]
+            if member.endswith("ground_truth.txt")
+            else content
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (cut, ("ILSVRC2012_img_val.tar", "truncated")),
+        (empty_an_image, ("img_test_v10102019.tar: ILSVRC2012_test_00000007 has no bytes",)),
+        (shorten_the_ground_truth, ("devkit_t12.tar.gz: 23 lines for 24 images",)),
+    ],
+)
+def test_a_spoilt_data_set_stops_the_run_by_name_before_anything_is_packed(
+    spoil, words, run, tmp_path
+):
     folder = clone(tmp_path / "broken")
     shutil.copy(run / "config/config.yaml", folder / "config/config.yaml")
     shutil.copytree(run / "resources", folder / "resources")
-    archive = folder / "resources/tiny/ILSVRC2012_img_val.tar"
-    archive.write_bytes(archive.read_bytes()[:50_000])
+    spoil(folder / "resources/tiny")
     output = snakemake(folder, "shards", "--cores", "2", "--keep-going", check=False)
-    assert "ILSVRC2012_img_val.tar" in output
-    assert "truncated" in output
-    assert len(list((folder / "results/tiny/shards").rglob("train_S256/*.arrow"))) == 2
-    assert not list((folder / "results/tiny").rglob("*.tmp"))
+    for word in words:
+        assert word in output
+    assert "Traceback" not in output
+    results = folder / "results/tiny"
+    assert (results / "index/train.parquet").exists()
+    assert not list(results.rglob("*.arrow"))
+    assert not list(results.rglob("*.tmp"))
+
+
+def test_another_index_of_one_split_packs_nothing_of_another(run, tmp_path):
+    more = tmp_path / "more.yaml"
+    more.write_text(f"data: {{md5: {{test: '{0:032}'}}}}")  # the test set's alone is verified
+    assert planned(run, "shards", "--configfile", str(more)) == {
+        "verify_archive": 1, "index_images": 1, "index_all": 1, "pack_shard": 1,
+        "report_packing": 1, "shards": 1,
+    }  # fmt: skip
+    more.write_text("data: {test: absent}")  # a split less
+    jobs = planned(run, "shards", "--configfile", str(more))
+    assert not jobs.keys() & {"index_images", "pack_shard"}
 
 
 @pytest.mark.parametrize("source", sorted(WRITERS))

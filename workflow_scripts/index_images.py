@@ -1,10 +1,14 @@
-"""Find where each image of a split lies, in an archive or in folders, and its class."""
+"""Find where each image of a split lies, in an archive or in folders, and its class.
+
+All that can be known without decoding an image is checked here, before anything is packed.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +17,26 @@ import pandas as pd
 from workflow_scripts.vgg import command, costs, devkit, kaggle, trees
 from workflow_scripts.vgg.archives import image_members
 from workflow_scripts.vgg.files import InputError
-from workflow_scripts.vgg.members import Member
+from workflow_scripts.vgg.members import (
+    BAD_IMAGE_CURE,
+    ON_BAD_IMAGE,
+    Member,
+    check_name,
+    with_flaws,
+)
 from workflow_scripts.vgg.parquet import read_frame, write_frame
 from workflow_scripts.vgg.text_artefacts import read_json
 
 COLUMNS = ["id", "wnid", "file", "offset", "size"]
+LABELS_WANTED = {
+    "train": "training images lie in one folder, or one tar, a class",
+    "val": (
+        "of validation images a development kit, Kaggle's LOC_val_solution.csv, or folders of "
+        "classes (val/<class>/) tell them"
+    ),
+    "test": "a test set whose labels are not known needs data.test: withheld",
+    None: "see data.source in config/README.md",
+}
 
 
 def index_members(
@@ -28,21 +47,29 @@ def index_members(
     ground_truth: str | None = None,
     labelled: bool = True,
     every_class: bool = False,
+    split: str | None = None,
+    on_bad_image: str | None = "error",
 ) -> pd.DataFrame:
     """One row an image, in id order: id, label (−1 if unlabelled), file, offset, size.
 
     where: what an error calls the images' source. images: the number expected; None for any.
     ground_truth: file of labels, if the members' wnids do not tell. every_class: each class must
-    have an image, as in a training set.
+    have an image, as in a training set. split: train, val or test, for errors. on_bad_image: what
+    of those without bytes, or that begin as no image does: "skip" leaves them to packing; None does
+    not look for them.
     Raises InputError if another number is found, if names repeat, if a class is unknown or missing,
-    if the ground truth does not fit, or if labels are nowhere to be found.
+    if the ground truth does not fit, if labels are nowhere to be found, or at a bad image.
     """
+    check_name(where, where)  # it is stored beside every image
     if images is None:
         members = list(members)
     progress = command.Progress(len(members) if images is None else images, "images")
-    found = []
-    for member in members:
+    found, flaws = [], []
+    looked_at = with_flaws(members) if on_bad_image else zip(members, repeat(None))
+    for member, flaw in looked_at:
         found.append(astuple(member))
+        if flaw:
+            flaws.append(f"{member.file}: {member.id} {flaw}")
         progress.update(1)
     index = pd.DataFrame(found, columns=COLUMNS).sort_values("id", ignore_index=True)
     if images is not None and len(index) != images:
@@ -62,8 +89,8 @@ def index_members(
             raise InputError(f"{where}: holds no image of {', '.join(missing[:5])}")
     elif not ground_truth:
         raise InputError(
-            f"{where}: neither folders nor a ground truth tell the images' classes; a test set "
-            "whose labels are not known needs data.test: withheld"
+            f"{where}: neither folders nor a ground truth tell the images' classes; "
+            f"{LABELS_WANTED[split]}"
         )
     elif ground_truth.endswith(".csv"):
         solution = kaggle.read_solution(ground_truth)
@@ -78,6 +105,11 @@ def index_members(
                 "does it belong to this archive, and is it complete?"
             )
         labels = devkit.labels_of_ids(ids, classes, ground_truth)
+    if flaws:
+        more = f" (and {len(flaws) - 1} more like it)" if len(flaws) > 1 else ""
+        if on_bad_image == "error":
+            raise InputError(f"{flaws[0]}{more}; {BAD_IMAGE_CURE}")
+        logging.warning("%s%s; packing will leave it out", flaws[0], more)
     index.insert(1, "label", np.asarray(labels, np.int32))
     return index
 
@@ -87,15 +119,29 @@ def labels_of_wnids(wnids: pd.Series, classes: pd.DataFrame, where: str) -> np.n
     labels = wnids.map(classes.set_index("wnid")["label"])
     if labels.isna().any():
         raise InputError(
-            f"{where}: {wnids[labels.isna()].iloc[0]} is none of the {len(classes)} classes"
+            f"{where}: {wnids[labels.isna()].iloc[0]} is none of the {len(classes)} classes that "
+            "the development kit, or the data set's own list, names; one of the two is incomplete "
+            "or of another data set"
         )
     return labels.to_numpy(np.int32)
 
 
 def unpacked(pieces: Sequence[str], classes: pd.DataFrame) -> Iterable[Member]:
-    """The images that `unpack_parquet` wrote; their labels must be those of their WNIDs."""
+    """The images that `unpack_parquet` wrote; their labels must be those of their WNIDs.
+
+    An image whose name does not tell its WNID is of the class that its label says.
+    """
+    wnid_of_label = classes.sort_values("label")["wnid"].to_numpy(object)
     for piece in pieces:
         rows = read_frame(piece)
+        labelled = rows["wnid"].isna() & (rows["label"] >= 0)
+        if (unknown := rows[labelled & (rows["label"] >= len(classes))]).size:
+            raise InputError(
+                f"{piece}: {unknown['id'].iloc[0]} has label {unknown['label'].iloc[0]}, but there "
+                f"are {len(classes)} classes"
+            )
+        rows["wnid"] = rows["wnid"].astype(object)
+        rows.loc[labelled, "wnid"] = wnid_of_label[rows.loc[labelled, "label"]]
         named = rows[rows["wnid"].notna()]
         wrong = named["label"] != labels_of_wnids(named["wnid"], classes, piece)
         if wrong.any():
@@ -104,7 +150,7 @@ def unpacked(pieces: Sequence[str], classes: pd.DataFrame) -> Iterable[Member]:
                 f"{piece}: {first['id']} has label {first['label']}, but its class "
                 f"{first['wnid']} is another in sorted-WNID order; is it imagenet-1k?"
             )
-        rows["wnid"] = rows["wnid"].astype(object).where(rows["wnid"].notna(), None)
+        rows["wnid"] = rows["wnid"].where(rows["wnid"].notna(), None)
         for row in rows[COLUMNS].itertuples(index=False):
             yield Member(*row)
 
@@ -138,6 +184,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--ground-truth",
         help="text file of ILSVRC2012_IDs, the devkit that holds it, or LOC_val_solution.csv",
     )
+    parser.add_argument("--split", choices=["train", "val", "test"], help="for errors")
+    parser.add_argument(
+        "--on-bad-image", choices=ON_BAD_IMAGE, default="error", help="stop, or leave it to packing"
+    )
     parser.add_argument("--unlabelled", action="store_true", help="the split's labels are withheld")
     parser.add_argument("--every-class", action="store_true", help="refuse a class without images")
     parser.add_argument("--images", type=int, help="number of images expected")
@@ -152,6 +202,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         where, members = options.tree, trees.image_files(options.tree)
     else:
         where, members = Path(options.unpacked[0]).parent, unpacked(options.unpacked, classes)
+        options.on_bad_image = None  # they were looked at when they were unpacked
     index = index_members(
         members,
         classes,
@@ -160,6 +211,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options.ground_truth,
         not options.unlabelled,
         options.every_class,
+        options.split,
+        options.on_bad_image,
     )
     write_frame(options.output, index)
     costs.note(images=len(index))

@@ -14,13 +14,11 @@ import pandas as pd
 
 from workflow_scripts.vgg import command, costs, images
 from workflow_scripts.vgg.files import InputError
-from workflow_scripts.vgg.members import read_members
+from workflow_scripts.vgg.members import BAD_IMAGE_CURE, ON_BAD_IMAGE, read_members
 from workflow_scripts.vgg.oddities import examine
 from workflow_scripts.vgg.parquet import read_frame
 from workflow_scripts.vgg.shards import bounds, write_shard
 from workflow_scripts.vgg.text_artefacts import write_json
-
-ON_BAD_IMAGE = ("error", "skip")
 
 
 @dataclass
@@ -56,10 +54,7 @@ class Packing:
                 stored, height, width = self.encoded(encoded, row)
             except InputError as error:
                 if self.on_bad_image == "error":
-                    raise InputError(
-                        f"{error}; repair or replace it, or leave such images out with "
-                        "data.on_bad_image: skip"
-                    ) from error
+                    raise InputError(f"{error}; {BAD_IMAGE_CURE}") from error
                 logging.warning("left out: %s", error)
                 self.skipped.append({"id": row.id, "reason": str(error)})
             else:

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from workflow_scripts.vgg import command, huggingface
-from workflow_scripts.vgg.files import whole_file
+from workflow_scripts.vgg.files import InputError, whole_file
+from workflow_scripts.vgg.members import BAD_IMAGE_CURE, HEAD, ON_BAD_IMAGE, flaw
 from workflow_scripts.vgg.parquet import write_frame
 
 
@@ -21,6 +22,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--split", required=True, choices=huggingface.SPLITS)
     parser.add_argument("--part", type=int, required=True, help="number of this part, from 0")
     parser.add_argument("--parts", type=int, required=True, help="files are dealt out to so many")
+    parser.add_argument(
+        "--on-bad-image", choices=ON_BAD_IMAGE, default="error", help="stop, or leave it to packing"
+    )
     parser.add_argument("--images", required=True, help="file to write the images' bytes to")
     parser.add_argument("--output", required=True, help="list to write (parquet)")
     options = parser.parse_args(arguments)
@@ -28,15 +32,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     files = files[options.part :: options.parts]
     progress = command.Progress(len(files), "files")
     lines, offset = [], 0
-    with whole_file(options.images) as temporary, open(temporary, "wb") as images:
-        for file in files:
-            for row in huggingface.rows(file):
-                size = images.write(row.content)
-                lines.append((row.id, row.wnid, row.label, options.images, offset, size))
-                offset += size
-            progress.update(1)
     columns = ["id", "wnid", "label", "file", "offset", "size"]
-    write_frame(options.output, pd.DataFrame(lines, columns=columns))
+    with whole_file(options.images) as temporary:
+        with open(temporary, "wb") as images:
+            for file in files:
+                for row in huggingface.rows(file):
+                    wrong = flaw(row.content[:HEAD], len(row.content))
+                    if wrong and options.on_bad_image == "error":
+                        raise InputError(f"{row.where}: {row.id} {wrong}; {BAD_IMAGE_CURE}")
+                    if wrong:
+                        logging.warning(
+                            "%s: %s %s; packing leaves it out", row.where, row.id, wrong
+                        )
+                    size = images.write(row.content)
+                    lines.append((row.id, row.wnid, row.label, options.images, offset, size))
+                    offset += size
+                progress.update(1)
+        # Both files are there, or neither.
+        write_frame(options.output, pd.DataFrame(lines, columns=columns))
     logging.info("%d images from %d files", len(lines), len(files))
 
 

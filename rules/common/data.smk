@@ -107,9 +107,16 @@ def packing_options(wildcards):
     )
 
 
+def packed_splits():
+    """The splits that the run's trainings and evaluations read."""
+    tested = SUBMITTED or "test" in LABELLED_SPLITS
+    return [*(["train"] if TRAINED else []), "val", *(["test"] if tested else [])]
+
+
 def packed_stores():
     """The stores that the run's trainings and evaluations read."""
-    splits = [*(["train"] if TRAINED else []), "val"]
-    return [store for split in splits for store in stores(split)] + (
-        ["test"] if SUBMITTED or "test" in LABELLED_SPLITS else []
-    )
+    return [store for split in packed_splits() for store in stores(split)]
+
+
+# What is done about bad images is a part of commands' text where it decides errors only.
+BAD_IMAGES = in_text(on_bad_image=DATA["on_bad_image"])

@@ -20,6 +20,7 @@ from PIL import Image
 
 from workflow_scripts.pack_shards import Packing
 from workflow_scripts.vgg.images import rescaled_size
+from workflow_scripts.vgg.parquet import write_frame
 from workflow_scripts.vgg.shards import write_shard
 
 from .measuring import Growth, Line, alternate, stopwatch
@@ -130,7 +131,7 @@ def growth(folder: Path, encoded: Sequence[bytes]) -> list[Growth]:
     sizes, records = [250, 500, 1000, 2000], []
     for number in sizes:
         some = list(itertools.islice(itertools.cycle(encoded), number))
-        archive_of(folder / "grow.tar", some).to_parquet(folder / "grow.parquet")
+        write_frame(folder / "grow.parquet", archive_of(folder / "grow.tar", some))
         words = [
             *(
                 sys.executable,

@@ -7,14 +7,17 @@ ILSVRC2012_ID 1–1000 is the kit's own numbering, in which ground truth and sub
 from __future__ import annotations
 
 import io
+import re
 import tarfile
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from .archives import WHERE_TO_GET, require
+from .archives import WHERE_TO_GET
 from .files import InputError
+from .texts import checked_wnid, numbered_lines
 
 META = "ILSVRC2012_devkit_t12/data/meta.mat"
 GROUND_TRUTH = "ILSVRC2012_devkit_t12/data/ILSVRC2012_validation_ground_truth.txt"
@@ -38,8 +41,12 @@ def read_classes(devkit: str | Path) -> pd.DataFrame:
                 "words": leaves["words"].astype(str),
             }
         )
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+    except Exception as error:  # of SciPy, which raises whatever it stumbles over
         raise InputError(f"{devkit}: {META} is not ILSVRC-2012's ({error})") from error
+    for wnid in classes["wnid"]:
+        checked_wnid(wnid, f"{devkit}: {META}")
+    if classes["wnid"].duplicated().any():
+        raise InputError(f"{devkit}: {META} holds a WNID twice; it is not ILSVRC-2012's")
     ids = sorted(classes["ilsvrc2012_id"])
     if ids != list(range(1, len(ids) + 1)):
         raise InputError(f"{devkit}: the IDs of its classes are not 1–{len(ids)}")
@@ -53,12 +60,21 @@ def read_ground_truth(path: str | Path) -> np.ndarray:
 
     path: a text file with one ID a line, or the development kit, which holds the validation set's.
     """
-    path = require(path)
-    content = _read(path, GROUND_TRUTH) if tarfile.is_tarfile(path) else path.read_bytes()
-    try:
-        return np.array([int(line) for line in content.split()], dtype=np.int32)
-    except ValueError as error:
-        raise InputError(f"{path}: expected one ILSVRC2012_ID a line ({error})") from error
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(
+            f"{path}: no such file. It is to hold an ILSVRC2012_ID a line; those of ILSVRC-2012's "
+            "test images were never published: without them, set data.test: withheld"
+        )
+    name, content = path, None
+    if tarfile.is_tarfile(path):
+        name, content = f"{path}: {GROUND_TRUTH}", _read(path, GROUND_TRUTH)
+    ids = []
+    for where, line in numbered_lines(name, content):
+        if not re.fullmatch(r"\d{1,9}", line, re.ASCII):
+            raise InputError(f"{where}: expected one ILSVRC2012_ID a line, found {line[:40]!r}")
+        ids.append(int(line))
+    return np.array(ids, dtype=np.int32)
 
 
 def labels_of_ids(ids: np.ndarray, classes: pd.DataFrame, name: str) -> np.ndarray:
@@ -81,10 +97,10 @@ def _read(devkit: str | Path, member: str) -> bytes:
     try:
         with tarfile.open(devkit) as archive:
             return archive.extractfile(member).read()
-    except KeyError as error:
+    except (KeyError, AttributeError) as error:  # there is none, or it is a folder
         raise InputError(
             f"{devkit}: holds no {member}; the kit for tasks 1 and 2 of 2012 "
             "(ILSVRC2012_devkit_t12.tar.gz) is needed"
         ) from error
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error) as error:
         raise InputError(f"{devkit}: damaged ({error}); download it again") from error

@@ -1,4 +1,8 @@
-"""Hugging Face's imagenet-1k: parquet files of `image` {bytes, path} and `label` columns."""
+"""Hugging Face's imagenet-1k: parquet files of `image` {bytes, path} and `label` columns.
+
+Other data sets have the images as plain bytes, without names, or under another name: all that reads
+the files goes through `rows`, which finds them.
+"""
 
 from __future__ import annotations
 
@@ -14,18 +18,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .files import InputError
+from .members import check_name
 
 SPLITS = {"train": "train", "val": "validation", "test": "test"}  # ours: theirs
 _STEM = re.compile(r"(.+)_(n\d{8})")
 
 
 class Row(NamedTuple):
-    """An image: id, wnid (None in the test set), class index (−1 in the test set), file content."""
+    """An image: where it is for an error; id; wnid, None where its name does not tell; class index,
+    −1 if there is none; file content, None if it was not asked for, empty if there is none."""
 
+    where: str
     id: str
     wnid: str | None
     label: int
-    content: bytes
+    content: bytes | None
 
 
 def parquet_files(directory: str | Path, split: str) -> list[Path]:
@@ -33,6 +40,8 @@ def parquet_files(directory: str | Path, split: str) -> list[Path]:
     pattern = f"{SPLITS[split]}-*.parquet"
     for folder in (Path(directory), Path(directory) / "data"):
         if files := sorted(folder.glob(pattern)):
+            for file in files:
+                check_name(file.name, str(folder))
             return files
     raise InputError(
         f"{directory}: neither it nor its folder data holds {pattern}; data.directory must name "
@@ -40,22 +49,37 @@ def parquet_files(directory: str | Path, split: str) -> list[Path]:
     )
 
 
-def rows(path: Path) -> Iterator[Row]:
+def rows(path: Path, contents: bool = True) -> Iterator[Row]:
     """The images of a file, in its order; at most 64 are in memory.
 
-    Names are `<file>_<wnid>.JPEG`. Raises InputError if the file is damaged or of another form.
+    Names are `<file>_<wnid>.JPEG`; an image without one is named by its file and row.
+    contents: read the images too. Raises InputError if the file is damaged or of another form.
     """
     try:
         with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(64, columns=["image", "label"]):
-                for image, label in zip(
-                    batch["image"].to_pylist(), batch["label"].to_pylist(), strict=True
-                ):
-                    if image["bytes"] is None:
-                        raise InputError(f"{path}: {image['path']} comes without its bytes")
-                    yield Row(*_id_and_wnid(image["path"]), label, image["bytes"])
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{path}: has no columns image {{bytes, path}} and label") from error
+            schema = file.schema_arrow
+            image = _image_column(schema, path)
+            kind = schema.field(image).type
+            plain = not pa.types.is_struct(kind)
+            named = not plain and any(f.name == "path" and _is_text(f.type) for f in kind)
+            columns = [image if plain else f"{image}.bytes"] if contents else []
+            columns += [f"{image}.path"] if named else []
+            place = 0
+            for batch in file.iter_batches(64, columns=[*columns, "label"]):
+                images = batch[image].to_pylist() if columns else [None] * len(batch)
+                for found, label in zip(images, batch["label"].to_pylist(), strict=True):
+                    found = {"bytes": found} if plain else found or {}
+                    name = found.get("path") or f"{path.stem}-{place:08d}"
+                    content = (found.get("bytes") or b"") if contents else None
+                    where = f"{path}, row {place}"
+                    label = -1 if label is None else label
+                    yield Row(where, *_id_and_wnid(name), label, content)
+                    place += 1
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}: holds the name {error.object!r}, which is not UTF-8; write it again with "
+            "other names"
+        ) from error
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: damaged ({error}); download it again") from error
 
@@ -64,6 +88,7 @@ def read_classes(directory: str | Path) -> pd.DataFrame:
     """The classes: label (sorted-WNID order), wnid and words, as names and metadata give them.
 
     Reads names and labels of the validation set, or of the training set where there is no other.
+    Where no image's name tells its WNID, the metadata's class names, or else labels, stand for it.
     Raises InputError if labels do not follow the order of the WNIDs.
     """
     try:
@@ -71,21 +96,30 @@ def read_classes(directory: str | Path) -> pd.DataFrame:
     except InputError:
         files = parquet_files(directory, "train")
     label_of_wnid: dict[str, int] = {}
+    nameless: dict[int, str] = {}
     for path in files:
-        try:
-            with pq.ParquetFile(path) as file:
-                table = file.read(columns=["image.path", "label"])
-                words = _words(file.schema_arrow.metadata or {})
-        except (pa.ArrowException, OSError) as error:
-            raise InputError(f"{path}: damaged ({error}); download it again") from error
-        names = table["image"].combine_chunks().field("path").to_pylist()
-        for name, label in zip(names, table["label"].to_pylist(), strict=True):
-            _, wnid = _id_and_wnid(name)
-            if wnid is None or label_of_wnid.setdefault(wnid, label) != label:
-                raise InputError(f"{path}: {name} has label {label}, which its WNID does not fit")
-    wnids = sorted(label_of_wnid)
-    if [label_of_wnid[wnid] for wnid in wnids] != list(range(len(wnids))):
-        raise InputError(f"{directory}: labels are not the places of the WNIDs in sorted order")
+        for row in rows(path, contents=False):
+            if row.label < 0:
+                raise InputError(f"{row.where}: {row.id} has no label, but its class is needed")
+            if row.wnid is None:
+                nameless.setdefault(row.label, row.where)
+            elif label_of_wnid.setdefault(row.wnid, row.label) != row.label:
+                raise InputError(
+                    f"{row.where}: {row.id} has label {row.label}, which its WNID, {row.wnid}, "
+                    "does not fit"
+                )
+    words = _words(pq.read_schema(files[-1]).metadata or {})
+    if not label_of_wnid:
+        count = len(words) or max(nameless, default=-1) + 1
+        unique = len(set(words)) == count
+        wnids = list(words) if unique else [f"{label:04d}" for label in range(count)]
+    else:
+        wnids = sorted(label_of_wnid)
+        if [label_of_wnid[wnid] for wnid in wnids] != list(range(len(wnids))):
+            raise InputError(f"{directory}: labels are not the places of the WNIDs in sorted order")
+    for label, where in nameless.items():
+        if label >= len(wnids):
+            raise InputError(f"{where}: label {label}, but there are {len(wnids)} classes")
     return pd.DataFrame(
         {
             "label": np.arange(len(wnids), dtype=np.int32),
@@ -93,6 +127,37 @@ def read_classes(directory: str | Path) -> pd.DataFrame:
             "words": words if len(words) == len(wnids) else wnids,
         }
     )
+
+
+def _image_column(schema: pa.Schema, path: Path) -> str:
+    """The name of the column of images: `image`, or the only one that can hold them."""
+    if "label" not in schema.names or not pa.types.is_integer(schema.field("label").type):
+        raise InputError(
+            f"{path}: has no columns image {{bytes, path}} and label, a class's number; it has "
+            f"{', '.join(schema.names)}"
+        )
+    fitting = [field.name for field in schema if _holds_bytes(field.type)]
+    if "image" in schema.names:
+        fitting = [name for name in fitting if name == "image"]
+    if len(fitting) != 1:
+        types = ", ".join(f"{field.name}: {field.type}" for field in schema)
+        raise InputError(
+            f"{path}: has {len(fitting) or 'no'} columns of images, where one is expected, called "
+            f"image, of bytes or {{bytes, path}}; it has {types}. Rename or write it anew"
+        )
+    return fitting[0]
+
+
+def _holds_bytes(kind: pa.DataType) -> bool:
+    """Whether a column can hold image files: bytes, or a struct with a field of them."""
+    if pa.types.is_struct(kind):
+        place = kind.get_field_index("bytes")
+        return place >= 0 and _holds_bytes(kind.field(place).type)
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
 
 def _id_and_wnid(path: str) -> tuple[str, str | None]:
@@ -104,6 +169,7 @@ def _id_and_wnid(path: str) -> tuple[str, str | None]:
 def _words(metadata: dict[bytes, bytes]) -> Sequence[str]:
     """The names of the ClassLabel feature that the data set's own metadata list, by label."""
     try:
-        return json.loads(metadata[b"huggingface"])["info"]["features"]["label"]["names"]
+        names = json.loads(metadata[b"huggingface"])["info"]["features"]["label"]["names"]
+        return [str(name) for name in names]
     except (KeyError, TypeError, ValueError):
         return []

@@ -3,55 +3,69 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from .files import InputError
+from .texts import checked_wnid, numbered_lines
+
+COLUMNS = ["ImageId", "PredictionString"]
 
 
 def read_synsets(path: str | Path) -> pd.DataFrame:
     """The classes of LOC_synset_mapping.txt: label (sorted-WNID order), wnid, words.
 
-    A line is a WNID, a space and the class's words. Raises InputError for other content.
+    A line is a WNID, a space or tab, and the class's words. Raises InputError for other content.
     """
-    lines = [line.partition(" ") for line in _text(path).splitlines() if line]
-    classes = pd.DataFrame(
-        {"wnid": [wnid for wnid, _, _ in lines], "words": [words for _, _, words in lines]}
+    words_of: dict[str, str] = {}
+    for where, line in _lines(path):
+        wnid, *words = line.split(maxsplit=1)
+        if checked_wnid(wnid, where) in words_of or not words:
+            raise InputError(f"{where}: expected a WNID and words on each line, each WNID once")
+        words_of[wnid] = words[0]
+    if not words_of:
+        raise InputError(f"{path}: is empty; expected a WNID and words on each line")
+    wnids = sorted(words_of)
+    return pd.DataFrame(
+        {
+            "label": np.arange(len(wnids), dtype=np.int32),
+            "wnid": wnids,
+            "words": [words_of[wnid] for wnid in wnids],
+        }
     )
-    if classes.empty or classes["wnid"].duplicated().any() or (classes["words"] == "").any():
-        raise InputError(f"{path}: expected a WNID and words on each line, each WNID once")
-    classes = classes.sort_values("wnid", ignore_index=True)
-    classes.insert(0, "label", np.arange(len(classes), dtype=np.int32))
-    return classes
 
 
 def read_solution(path: str | Path) -> pd.Series:
     """The WNID of each validation image, by id, from LOC_val_solution.csv.
 
-    A line is `ImageId,PredictionString`, in which the WNID stands before the first box. Raises
-    InputError for other content.
+    A line is `ImageId,PredictionString`, in which the WNID stands before the first box; a
+    spreadsheet's semicolons or tabs are read too. Raises InputError for other content.
     """
-    rows = csv.DictReader(_text(path).splitlines())
-    if rows.fieldnames != ["ImageId", "PredictionString"]:
-        raise InputError(f"{path}: expected the columns ImageId,PredictionString")
-    wnids = {}
-    for row in rows:
-        words = (row["PredictionString"] or "").split()
-        if not words or row["ImageId"] in wnids:
-            raise InputError(f"{path}, line {rows.line_num}: no WNID, or a second line of an image")
-        wnids[row["ImageId"]] = words[0]
+    lines = list(_lines(path))
+    header = lines[0][1] if lines else ""
+    for delimiter in ",;\t":
+        if next(csv.reader([header], delimiter=delimiter)) == COLUMNS:
+            break
+    else:
+        raise InputError(f"{path}: expected the columns {','.join(COLUMNS)}")
+    wnids: dict[str, str] = {}
+    for where, line in lines[1:]:
+        row = next(csv.reader([line], delimiter=delimiter))
+        words = row[1].split() if len(row) == 2 else []
+        if not words or row[0] in wnids:
+            raise InputError(f"{where}: no WNID, or a second line of an image")
+        wnids[row[0]] = checked_wnid(words[0], where)
     return pd.Series(wnids, dtype=object)
 
 
-def _text(path: str | Path) -> str:
+def _lines(path: str | Path) -> Iterator[tuple[str, str]]:
     try:
-        return Path(path).read_text(encoding="utf-8")
+        yield from numbered_lines(path)
     except FileNotFoundError as error:
         raise InputError(
             f"{path}: no such file; it is part of Kaggle's ILSVRC-2012 (imagenet-object-"
             "localization-challenge), to be unpacked into data.directory"
         ) from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a text file ({error})") from error

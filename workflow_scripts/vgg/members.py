@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
+from pathlib import PurePosixPath
 
 from .files import InputError
 
 AHEAD = 64 * 2**20  # bytes that are read before they are needed, so that files are read in order
+HEAD = 16  # bytes that tell an image from other files
+# How files begin of the formats that `images` reads: JPEG, PNG, GIF, BMP, TIFF twice, WebP.
+SIGNATURES = (b"\xff\xd8", b"\x89PNG", b"GIF8", b"BM", b"II", b"MM", b"RIFF")
+ON_BAD_IMAGE = ("error", "skip")  # what is done about an image that cannot be read
+BAD_IMAGE_CURE = "repair or replace it, or leave such images out with data.on_bad_image: skip"
+SYSTEM_FOLDERS = ("__MACOSX", "lost+found")
 
 
 @dataclass(frozen=True)
@@ -22,6 +31,76 @@ class Member:
     file: str
     offset: int
     size: int
+
+
+@dataclass
+class Hidden:
+    """Counts the hidden files of a data set, and those of macOS and of file systems."""
+
+    where: str
+    count: int = 0
+    first: str = ""
+
+    def hides(self, name: str) -> bool:
+        """Whether a file of that name, with its folders, is hidden and to be left out."""
+        parts = PurePosixPath(name).parts
+        hidden = any((p[0] == "." and p != "..") or p in SYSTEM_FOLDERS for p in parts)
+        if hidden:
+            self.count += 1
+            self.first = self.first or name
+        return hidden
+
+    def tell(self) -> None:
+        """Log how many there were."""
+        if self.count:
+            logging.info(
+                "%s: %d hidden files or folders left out, such as %s",
+                *(self.where, self.count, shown(self.first)),
+            )
+
+
+def shown(name: str) -> str:
+    """A name as a message shows it: bytes that are not UTF-8 as \\xe9."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def check_name(name: str, where: str) -> None:
+    """Raise InputError if a file's name is not UTF-8, in which ids are stored."""
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{shown(where)}: the name {shown(name)} is not UTF-8, in which ids are kept; "
+            "rename the file, for example with convmv"
+        ) from error
+
+
+def flaw(head: bytes, size: int) -> str | None:
+    """What keeps a file from being an image, by its first bytes and its size; None if nothing."""
+    if not size:
+        return "has no bytes"
+    if not head.startswith(SIGNATURES):
+        return f"is no image; it begins with {head!r}"
+    return None
+
+
+def with_flaws(members: Iterable[Member]) -> Iterator[tuple[Member, str | None]]:
+    """Each member with its flaw, if it has one.
+
+    Reads a few bytes where each begins: in an archive, beside the header that was just read, which
+    takes some 20 µs of 200 a member; of folders, every file is opened once.
+    """
+    file, opened = None, None
+    try:
+        for member in members:
+            if opened != member.file:
+                if file is not None:
+                    os.close(file)
+                file, opened = os.open(member.file, os.O_RDONLY), member.file
+            yield member, flaw(os.pread(file, HEAD, member.offset), member.size)
+    finally:
+        if file is not None:
+            os.close(file)
 
 
 def read_members(members: Iterable[tuple[str, int, int]]) -> Iterator[bytes]:

@@ -9,14 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from .files import InputError
-from .members import Member
+from .members import Hidden, Member, check_name
 
 SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 
 
 def class_folders(folder: str | Path) -> list[str]:
     """Names of the class folders, sorted. Raises InputError if there are none."""
-    names = [entry.name for entry in _entries(Path(folder)) if entry.is_dir()]
+    hidden = Hidden(str(folder))
+    names = [entry.name for entry in _entries(Path(folder), hidden) if entry.is_dir()]
     if not names:
         raise InputError(f"{folder}: holds no folders; one a class is expected")
     return names
@@ -26,11 +27,12 @@ def image_files(folder: str | Path) -> list[Member]:
     """All images of a folder, or of its class folders, with these folders' names as `wnid`.
 
     The id is the name without suffix; if two classes hold the same name, every id becomes
-    `<class>/<name>`. Hidden files are left out. Raises InputError if the folder is missing or
-    empty, holds both images and folders, or holds a file that is no image.
+    `<class>/<name>`. Hidden files are left out, and counted in the log. Raises InputError if the
+    folder is missing or empty, holds both images and folders, or holds a file that is no image.
     """
     folder = Path(folder)
-    entries = _entries(folder)
+    hidden = Hidden(str(folder))
+    entries = _entries(folder, hidden)
     classes = [entry.name for entry in entries if entry.is_dir()]
     loose = [entry for entry in entries if not entry.is_dir()]
     if classes and loose:
@@ -40,7 +42,8 @@ def image_files(folder: str | Path) -> list[Member]:
         )
     members = list(_images(loose, None))
     for name in classes:
-        members += _images(_entries(folder / name), name)
+        members += _images(_entries(folder / name, hidden), name)
+    hidden.tell()
     if not members:
         raise InputError(f"{folder}: holds no images")
     if max(Counter(member.id for member in members).values()) > 1 and classes:
@@ -48,14 +51,16 @@ def image_files(folder: str | Path) -> list[Member]:
     return members
 
 
-def _entries(folder: Path) -> list[os.DirEntry]:
+def _entries(folder: Path, hidden: Hidden) -> list[os.DirEntry]:
     try:
         with os.scandir(folder) as entries:
-            shown = [entry for entry in entries if not entry.name.startswith(".")]
+            shown = [entry for entry in entries if not hidden.hides(entry.name)]
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(
             f"{folder}: no such folder; see data.source and data.directory in config/README.md"
         ) from error
+    for entry in shown:
+        check_name(entry.name, str(folder))
     return sorted(shown, key=lambda entry: entry.name)
 
 
