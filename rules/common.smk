@@ -19,14 +19,14 @@ sys.path.insert(0, str(workflow.basedir))
 if Path(sysconfig.get_path("platlib"), "torch").is_dir():
     for name in [name for name in os.environ if name.startswith("PYTHON")]:
         del os.environ[name]
-    os.environ["PYTHONNOUSERSITE"] = "1"
+    os.environ.update(PYTHONNOUSERSITE="1")
 for name, first in (("PATH", Path(sys.executable).parent), ("PYTHONPATH", workflow.basedir)):
     os.environ[name] = os.pathsep.join(filter(None, [str(first), os.environ.get(name)]))
-os.environ["PYTHONUTF8"] = "1"
+os.environ.update(PYTHONUTF8="1")
 FOUND = subprocess.run(["bash", "-c", "command -v python"], capture_output=True, text=True).stdout
 if Path(FOUND).parent != Path(sys.executable).parent:
     raise WorkflowError(
-        f"python is {FOUND.strip() if '/' in FOUND else 'no file'} to jobs, but Snakemake runs on "
+        f"python is {FOUND.strip() if os.sep in FOUND else 'no file'} to jobs, but Snakemake runs on "
         f"{sys.executable}; install it in a virtual environment, as README.md says, and let no "
         "function, alias or BASH_ENV come before its python"
     )
