@@ -1,6 +1,7 @@
 """What the rules share: validated configuration. common/ has their inputs and options by stage."""
 
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -100,6 +101,12 @@ if ARCHIVED and not DATA["archives"]["devkit"]:
     raise WorkflowError(
         "data.archives.devkit: is null, but without the development kit the classes and labels of "
         "ILSVRC-2012's archives are not known; name its file, ILSVRC2012_devkit_t12.tar.gz"
+    )
+# Its name is a part of logs' and commands' text.
+if DATA["source"] == "miniature" and not re.fullmatch(r"resources/[\w.-]+", DATA["directory"]):
+    raise WorkflowError(
+        f"data.directory: {DATA['directory']} is no folder in resources/, where alone the miniature "
+        "is drawn; name one of letters, digits and _.-, such as resources/miniature"
     )
 LABELLED_SPLITS = ["val", "test"] if DATA["test"] == "labelled" else ["val"]
 MEASURED = [name for name, table in TABLES.items() if experiments.is_measured(table)]

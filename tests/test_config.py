@@ -130,6 +130,29 @@ def test_a_slip_in_a_list_of_tables_names_its_line(tmp_path):
     assert told.endswith('"dense", "multicrop", "center"; did you mean dense?')
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"a: 1\nb: [1\n", ":3: not valid YAML: expected ',' or ']', but got '<stream end>'"),
+        (
+            b"a: 1\n\tb: 2\n",
+            ":2: not valid YAML: found character '\\t' that cannot",
+        ),
+        ("a: ü".encode("latin-1"), ": not UTF-8; save it as such, or as ASCII"),
+        (None, ": no such file"),
+    ],
+)
+def test_a_file_that_is_no_yaml_is_one_line(content, told, tmp_path):
+    if content is not None:
+        (tmp_path / "mine.yaml").write_bytes(content)
+    with pytest.raises(InputError) as raised:
+        experiments.read_yaml(tmp_path / "mine.yaml")
+    assert str(raised.value).startswith(f"{tmp_path}/mine.yaml{told}")
+    assert "\n" not in str(raised.value)
+    with pytest.raises(InputError, match="Is a directory"):
+        experiments.read_yaml(tmp_path)
+
+
 @pytest.mark.parametrize("kind", ["models", "tables", "claims", "pictures"])
 def test_the_files_that_a_configuration_names_are_valid(kind):
     assert configuration.read_valid(kind, ROOT / f"config/{kind}.yaml")
