@@ -1,24 +1,42 @@
 """What the rules share: validated configuration. common/ has their inputs and options by stage."""
 
 import os
+import re
 import shlex
 import shutil
 import signal
+import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
-from snakemake.utils import validate
 
-# A bare `snakemake` does not put its workflow on the path, and jobs must find its own Python.
+# A bare `snakemake` does not put its workflow on the path.
 sys.path.insert(0, str(workflow.basedir))
-os.environ.update(PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+
+# Jobs run on Snakemake's own Python and find the commands, whatever a site or a user says to Python:
+# that is for other programs. Only where the packages are not this Python's own, it may lead to them.
+if Path(sysconfig.get_path("platlib"), "torch").is_dir():
+    for name in [name for name in os.environ if name.startswith("PYTHON")]:
+        del os.environ[name]
+    os.environ.update(PYTHONNOUSERSITE="1")
+for name, first in (("PATH", Path(sys.executable).parent), ("PYTHONPATH", workflow.basedir)):
+    os.environ[name] = os.pathsep.join(filter(None, [str(first), os.environ.get(name)]))
+os.environ.update(PYTHONUTF8="1")
+FOUND = subprocess.run(["bash", "-c", "command -v python"], capture_output=True, text=True).stdout
+if Path(FOUND).parent != Path(sys.executable).parent:
+    raise WorkflowError(
+        f"python is {FOUND.strip() if os.sep in FOUND else 'no file'} to jobs, but Snakemake runs on "
+        f"{sys.executable}; install it in a virtual environment, as README.md says, and let no "
+        "function, alias or BASH_ENV come before its python"
+    )
 
 # Slurm's warning before a time limit is for the training; Snakemake itself would die of it.
 signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 from workflow_scripts.vgg import choices as test_time_choices
-from workflow_scripts.vgg import experiments, figure_inputs
+from workflow_scripts.vgg import configuration, experiments, figure_inputs
 from workflow_scripts.vgg import pictures as report_pictures
 from workflow_scripts.vgg.files import InputError
 
@@ -26,18 +44,18 @@ from workflow_scripts.vgg.files import InputError
 def read_config(kind, path, read=experiments.read_yaml):
     """A YAML file that the configuration names, held against its schema."""
     content = read(path)
-    # The validator takes mappings only; a list of claims is wrapped to be one.
-    wrapped = {kind: content} if isinstance(content, list) else content
-    try:
-        validate(wrapped, f"../config/schemas/{kind}.schema.yaml", set_default=False)
-    except WorkflowError as error:
-        raise WorkflowError(f"{path}: {error}")
+    configuration.check(kind, content, path)
     return content
 
 
 PAPER_TABLES = "config/paper_tables.yaml"
-validate(config, "../config/schemas/config.schema.yaml", set_default=False)
+ON_COMMAND_LINE = workflow.config_settings.config
+OVERLAYS = workflow.overwrite_configfiles
+CONFIG_FILES = [file for file in workflow.configfiles if file not in OVERLAYS] + list(OVERLAYS)
 try:
+    configuration.from_command_line(config, ON_COMMAND_LINE)
+    configuration.check("config", config, *CONFIG_FILES, given=ON_COMMAND_LINE)
+    config.update(configuration.expand_paths(config))
     definitions = read_config("models", config["models"])
     CONVNETS, MODELS = definitions["convnets"], definitions["models"]
     for path in config["tables"]:
@@ -83,6 +101,12 @@ if ARCHIVED and not DATA["archives"]["devkit"]:
     raise WorkflowError(
         "data.archives.devkit: is null, but without the development kit the classes and labels of "
         "ILSVRC-2012's archives are not known; name its file, ILSVRC2012_devkit_t12.tar.gz"
+    )
+# Its name is a part of logs' and commands' text.
+if DATA["source"] == "miniature" and not re.fullmatch(r"resources/[\w.-]+", DATA["directory"]):
+    raise WorkflowError(
+        f"data.directory: {DATA['directory']} is no folder in resources/, where alone the miniature "
+        "is drawn; name one of letters, digits and _.-, such as resources/miniature"
     )
 LABELLED_SPLITS = ["val", "test"] if DATA["test"] == "labelled" else ["val"]
 MEASURED = [name for name, table in TABLES.items() if experiments.is_measured(table)]

@@ -68,9 +68,10 @@ def configured_clone(folder: Path, *changes: dict) -> Path:
     return folder
 
 
-def snakemake(folder: Path, *words: str, check: bool = True) -> str:
-    """Run Snakemake in a clone; gives its output."""
+def snakemake(folder: Path, *words: str, check: bool = True, **variables: str) -> str:
+    """Run Snakemake in a clone, with changed environment variables; gives its output."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SNAKEMAKE")}
+    environment |= variables
     result = subprocess.run(
         [sys.executable, "-m", "snakemake", *words],
         cwd=folder, env=environment, capture_output=True, text=True,

@@ -14,6 +14,7 @@ from workflow_scripts import train
 from workflow_scripts.vgg import checkpoints, training
 from workflow_scripts.vgg.checkpoints import CheckpointWriter, load_checkpoint, newest_checkpoint
 from workflow_scripts.vgg.convnets import Architecture, ConvNet
+from workflow_scripts.vgg.files import InputError
 from workflow_scripts.vgg.loader import TrainingBatch
 
 
@@ -66,7 +67,7 @@ def test_a_full_disk_stops_the_training_with_its_reason(command, tmp_path, monke
         raise OSError(errno.ENOSPC, "No space left on device", "checkpoint")
 
     monkeypatch.setattr(checkpoints.torch, "save", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(InputError, match="checkpoint: the disk is too full for it"):
         train.main(command(tmp_path))
     assert not list((tmp_path / "checkpoints").glob("*"))
     assert not (tmp_path / "w.safetensors").exists()

@@ -1,17 +1,16 @@
 """All configurations state the same keys, and a slip in any is named."""
 
 import copy
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
-from snakemake.exceptions import WorkflowError
-from snakemake.utils import validate
 
 from tests.conftest import ROOT
-from workflow_scripts.vgg import experiments
+from workflow_scripts.vgg import configuration, experiments
 from workflow_scripts.vgg.files import InputError
 
 CONFIGS = ["config/config.yaml", "config/ilsvrc2012.yaml", "config/released_weights.yaml"]
@@ -22,7 +21,7 @@ def read(path):
 
 
 def check(config):
-    validate(config, str(ROOT / "config/schemas/config.schema.yaml"), set_default=False)
+    configuration.check("config", config, "config/config.yaml")
 
 
 def key_paths(value, prefix=""):
@@ -51,7 +50,8 @@ def test_a_misspelt_key_is_rejected_by_name(path, where):
     for key in where:
         section = section[key]
     section["lerning_rate"] = 0.1
-    with pytest.raises(WorkflowError, match="lerning_rate"):
+    told = rf"{'.'.join(where)}\.?lerning_rate: there is no such key"
+    with pytest.raises(InputError, match=told):
         check(config)
 
 
@@ -59,8 +59,174 @@ def test_a_misspelt_key_is_rejected_by_name(path, where):
 def test_a_missing_key_is_rejected_by_name(path):
     config = read(path)
     del config["train"]["momentum"]
-    with pytest.raises(WorkflowError, match="momentum"):
+    told = "train.momentum: is missing .Momentum of SGD; 0.9 in the paper"
+    with pytest.raises(InputError, match=told):
         check(config)
+
+
+SLIPS = """\
+experiment: "two\\n"
+seeds: 0
+train:
+  momentun: 0.8
+  evaluate: 3
+  weight_decay: 5e-4
+  precision: bfloat61
+  stages: {scratch: {iterations: 0}}
+evaluate: {precision: float23}
+data:
+  archives: {train: 2012}
+weights:
+  import: {D_S256: {file: a, format: kers}}
+"""
+TOLD = """\
+1: experiment: is "two\\n", expected text of the form [A-Za-z0-9_][A-Za-z0-9_.-]*
+2: seeds: is 0, expected a list; write [0]
+4: train.momentun: there is no such key; did you mean momentum? (Momentum of SGD; 0.9 in the paper)
+5: train.evaluate: there is no such key here; did you mean evaluate?
+6: train.weight_decay: is "5e-4", expected a number; write 0.0005, which YAML reads as one
+7: train.precision: is "bfloat61", expected one of "auto", "float32", "bfloat16", "float16", \
+"float64"; did you mean bfloat16?
+8: train.stages.scratch.iterations: is 0, expected 1 or more
+9: evaluate.precision: is "float23", expected one of "float32", "tf32", "bfloat16", "float16"; \
+did you mean float32?
+11: data.archives.train: is 2012, expected text; write '2012', in quotes
+13: weights.import.D_S256.format: is "kers", expected one of "torchvision", "timm", "caffe", \
+"jcjohnson", "keras", "own"; did you mean keras?
+"""
+
+
+def test_every_slip_is_one_line_with_its_place_and_the_cure(tmp_path):
+    (tmp_path / "mine.yaml").write_text(SLIPS)
+    config = merged_leniently(read("config/config.yaml"), yaml.safe_load(SLIPS))
+    with pytest.raises(InputError) as raised:
+        configuration.check("config", config, ROOT / "config/config.yaml", tmp_path / "mine.yaml")
+    assert str(raised.value) == re.sub("^", f"{tmp_path}/mine.yaml:", TOLD.strip(), flags=re.M)
+
+
+def merged_leniently(base, changes):
+    """As Snakemake merges files, whatever keys they have."""
+    if not isinstance(base, dict) or not isinstance(changes, dict):
+        return changes
+    return base | {key: merged_leniently(base.get(key), entry) for key, entry in changes.items()}
+
+
+def test_a_misspelt_key_is_not_named_twice_as_missing():
+    config = read("config/config.yaml")
+    config["train"]["momentun"] = config["train"].pop("momentum")
+    with pytest.raises(InputError, match=r"^[^\n]*train.momentun[^\n]*momentum[^\n]*$"):
+        check(config)
+
+
+def test_a_slip_in_a_list_of_tables_names_its_line(tmp_path):
+    text = (ROOT / "config/tables.yaml").read_text()
+    path = tmp_path / "tables.yaml"
+    path.write_text(text.replace("method: dense", "method: dens", 1))
+    line = path.read_text().split("method: dens,")[0].count("\n") + 1
+    with pytest.raises(InputError) as raised:
+        configuration.read_valid("tables", path)
+    (told,) = str(raised.value).splitlines()
+    assert told.startswith(f"{path}:{line}: table")
+    assert told.endswith('"dense", "multicrop", "center"; did you mean dense?')
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"a: 1\nb: [1\n", ":3: not valid YAML: expected ',' or ']', but got '<stream end>'"),
+        (
+            b"a: 1\n\tb: 2\n",
+            ":2: not valid YAML: found character '\\t' that cannot",
+        ),
+        ("a: ü".encode("latin-1"), ": not UTF-8; save it as such, or as ASCII"),
+        (None, ": no such file"),
+    ],
+)
+def test_a_file_that_is_no_yaml_is_one_line(content, told, tmp_path):
+    if content is not None:
+        (tmp_path / "mine.yaml").write_bytes(content)
+    with pytest.raises(InputError) as raised:
+        experiments.read_yaml(tmp_path / "mine.yaml")
+    assert str(raised.value).startswith(f"{tmp_path}/mine.yaml{told}")
+    assert "\n" not in str(raised.value)
+    with pytest.raises(InputError, match="Is a directory"):
+        experiments.read_yaml(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["models", "tables", "claims", "pictures"])
+def test_the_files_that_a_configuration_names_are_valid(kind):
+    assert configuration.read_valid(kind, ROOT / f"config/{kind}.yaml")
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ({"seeds": ["0", "1"]}, [0, 1]),  # what Snakemake makes of seeds=[0,1]
+        ({"pictures": "null"}, None),
+        ({"train": {"momentum": "0.8"}}, 0.8),
+        ({"weights": {"train": "false"}}, False),
+        ({"train": {"micro_batch": "null"}}, None),
+        ({"data": {"md5": {"val": "0" * 32}}}, "0" * 32),
+    ],
+)
+def test_what_the_command_line_gives_is_read_as_yaml(given, found):
+    config = merged_leniently(read("config/config.yaml"), given)
+    configuration.from_command_line(config, given)
+    configuration.check("config", config, given=given)
+    while given:
+        ((key, given),) = given.items() if isinstance(given, dict) else (("", None),)
+        config = config[key] if key != "" else config
+    assert config == found
+
+
+def test_the_command_line_is_named_as_the_place():
+    given = {"seeds": "3", "train": {"momentum": "much"}}
+    config = merged_leniently(read("config/config.yaml"), given)
+    configuration.from_command_line(config, given)
+    with pytest.raises(InputError) as raised:
+        configuration.check("config", config, ROOT / "config/config.yaml", given=given)
+    assert str(raised.value).splitlines() == [
+        "--config: seeds: is 3, expected a list; write [3]",
+        '--config: train.momentum: is "much", expected a number',
+    ]
+
+
+NAMES = ["two\n", "a b", "a/b", "..", ".", "-x", "ü", "", "a\0", "x" * 101]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_experiment_that_cannot_be_a_folder_is_refused(name):
+    with pytest.raises(InputError, match="experiment: is "):
+        check(read("config/config.yaml") | {"experiment": name})
+
+
+def test_home_and_variables_stand_for_folders_in_every_path(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("SITE", "/site")
+    config = merged_leniently(
+        read("config/released_weights.yaml"),
+        {
+            "tables": ["~/tables.yaml", "$SITE/more.yaml"],
+            "data": {"directory": "~/ilsvrc", "archives": {"train": "${SITE}/train.tar"}},
+            "weights": {"import": {"D_S256": {"file": "$HOME/d.npz", "format": "own"}}},
+        },
+    )
+    config["data"]["local_scratch"] = "$TMPDIR"  # the node's, not ours
+    expanded = configuration.expand_paths(config)
+    assert expanded["tables"] == ["/home/me/tables.yaml", "/site/more.yaml"]
+    assert expanded["data"]["directory"] == "/home/me/ilsvrc"
+    assert expanded["data"]["archives"]["train"] == "/site/train.tar"
+    assert expanded["weights"]["import"]["D_S256"] == {"file": "/home/me/d.npz", "format": "own"}
+    assert expanded["data"]["local_scratch"] == "$TMPDIR"
+    assert expanded["choices"] == config["choices"]
+    config["data"]["directory"] = "$NOWHERE/ilsvrc"
+    with pytest.raises(InputError, match=r"data.directory: \$NOWHERE/ilsvrc has a variable"):
+        configuration.expand_paths(config)
+
+
+@pytest.mark.parametrize("path", CONFIGS)
+def test_paths_without_variables_stay_as_they_are(path):
+    assert configuration.expand_paths(read(path)) == read(path)
 
 
 def test_full_configuration_has_the_papers_values():
@@ -92,12 +258,8 @@ def test_the_released_weights_are_tested_by_the_papers_settings():
 def answers_complaint(text):
     """What is said of a file of answers; None if it is accepted."""
     try:
-        validate(
-            yaml.safe_load(text),
-            str(ROOT / "config/schemas/server_answers.schema.yaml"),
-            set_default=False,
-        )
-    except WorkflowError as error:
+        configuration.check("server_answers", yaml.safe_load(text), "answers.yaml")
+    except InputError as error:
         return str(error)
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from tests.conftest import ROOT
+from tests.test_files import NO_FLOCK, NO_LOCKS
 from workflow_scripts.vgg import devices, leases, precision
 from workflow_scripts.vgg.devices import explained_memory, pick_device
 from workflow_scripts.vgg.files import InputError
@@ -212,8 +213,9 @@ def holder(tmp_path):
     """`holder(cards, training)` is a process that leases a card, and what it printed."""
     with contextlib.ExitStack() as stack:
 
-        def start(cards, training=""):
-            words = [sys.executable, "-c", HOLDER, ",".join(cards), training, tmp_path / "leases"]
+        def start(cards, training="", before=""):
+            code = before + HOLDER
+            words = [sys.executable, "-c", code, ",".join(cards), training, tmp_path / "leases"]
             process = subprocess.Popen(
                 words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
             )
@@ -234,6 +236,17 @@ def told(process):
 def test_jobs_that_start_at_once_have_different_cards(holder):
     processes = [holder(FOUR) for _ in range(4)]
     assert sorted(map(told, processes)) == ["0", "1", "2", "3"]
+
+
+def test_they_do_where_flock_is_not_supported(holder):
+    processes = [holder(FOUR[:2], before=NO_FLOCK) for _ in range(4)]
+    assert sorted(map(told, processes)) == ["0", "0", "1", "1"]
+
+
+def test_a_folder_without_locks_for_the_cards_is_named_with_the_cure(holder, tmp_path):
+    assert told(holder(FOUR, before=NO_LOCKS)).startswith(
+        f"{tmp_path}/leases: its file system knows no locks, by which processes share GPUs; set TMP"
+    )
 
 
 def test_more_jobs_than_cards_share_them_evenly(holder):

@@ -3,12 +3,15 @@
 import errno
 import fcntl
 import os
+import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tarfile
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -17,6 +20,7 @@ from safetensors.torch import save_file
 
 from tests.conftest import ROOT
 from workflow_scripts.vgg import files
+from workflow_scripts.vgg.checkpoints import save_checkpoint
 from workflow_scripts.vgg.files import InputError, exclusive, whole_file
 from workflow_scripts.vgg.text_artefacts import write_json
 
@@ -205,6 +209,7 @@ with exclusive(path, wait=True):
 
 
 WRITE_AGAIN_AND_AGAIN = """
+from workflow_scripts.vgg.checkpoints import save_checkpoint
 from workflow_scripts.vgg.files import InputError
 print("holding", flush=True)
 content = str(os.getpid()).encode() * 100_000
@@ -220,16 +225,17 @@ while time.monotonic() < end:
 """
 NO_FLOCK = """
 import errno, fcntl
-def flock(*arguments):
+def refuse(*arguments):
     raise OSError(errno.ENOSYS, "Function not implemented")
-fcntl.flock = flock
+fcntl.flock = refuse
 """
+NO_LOCKS = NO_FLOCK + "fcntl.lockf = refuse\n"
 
 
-@pytest.mark.parametrize("locks", [True, False], ids=["with locks", "without locks"])
+@pytest.mark.parametrize("locks", ["", NO_FLOCK, NO_LOCKS], ids=["flock", "lockf", "none"])
 def test_a_reader_never_sees_anything_but_whole_files(child, tmp_path, locks):
     path = tmp_path / "file"
-    code = ("" if locks else NO_FLOCK) + WRITE_AGAIN_AND_AGAIN
+    code = locks + WRITE_AGAIN_AND_AGAIN
     processes = [child(code, path) for _ in range(4)]
     whole = {str(process.pid).encode() * 100_000 for process in processes}
     seen = set()
@@ -243,11 +249,24 @@ def test_a_reader_never_sees_anything_but_whole_files(child, tmp_path, locks):
     assert names(tmp_path) == ["file"]
 
 
-def test_a_file_system_without_locks_is_written_all_the_same(tmp_path, monkeypatch):
-    def flock(*arguments):
-        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+def failing(number, only=lambda *_: True, otherwise=None):
+    """A system call that gives an error, for those arguments alone."""
 
-    monkeypatch.setattr(fcntl, "flock", flock)
+    def call(*arguments):
+        if only(*arguments):
+            raise OSError(number, os.strerror(number))
+        return otherwise(*arguments)
+
+    return call
+
+
+LOCKLESS = {"ENOLCK": 37, "ENOSYS": 38, "EOPNOTSUPP": 95, "ENOTSUPP": 524, "EBADF": 9, "EINVAL": 22}
+
+
+@pytest.mark.parametrize("number", LOCKLESS.values(), ids=LOCKLESS)
+def test_a_file_system_without_locks_is_written_all_the_same(tmp_path, monkeypatch, number):
+    monkeypatch.setattr(fcntl, "flock", failing(number))
+    monkeypatch.setattr(fcntl, "lockf", failing(number))
     with exclusive(tmp_path / "folder") as locked:
         assert not locked
     write_json(tmp_path / "file", {"a": 1})
@@ -255,13 +274,82 @@ def test_a_file_system_without_locks_is_written_all_the_same(tmp_path, monkeypat
     assert names(tmp_path) == ["file"]
 
 
-def test_other_errors_of_locking_are_not_hidden(tmp_path, monkeypatch):
-    def flock(*arguments):
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
+@pytest.mark.parametrize("number", LOCKLESS.values(), ids=LOCKLESS)
+def test_record_locks_serve_where_there_is_no_flock(child, tmp_path, monkeypatch, number):
+    process = child(NO_FLOCK + HOLD_FILE, tmp_path / "file")
+    monkeypatch.setattr(fcntl, "flock", failing(number))
+    told = rf"process {process.pid} on .* is writing it; wait"
+    with pytest.raises(InputError, match=told), whole_file(tmp_path / "file"):
+        pytest.fail("two processes write one file")
+    process.kill()
+    process.wait()
+    with exclusive(tmp_path / "file") as locked:  # a killed one is in nobody's way here either
+        assert locked
 
-    monkeypatch.setattr(fcntl, "flock", flock)
-    with pytest.raises(OSError, match="Input/output error"), whole_file(tmp_path / "file"):
+
+def test_other_errors_of_locking_name_the_file_and_leave_no_lock(tmp_path, monkeypatch):
+    monkeypatch.setattr(fcntl, "flock", failing(errno.EIO))
+    told = f"Input/output error: .*{tmp_path}/file"
+    with pytest.raises(OSError, match=told), whole_file(tmp_path / "file"):
         pytest.fail("written without a lock")
+    assert names(tmp_path) == []
+
+
+def of_folders(descriptor):
+    return stat.S_ISDIR(os.fstat(descriptor).st_mode)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, *LOCKLESS.values()])
+def test_a_folder_that_cannot_be_synchronised_fails_no_finished_file(tmp_path, monkeypatch, number):
+    monkeypatch.setattr(os, "fsync", failing(number, of_folders, os.fsync))
+    write_json(tmp_path / "file", {"a": 1})
+    assert names(tmp_path) == ["file"]
+
+
+def test_a_file_that_cannot_be_synchronised_has_failed_by_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", failing(errno.EIO))
+    with pytest.raises(OSError, match=f"Input/output error: 'while writing {tmp_path}/file'"):
+        write_json(tmp_path / "file", {"a": 1})
+    assert names(tmp_path) == []
+
+
+def test_a_quota_is_told_from_a_full_disk(tmp_path):
+    for number, told in ((errno.EDQUOT, "the quota is used up"), (errno.ENOSPC, "too full for it")):
+        told = rf"{tmp_path}/file: .*{told}.* [\d,]+ bytes are free"
+        with pytest.raises(InputError, match=told), whole_file(tmp_path / "file"):
+            failing(number)()
+    assert names(tmp_path) == []
+
+
+@pytest.fixture
+def full_disk(tmp_path):
+    """A file system of 64 KiB."""
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(tmp_path)]
+    if os.geteuid() or shutil.which("mount") is None or subprocess.run(mount).returncode:
+        pytest.skip("only root may mount a small file system, and not in every container")
+    yield tmp_path
+    subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+LARGE = {
+    "text": lambda path: path.write_text("x" * 10**6),
+    "pandas": lambda path: pd.DataFrame({"x": np.random.rand(10**5)}).to_parquet(path),
+    "torch": lambda path: save_checkpoint(path.parent, 1, {"weight": torch.ones(10**5)}),
+    "safetensors": lambda path: save_file({"weight": torch.ones(10**5)}, path),
+}
+
+
+@pytest.mark.parametrize("writer", LARGE)
+def test_a_full_disk_is_named_with_what_is_free(writer, full_disk):
+    told = rf"{full_disk}/.*: the disk is too full for it, [\d,]+ bytes are free in {full_disk}"
+    with pytest.raises(InputError, match=told), whole_file(full_disk / "file") as temporary:
+        LARGE[writer](temporary)
+    assert names(full_disk) == []
+    (full_disk / "others").write_bytes(bytes(os.statvfs(full_disk).f_bavail * 4096))
+    told = "file: the disk is too full for it, 0 bytes"
+    with pytest.raises(InputError, match=told), whole_file(full_disk / "file"):
+        pytest.fail("not even the lock has space")
+    assert names(full_disk) == ["others"]
 
 
 def test_a_renamed_file_and_its_name_are_on_the_disk(tmp_path, monkeypatch):

@@ -145,7 +145,7 @@ class Run:
         self.cluster, self.folder = cluster, folder
         self.output = folder / "output.txt"
         self.killed = False
-        environment = cluster.environment()
+        environment = cluster.environment() | {"PYTHONSAFEPATH": "1"}  # as some sites have it
         # The plugin looks at its jobs after so many seconds, then ten seconds later each time.
         looks = ("--slurm-init-seconds-before-status-checks", str(first_look))
         with open(self.output, "w") as output:

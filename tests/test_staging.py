@@ -233,7 +233,7 @@ def test_a_disk_that_others_fill_meanwhile_is_named_and_nothing_half_is_left(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(staging, "Progress", Full)
-    with pytest.raises(InputError, match=r"vgg_shards: is full.* set it to null"):
+    with pytest.raises(InputError, match=r"vgg_shards/.*too full for it.* set it to null"):
         stage(sources, str(tmp_path / "scratch"))
     assert content(tmp_path / "scratch") == []
 

@@ -3,8 +3,10 @@
 import hashlib
 import io
 import json
+import os
 import re
 import shutil
+import sys
 import tarfile
 from pathlib import Path
 
@@ -55,6 +57,45 @@ def test_every_seed_has_trainings_and_evaluations_of_its_own(bare, tmp_path):
     results = "results/miniature/"
     of_seed = {p for p in one if re.search(r"/(weights|history|posteriors)/", p)}
     assert two == one | {p.replace(results, f"{results}seed2/") for p in of_seed}
+
+
+TABLE_1 = "results/miniature/tables/table1.json"
+
+
+def test_what_a_site_says_to_python_reaches_no_job(tmp_path):
+    folder = clone(tmp_path / "tree")
+    # Another torch, and a python that is not ours. Snakemake itself needs numpy and pandas.
+    (tmp_path / "site/torch").mkdir(parents=True)
+    (tmp_path / "site/torch/__init__.py").write_text("raise SystemExit('the site')")
+    (tmp_path / "site/python").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "site/python").chmod(0o755)
+    site = {"PATH": f"{tmp_path}/site:{os.environ['PATH']}", "PYTHONPATH": f"{tmp_path}/site"}
+    leaks = {"PYTHONSAFEPATH": "1", "PYTHONIOENCODING": "ascii", "PYTHONOPTIMIZE": "2"}
+    latin = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    snakemake(folder, TABLE_1, "--cores", "1", **site, **leaks, **latin)
+    assert (folder / TABLE_1).exists()
+
+
+def test_a_function_that_hides_our_python_is_named(bare, tmp_path):
+    (tmp_path / "bash").write_text("python() { false; }")
+    output = snakemake(bare, "-n", TABLE_1, check=False, BASH_ENV=f"{tmp_path}/bash")
+    told = f"python is no file to jobs, but Snakemake runs on {sys.executable}; install it in"
+    assert told in output
+
+
+def test_a_misspelt_key_is_one_line_in_the_log(tmp_path):
+    folder = clone(tmp_path / "tree")
+    config = folder / "config/config.yaml"
+    config.write_text(config.read_text().replace("  momentum:", "  momentun:"))
+    line = config.read_text().split("  momentun:")[0].count("\n") + 1
+    output = snakemake(folder, "-n", TABLE_1, check=False)
+    assert f"\nconfig/config.yaml:{line}: train.momentun: there is no such key; did you" in output
+    assert output.count("\n") < 8
+
+
+def test_the_command_line_gives_lists(bare):
+    jobs = planned(bare, "models", "--config", "seeds=[0,1]", "pictures=null")
+    assert jobs["train_convnet"] == 28
 
 
 def test_tables_1_and_2_need_no_data(bare):

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from workflow_scripts.vgg import choices, command
+from workflow_scripts.vgg.configuration import read_valid
 from workflow_scripts.vgg.experiments import read_tables, read_yaml
 from workflow_scripts.vgg.files import InputError, whole_file
 from workflow_scripts.vgg.intervals import paired_difference, wilson
@@ -78,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
     parser.add_argument("--output", required=True, help="path without suffix: .csv, .json")
     given = parser.parse_args(arguments)
-    schema, configuration = read_yaml(given.schema), read_yaml(given.config)["choices"]
+    schema, configuration = read_yaml(given.schema), read_valid("config", given.config)["choices"]
 
     compared = []
     for choice, own in choices.measurable(read_tables(given.tables), given.models).items():

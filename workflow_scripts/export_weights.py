@@ -86,8 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     }
     if output.suffix == ".pth":
         write_json(output.with_suffix(".json"), description)
-        with whole_file(output) as temporary:
-            torch.save(state, temporary)
+        with whole_file(output) as temporary, open(temporary, "wb") as file:
+            torch.save(state, file)
     else:
         # Readers of safetensors look for "format", the framework that wrote it.
         texts = {key: json.dumps(value) for key, value in description.items()}

@@ -11,6 +11,7 @@ import pandas as pd
 
 from workflow_scripts.vgg import command, cost_records, plan_tables, report, report_inputs
 from workflow_scripts.vgg.arithmetic import forward_flop, training_flop
+from workflow_scripts.vgg.configuration import read_valid
 from workflow_scripts.vgg.cost_records import total
 from workflow_scripts.vgg.experiments import (
     all_checked,
@@ -143,7 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--page", required=True, help="the HTML page to write")
     parser.add_argument("--output", required=True, help="path without suffix: .csv, .json")
     given = parser.parse_args(arguments)
-    config = report_inputs.load_config(given.config)
+    config = read_valid("config", given.config)
     if given.rates:
         precision = config["evaluate"]["precision"]
         config |= {"plan": measured_rates(given.rates, config["plan"], precision)}

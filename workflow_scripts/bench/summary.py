@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from workflow_scripts.vgg.configuration import read_valid
 from workflow_scripts.vgg.experiments import read_yaml, scale_name
 from workflow_scripts.vgg.files import InputError
 from workflow_scripts.vgg.planning import Planner
@@ -48,7 +49,7 @@ def projected(rows: Sequence[dict], rates: dict, threads: int, path: str) -> lis
 
     Raises InputError if the configuration's nets are not of full size, as those measured are.
     """
-    config = read_yaml(path)
+    config = read_valid("config", path)
     if config["convnet"] != FULL_SIZE:
         raise InputError(
             f"{path}: its nets are smaller than those that are measured, whose rate says nothing "

@@ -20,8 +20,9 @@ KEPT = 2
 
 def save_checkpoint(directory: Path, iteration: int, state: dict, kept: int = KEPT) -> None:
     """Write `state` as the checkpoint of `iteration` and delete all but the newest `kept`."""
-    with whole_file(directory / f"{iteration:09d}.pt") as temporary:
-        torch.save(state, temporary)
+    # Of a file that Python has opened, torch's error knows that the disk is full; of a path, not.
+    with whole_file(directory / f"{iteration:09d}.pt") as temporary, open(temporary, "wb") as file:
+        torch.save(state, file)
     for old in sorted(directory.glob("*.pt"))[:-kept]:
         old.unlink()
 

@@ -15,6 +15,8 @@ from typing import NoReturn
 from . import costs
 from .files import InputError
 
+GROWTH = 10  # the part of a loop's time so far that passes until Progress has its next line
+
 _cost_records: list[str] = []  # paths that `--cost` gave
 
 
@@ -89,7 +91,10 @@ def _end() -> NoReturn:
 
 
 class Progress:
-    """Log how far a long loop has come, its rate and the time left, at most every few seconds."""
+    """Log how far a long loop has come, its rate and the time left, at growing intervals.
+
+    Some 50 lines in an hour and 110 in two weeks: an error below them must not be lost.
+    """
 
     def __init__(self, total: int, unit: str, done: int = 0, interval: float = 10.0):
         self.total, self.unit, self.interval = total, unit, interval
@@ -104,7 +109,8 @@ class Progress:
         self.done += count
         now = time.monotonic()
         reached = self.done - count < self.total <= self.done
-        if now - self.last < self.interval and not reached:
+        due = max(self.interval, (now - self.started) / GROWTH)
+        if now - self.last < due and not reached:
             return
         self.last = now
         rate = (self.done - self.first) / max(now - self.started, 1e-9)

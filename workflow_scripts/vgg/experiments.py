@@ -33,13 +33,20 @@ class Evaluation:
 
 
 def read_yaml(path: str | Path) -> dict | list:
-    """The content of a YAML file. Raises InputError if it is missing or malformed."""
+    """The content of a YAML file. Raises InputError if it cannot be read or is malformed."""
     try:
         return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid YAML: {error}") from error
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8; save it as such, or as ASCII") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else path
+        reason = getattr(error, "problem", None) or error
+        raise InputError(f"{where}: not valid YAML: {reason}") from error
 
 
 def read_tables(paths: Sequence[str | Path]) -> dict:

@@ -9,16 +9,25 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+ENOTSUPP = 524  # the kernel's own, which some of its file systems let out; errno lacks it
+UNSUPPORTED = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, ENOTSUPP)
+NO_LOCKS = (*UNSUPPORTED, errno.ENOLCK, errno.EBADF)
+FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL_IN_WORDS = tuple(f"os error {number}" for number in FULL)  # safetensors' are no OSErrors
 _held: set[IO] = set()
 
 
 class InputError(Exception):
     """Something the user gave is wrong; the message names the file and the cure."""
+
+
+class DiskFull(InputError):
+    """The disk or a quota has no space for a file; the message names both."""
 
 
 @contextlib.contextmanager
@@ -32,8 +41,10 @@ def exclusive(path: str | Path, activity: str = "writing it", wait: bool = False
     Raises InputError if another process holds `path`, unless asked to wait.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = _lock(path, path.with_name(f".{path.name}.lock"), activity, wait)
+    lock = path.with_name(f".{path.name}.lock")
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = _held_lock(path, lock, activity, wait)
     if file is None:
         yield False
         return
@@ -43,16 +54,16 @@ def exclusive(path: str | Path, activity: str = "writing it", wait: bool = False
             yield True
         finally:
             _held.discard(file)
-            Path(file.name).unlink(missing_ok=True)
+            lock.unlink(missing_ok=True)
 
 
-def _lock(path: Path, lock: Path, activity: str, wait: bool) -> IO | None:
+def _held_lock(path: Path, lock: Path, activity: str, wait: bool) -> IO | None:
     """The open and locked file `lock`, in which stands who has it; None if there are no locks."""
     while True:
         with contextlib.ExitStack() as stack:
             file = stack.enter_context(open(lock, "a+", encoding="utf-8"))
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                locked = take_lock(file)
             except BlockingIOError:
                 file.seek(0)
                 holder = file.read() or "another process has it in use"
@@ -61,19 +72,76 @@ def _lock(path: Path, lock: Path, activity: str, wait: bool) -> IO | None:
                         f"{path}: {holder}; wait until that has ended, or stop it"
                     ) from None
                 logging.info("%s: %s; waiting for it", path, holder)
-                fcntl.flock(file, fcntl.LOCK_EX)
-            except OSError as error:
-                if error.errno not in NO_LOCKS:
-                    raise
+                locked = take_lock(file, fcntl.LOCK_EX)
+            except OSError:
+                lock.unlink(missing_ok=True)
+                raise
+            if not locked:
                 lock.unlink(missing_ok=True)
                 return None
             # The holder before us deleted the file as it went: then this is no lock to others.
             if _is_open(lock, file):
+                stack.callback(lock.unlink, missing_ok=True)
                 file.truncate(0)
                 file.write(f"{_this_process()} is {activity}")
                 file.flush()
                 stack.pop_all()
                 return file
+
+
+def take_lock(file: IO, kind: int = fcntl.LOCK_EX | fcntl.LOCK_NB) -> bool:
+    """Lock an open file until it is closed or the process ends; False if its file system cannot.
+
+    Where flock is not supported, as on some NFS, Lustre and DVS mounts, POSIX record locks often
+    are. Neither outlives its process, as a marker file does: after a job was killed on another
+    node, nobody could tell that the marker means nothing. So these are no third way.
+    Raises BlockingIOError if another process has it, unless `kind` waits.
+    """
+    for lock in (fcntl.flock, fcntl.lockf):
+        try:
+            lock(file, kind)
+            return True
+        except PermissionError as error:  # POSIX leaves open which of the two errors it is
+            raise BlockingIOError(*error.args) from None
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+    return False
+
+
+@contextlib.contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Name `path`, which the block writes, in errors that name none, and say if the disk is full.
+
+    Raises DiskFull for a full disk or quota, whichever library has met with it.
+    """
+    try:
+        yield
+    except Exception as error:
+        for met in _chain(error):
+            number = getattr(met, "errno", None)
+            if number in FULL or any(words in str(met) for words in FULL_IN_WORDS):
+                where = Path(getattr(met, "filename", None) or path)
+                raise DiskFull(_no_space(where, number == errno.EDQUOT)) from error
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = f"while writing {path}"
+        raise
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, and those that it came of."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _no_space(path: Path, quota: bool) -> str:
+    """What is said of a file that the disk, or a quota, has no space for."""
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    free = f"{shutil.disk_usage(folder).free:,} bytes are free in {folder} without it"
+    if quota:
+        return f"{path}: the quota is used up, though {free}; delete what is old, or ask for more"
+    return f"{path}: the disk is too full for it, {free}; free more, and run the command again"
 
 
 def _this_process() -> str:
@@ -106,22 +174,24 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
     A block that raises, or a process that is killed, leaves no half-written `path`; what a killed
     one leaves under the temporary name, the next attempt overwrites. Once renamed, the file
-    survives a crash of the node.
+    survives a crash of the node, where the file system can promise it.
     Raises InputError if another process is writing `path`. Where the file system knows no locks,
     each process has a temporary of its own instead, and the last to end wins.
     """
     path = Path(path)
-    with exclusive(path) as locked:
+    with exclusive(path) as locked, explained(path):
         own = "" if locked else f".{os.uname().nodename}-{os.getpid()}"
         temporary = path.with_name(f".{path.name}{own}.tmp")
         try:
             yield temporary
             _sync(temporary)
             os.replace(temporary, path)
-            # 9 ms on a local disk; without it, a crash of the node may undo the renaming.
-            _sync(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
+        # 9 ms on a local disk; without it, a crash of the node may undo the renaming. The file is
+        # whole all the same: network file systems that cannot do it give errors of all sorts.
+        with contextlib.suppress(OSError):
+            _sync(path.parent)
 
 
 def _sync(path: Path) -> None:
@@ -130,7 +200,7 @@ def _sync(path: Path) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # some network file systems cannot do it for folders
+        if error.errno not in UNSUPPORTED:
             raise
     finally:
         os.close(descriptor)

@@ -15,7 +15,7 @@ from itertools import count
 from pathlib import Path
 from typing import IO
 
-from .files import InputError
+from .files import InputError, take_lock
 
 _held: list[IO] = []  # open until this process ends
 
@@ -31,7 +31,12 @@ def lease(cards: Sequence[str], training: str = "", folder: Path | None = None) 
     folder = folder or Path(tempfile.gettempdir(), f"vgg-gpus-{os.getuid()}")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with open(folder / "choosing", "w") as choosing:
-        fcntl.flock(choosing, fcntl.LOCK_EX)  # one process chooses at a time
+        # One process chooses at a time.
+        if not take_lock(choosing, fcntl.LOCK_EX):
+            raise InputError(
+                f"{folder}: its file system knows no locks, by which processes share GPUs; set "
+                "TMPDIR to a folder on a disk of this machine"
+            )
         holders = {place: _holders(folder, card) for place, card in enumerate(cards)}
         free = [place for place in holders if not training or training not in holders[place]]
         if not free:
@@ -50,7 +55,7 @@ def _holders(folder: Path, card: str) -> list[str]:
     for path in folder.glob(f"{card}.*"):
         with open(path) as file:
             try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                take_lock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
                 found.append(file.read())
             else:
@@ -62,7 +67,7 @@ def _take(folder: Path, card: str, training: str) -> IO:
     """A locked file that says who has the card; nobody else chooses meanwhile."""
     path = next(p for n in count() if not (p := folder / f"{card}.{n}").exists())
     file = open(path, "w")  # noqa: SIM115 closed by the end of the process
-    fcntl.flock(file, fcntl.LOCK_EX)
+    take_lock(file)
     file.write(training)
     file.flush()
     return file

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import glob
 import hashlib
 import logging
@@ -14,7 +13,7 @@ from pathlib import Path
 
 from .checksums import cure
 from .command import Progress
-from .files import InputError, exclusive, whole_file
+from .files import DiskFull, InputError, exclusive, whole_file
 
 CHUNK = 16 * 10**6
 CURE = "choose another folder in data.local_scratch, or set it to null to read the shards in place"
@@ -38,10 +37,10 @@ def stage(paths: Sequence[str | Path], scratch: str | None) -> list[str]:
     try:
         for folder in dict.fromkeys(copy.parent for copy in copies.values()):
             _complete({path: copy for path, copy in copies.items() if copy.parent == folder})
+    except DiskFull as error:
+        raise InputError(f"{error}; or {CURE}") from error
     except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise InputError(f"data.local_scratch: {error}; {CURE}") from error
-        raise InputError(f"{root}: is full, something else filled it meanwhile; {CURE}") from error
+        raise InputError(f"data.local_scratch: {error}; {CURE}") from error
     return [str(copies[path]) for path in paths]
 
 
