@@ -39,10 +39,13 @@ def band_of(encoded: bytes | memoryview, first: int, end: int) -> Band | None:
     """The rows `first` … `end` − 1 of a JPEG, and those about them that come along.
 
     None if all rows are needed, or if the JPEG cannot be cut: it is progressive or has several
-    scans, or it is none.
+    scans, it lacks some of the rows, or it is none.
     """
-    layout = _layout(encoded)
-    if layout is None:
+    try:
+        layout = _layout(encoded)
+    except IndexError:  # a header that ends inside a segment
+        return None
+    if layout is None or end > layout.height:
         return None
     rows = -(-layout.height // layout.row_height)  # of blocks
     context = layout.row_height > BLOCK or layout.subsampled
@@ -104,7 +107,9 @@ def _layout(encoded: bytes | memoryview) -> _Layout | None:
         elif marker == RESTART_INTERVAL:
             interval = int.from_bytes(encoded[start : start + 2], "big")
         elif marker == SCAN:
-            if not frame or encoded[start] != channels or not height or place >= len(encoded):
+            if encoded[start] != channels or place >= len(encoded):
+                return None
+            if not (frame and height and across and down):
                 return None
             return _Layout(
                 *(frame + 1, place, height, width, BLOCK * down),
