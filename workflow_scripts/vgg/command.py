@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
@@ -63,20 +64,39 @@ def run(main: Callable[[Sequence[str] | None], None]) -> None:
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
     costs.started()
+    failure = None
     try:
         main(None)
         for path in _cost_records:
             costs.write_record(path)
-    except InputError as error:
-        sys.exit(f"error: {error}")
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        sys.exit(f"error: {where}{error.strerror or error}")
-    except MemoryError as error:
-        sys.exit(f"error: {str(error) or 'no memory is left; give the job more'}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    except (Exception, KeyboardInterrupt) as error:
+        failure = _told(error)
+        _let_go(error)
+    if failure is not None:
+        sys.exit(failure)
     _end()
+
+
+def _told(error: BaseException) -> str | int:
+    """What `sys.exit` is given for an error: a line, or a status if there is nothing to say."""
+    if isinstance(error, InputError):
+        return f"error: {error}"
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"error: {where}{error.strerror or error}"
+    if isinstance(error, MemoryError):
+        return f"error: {str(error) or 'no memory is left; give the job more'}"
+    if isinstance(error, KeyboardInterrupt):
+        return 130
+    traceback.print_exception(error)
+    return 1
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Clear what an error's frames hold: loader workers among it would be waited for for ever."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__context__
 
 
 def _end() -> NoReturn:

@@ -19,7 +19,7 @@ from .devices import explained_memory, sent, to_input
 from .files import InputError
 from .images import centre_crop, decode, rescale, rescaled_size
 from .shards import Shards
-from .workers import loading
+from .workers import loading, read_by_workers
 
 METHODS = ("dense", "multicrop", "center")
 SCORE_AVERAGES = ("before-softmax", "after-softmax")
@@ -196,7 +196,7 @@ class RescaledImages(Dataset):
             prefetch_factor=READ_AHEAD if workers else None,
             **loading(workers, shared),
         )
-        return iter(loader)
+        return read_by_workers(loader)
 
 
 def shared_bytes(workers: int, batch_size: int, crop: int) -> int:

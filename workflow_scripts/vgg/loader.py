@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from .images import crop_of_rescaled, decode, pixels_at, rows_of_crop
 from .sampling import Batch, batch_at, epochs_done
 from .shards import Shards
-from .workers import loading
+from .workers import loading, read_by_workers
 
 READ_AHEAD = 4  # batches of each worker
 
@@ -167,7 +167,7 @@ class TrainingImages(Dataset):
             prefetch_factor=READ_AHEAD if workers else None,
             **loading(workers, self.shared_bytes(workers)),
         )
-        for batch in loaded:
+        for batch in read_by_workers(loaded):
             yield batch.copy() if batch.images.is_shared() else batch
 
 

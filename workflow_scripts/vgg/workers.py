@@ -11,12 +11,16 @@ import multiprocessing
 import os
 import signal
 import threading
+import traceback
+from collections.abc import Iterable, Iterator
 from multiprocessing import connection, forkserver, resource_tracker
 from pathlib import Path
+from typing import TypeVar
 
 from .files import InputError
 from .signals import WATCHED, leave_signals_to_the_main_process
 
+T = TypeVar("T")
 SHARED_MEMORY = Path("/dev/shm")  # where Linux keeps it
 PRELOADED = ["workflow_scripts.vgg.loader", "workflow_scripts.vgg.evaluation"]
 
@@ -53,6 +57,19 @@ def loading(workers: int, shared_bytes: int) -> dict:
         "multiprocessing_context": "forkserver",
         "worker_init_fn": _begin,
     }
+
+
+def read_by_workers(loader: Iterable[T]) -> Iterator[T]:
+    """What a DataLoader reads. An InputError of a worker says what it said there, and no more."""
+    try:
+        yield from loader
+    except InputError as error:
+        # PyTorch raises it with the worker's traceback as its message.
+        message = str(error).rpartition(f"{InputError.__name__}: ")[2].strip()
+        traceback.clear_frames(error.__traceback__)  # ends the workers, which they hold
+    else:
+        return
+    raise InputError(message)
 
 
 def _begin(worker: int) -> None:
