@@ -189,6 +189,7 @@ def test_scales_are_the_papers_units():
 
 def test_the_central_crop_is_central():
     picture = np.arange(6 * 9 * 3).reshape(6, 9, 3)
+    # (6 − 3) / 2 is rounded down, as config/README.md says.
     assert np.array_equal(images.centre_crop(picture, 3), picture[1:4, 3:6])
 
 
