@@ -2,7 +2,7 @@
 
 An image is read or refused by name, and nothing else happens. Where it is read, its pixels are
 those that Pillow reads, damaged ones too; rows read alone are those of the whole. A short run is
-part of the tests. Seeds are fixed: a number names its file for ever.
+part of the tests. Seeds are fixed: a number names its file.
 """
 
 from __future__ import annotations
@@ -17,7 +17,16 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image, ImageChops
 
-from tests.odd_images import exif, inks, jpeg, odd_images, picture, saved, with_exif
+from tests.odd_images import (
+    exif,
+    inks,
+    jpeg,
+    odd_images,
+    picture,
+    sampled_otherwise,
+    saved,
+    with_exif,
+)
 from workflow_scripts.vgg import images
 from workflow_scripts.vgg.files import InputError
 from workflow_scripts.vgg.oddities import examine
@@ -28,15 +37,6 @@ CROP = 64
 NAME = "train.tar: n00000001_7"
 SPECIAL = b"\x00\x01\x7f\x80\xc0\xc2\xc4\xd0\xd8\xd9\xda\xdb\xfe\xff"  # JPEG's markers and limits
 BANDS = ((0, 8), (16, 24), (30, 40), (90, 96))
-
-
-def sampled_otherwise(file: bytes, factors: tuple[int, int, int]) -> bytes:
-    """A JPEG whose frame states other sampling factors, such as (0x14, 0x11, 0x11): 4:4:1."""
-    changed = bytearray(file)
-    frame = file.index(b"\xff\xc0")
-    for channel, factor in enumerate(factors):
-        changed[frame + 11 + 3 * channel] = factor
-    return bytes(changed)
 
 
 def starting_points() -> list[bytes]:

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from tests import fuzz_images
+from tests.odd_images import sampled_otherwise
 from workflow_scripts.vgg import images
 from workflow_scripts.vgg.files import InputError
 
@@ -94,7 +95,7 @@ def test_running_out_of_memory_is_not_called_a_broken_image(photograph):
 @pytest.mark.parametrize("luma", [0x14, 0x41])  # 4:4:1, and 4:1:1 as a check
 def test_a_subsampling_without_a_name_is_read_by_pillow(photograph, luma):
     halved = encoded(photograph[:320, :320], subsampling="4:2:0", quality=92)
-    content = fuzz_images.sampled_otherwise(halved, (luma, 0x11, 0x11))
+    content = sampled_otherwise(halved, (luma, 0x11, 0x11))
     pillow = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
     assert (images.decode_strictly(content) is None) == (luma == 0x14)
     for rows in (None, (0, 40), (100, 200)):
