@@ -11,6 +11,7 @@ run all
 run --profile slurm all
 run all --configfile config/ilsvrc2012.yaml
 run all --configfile config/released_weights.yaml
+run all --configfile config/small_archives.yaml
 for source in kaggle huggingface folder; do
     run all --configfile config/ilsvrc2012.yaml --config "data={source: $source}"
 done

@@ -99,6 +99,10 @@ def odd_images(rng):
         "stray_bytes": odd(stray, colours, "strict-decoder-refused"),
         "stray_bytes_at_the_end": odd(late_stray, colours, "strict-decoder-refused"),
         "fill_bytes": odd(file[:scan] + b"\xff\xff" + file[scan:], colours),
+        "chroma_441": odd(
+            sampled_otherwise(jpeg(colours, subsampling=2), (0x14, 0x11, 0x11)),
+            *(None, "strict-decoder-refused"),
+        ),
         "damaged": odd(damaged, None, "strict-decoder-refused"),
         # shapes
         "small": odd(jpeg(small), small, "smaller-than-crop"),
@@ -213,6 +217,18 @@ def jpeg(pixels, mode=None, invert=False, **options):
     file = io.BytesIO()
     image.save(file, "JPEG", **{"quality": 100, "subsampling": 0} | options)
     return file.getvalue()
+
+
+def sampled_otherwise(file, factors):
+    """A JPEG whose frame states other sampling factors, such as (0x14, 0x11, 0x11): 4:4:1.
+
+    If they come to as many blocks, as 4:2:0's and 4:4:1's of 96×128 pixels do, it is a legal one.
+    """
+    changed = bytearray(file)
+    frame = file.index(b"\xff\xc0")
+    for channel, factor in enumerate(factors):
+        changed[frame + 11 + 3 * channel] = factor
+    return bytes(changed)
 
 
 def segment(marker, content):

@@ -18,7 +18,7 @@ from tests.conftest import ROOT
 from tests.flop_by_hand import FC, FIRST, by_hand
 from workflow_scripts import judge_claims
 from workflow_scripts.vgg import experiments, throughput
-from workflow_scripts.vgg.experiments import evaluations, find_row
+from workflow_scripts.vgg.experiments import evaluations, find_row, read_tables, side_evaluations
 from workflow_scripts.vgg.files import InputError
 from workflow_scripts.vgg.posteriors import write_posteriors
 
@@ -89,6 +89,21 @@ def outcomes_of(results, model, seed=0):
     """The outcomes that a file of posteriors was written for, read back from its values."""
     frame = pd.read_parquet(posteriors(results / f"seed{seed}" if seed else results, model))
     return np.stack(frame["posterior"]).argmax(1) != frame["label"].to_numpy()
+
+
+def test_the_documentation_counts_the_comparisons_of_holm_right():
+    tables = read_tables([str(ROOT / "config/tables.yaml")])
+    claims = yaml.safe_load((ROOT / "config/claims.yaml").read_text())
+    compared = [each for claim in claims for each in claim["comparisons"]]
+    pairs = {
+        frozenset(
+            tuple(sorted(map(str, side_evaluations(each[side], tables))))
+            for side in ("candidate", "baseline")
+        )
+        for each in compared
+    }
+    text = (ROOT / "config/README.md").read_text()
+    assert f"Holm counts {len(pairs)} of the {len(compared)} comparisons" in text
 
 
 def test_a_claim_is_judged_by_the_paired_difference_of_its_rows(judge, results):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.clones import merged
 from tests.conftest import ROOT
 from workflow_scripts.vgg import configuration, experiments
 from workflow_scripts.vgg.files import InputError
@@ -40,6 +41,15 @@ def test_all_configurations_state_the_same_keys():
 @pytest.mark.parametrize("path", CONFIGS)
 def test_the_schema_accepts_the_configuration(path):
     check(read(path))
+
+
+@pytest.mark.parametrize("path", ["config/one_gpu.yaml", "config/small_archives.yaml"])
+def test_the_examples_change_the_default_to_what_the_schema_accepts(path):
+    default, changes = read("config/config.yaml"), read(path)
+    changed = merged(default, changes)
+    assert key_paths(changed) == key_paths(default)
+    check(changed)
+    assert changed["experiment"] == Path(path).stem
 
 
 @pytest.mark.parametrize("path", CONFIGS)

@@ -87,6 +87,9 @@ def test_the_grid_reaches_both_ends():
     assert evaluation.grid_offsets(256, 224) == [0, 8, 16, 24, 32]
     assert evaluation.grid_offsets(341, 224) == [0, 29, 58, 88, 117]
     assert evaluation.grid_offsets(224, 224) == [0] * 5
+    # Halves go to the even neighbour, as config/README.md says: 0.5, 1.5, and 1.5, 4.5.
+    assert evaluation.grid_offsets(226, 224) == [0, 0, 1, 2, 2]
+    assert evaluation.grid_offsets(230, 224) == [0, 2, 3, 4, 6]
 
 
 def test_groups_have_one_size_each_and_hold_every_image_once():

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests import fuzz_images
+from tests.odd_images import sampled_otherwise
 from workflow_scripts.vgg import images
 from workflow_scripts.vgg.files import InputError
 
@@ -83,8 +85,43 @@ def test_the_lenient_decoder_keeps_pythons_warnings_as_they_were_in_threads(phot
 
 
 def test_running_out_of_memory_is_not_called_a_broken_image(photograph):
-    with pytest.raises(MemoryError), images.opened(encoded(photograph), "x"):
+    with (
+        pytest.raises(MemoryError, match="x: no memory is left"),
+        images.opened(encoded(photograph), "x"),
+    ):
         raise MemoryError
+
+
+@pytest.mark.parametrize("luma", [0x14, 0x41])  # 4:4:1, and 4:1:1 as a check
+def test_a_subsampling_without_a_name_is_read_by_pillow(photograph, luma):
+    halved = encoded(photograph[:320, :320], subsampling="4:2:0", quality=92)
+    content = sampled_otherwise(halved, (luma, 0x11, 0x11))
+    pillow = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+    assert (images.decode_strictly(content) is None) == (luma == 0x14)
+    for rows in (None, (0, 40), (100, 200)):
+        first, end = rows or (0, 320)
+        assert np.array_equal(images.decode(content, "x", rows)[first:end], pillow[first:end])
+
+
+def test_whatever_the_fast_decoder_raises_pillow_reads_on(photograph, monkeypatch):
+    content, jpeg = encoded(photograph), images.encode_jpeg(photograph, 95)
+    whole, rows = images.decode_leniently(content, "x"), images.decode_leniently(jpeg, "x")
+
+    def broken(*_, **__):
+        raise SystemError("of a kind that nobody expects")
+
+    monkeypatch.setattr(images.simplejpeg, "decode_jpeg", broken)
+    assert np.array_equal(images.decode(content, "x"), whole)
+    assert np.array_equal(images.decode(jpeg, "x", (8, 40)), rows)
+
+
+def test_mutated_images_are_read_as_pillow_reads_them_or_refused():
+    """A short form of `python -m tests.fuzz_images`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        outcomes = fuzz_images.run(range(500))
+    assert sum(outcomes.values()) == 500
+    assert sorted(outcomes.values())[-4] > 30, outcomes
 
 
 def test_bytes_that_are_no_image_name_the_image():
@@ -153,6 +190,7 @@ def test_scales_are_the_papers_units():
 
 def test_the_central_crop_is_central():
     picture = np.arange(6 * 9 * 3).reshape(6, 9, 3)
+    # (6 − 3) / 2 is rounded down, as config/README.md says.
     assert np.array_equal(images.centre_crop(picture, 3), picture[1:4, 3:6])
 
 

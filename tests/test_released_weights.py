@@ -28,6 +28,7 @@ from torch.nn import functional as F
 from torchvision import transforms
 from torchvision.models.vgg import make_layers
 
+from tests import fuzz_weights
 from workflow_scripts import evaluate, export_weights, import_weights
 from workflow_scripts.vgg.convnets import Architecture, ConvNet
 from workflow_scripts.vgg.files import InputError
@@ -41,6 +42,7 @@ BLOCKS = {"C": (2, 2, 3, 3, 3), "D": (2, 2, 3, 3, 3), "E": (2, 2, 4, 4, 4)}
 WIDTHS = (4, 8, 16, 32, 32)  # the paper's, divided by 16
 CROP, FC, CLASSES, DIVISOR = 64, 64, 7, 16
 MAP = CROP // 32
+ARCHITECTURE = Architecture(LAYERS["D"], CLASSES, CROP, FC, DIVISOR)
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 BGR_MEAN = (103.939, 116.779, 123.68)
 
@@ -211,12 +213,14 @@ def keras_kernels(convs, fcs):
     named = {}
     for (b, k), (kernel, bias) in convs.items():
         named[f"block{b}_conv{k}"] = kernel.permute(2, 3, 1, 0).contiguous(), bias
-    for name, (matrix, bias) in zip(("fc1", "fc2", "predictions"), fcs, strict=True):
+    for name, (matrix, bias) in zip(("fc1", "fc2", "predictions"), fcs, strict=False):
         named[name] = matrix.T.contiguous(), bias
     return named
 
 
 def write_keras(path, named, form):
+    if form == "3":
+        return write_keras3(path, named)
     pattern = {
         "old": "{0}/{0}_{1}_1:0",
         "new": "{0}/{0}/{2}:0",
@@ -229,6 +233,22 @@ def write_keras(path, named, form):
             file[pattern[form].format(name, "b", "bias")] = bias.numpy()
         if form == "model":
             file["optimizer_weights/block1_conv1/kernel"] = np.zeros((3, 3, 3, 4))
+
+
+def write_keras3(path, named, names=True):
+    """A .weights.h5 of Keras 3: layers are numbered by kind, and named by an attribute."""
+    with h5py.File(path, "w") as file:
+        numbers = {"conv2d": 0, "dense": 0}
+        for name, values in named.items():
+            kind = "conv2d" if name.startswith("block") else "dense"
+            number = f"_{numbers[kind]}" if numbers[kind] else ""
+            numbers[kind] += 1
+            group = file.create_group(f"layers/{kind}{number}/vars")
+            if names:
+                group.attrs["name"] = name
+            for place, array in enumerate(values):
+                group[str(place)] = array.numpy()
+        file["optimizer/vars/0"] = np.zeros((3, 3, 3, 4))
 
 
 def pooled(maps: torch.Tensor) -> torch.Tensor:
@@ -353,13 +373,31 @@ def test_jcjohnson(net, numbers, images, tmp_path):
     assert_same_logits(imported(file, "jcjohnson", tmp_path, net), images, expected)
 
 
-@pytest.mark.parametrize("form", ["old", "new", "model"])
+@pytest.mark.parametrize("form", ["old", "new", "model", "3"])
 @pytest.mark.parametrize("net", "DE")
 def test_keras(net, form, images, tmp_path):
     named = keras_kernels(*random_parameters(net, first_scale=100))
     write_keras(tmp_path / "w.h5", named, form)
     ours = imported(tmp_path / "w.h5", "keras", tmp_path, net)
     assert_same_logits(ours, images, run_keras(named, images))
+
+
+@pytest.mark.parametrize(
+    "wrapped", ["module.{}", "_orig_mod.{}", "module._orig_mod.module.{}", "{0[0]}.module.{0[1]}"]
+)
+@pytest.mark.parametrize("form", ["zip", "safetensors"])
+def test_wrappers_names_are_taken_off(wrapped, form, tmp_path):
+    """DistributedDataParallel's and torch.compile's, of the whole net or of a part of it."""
+    state = filled(TorchvisionNet("D")).state_dict()
+    plain, _ = imported(saved(tmp_path / "plain", state, form), "torchvision", tmp_path / "in")
+    split = "[" in wrapped
+    named = {wrapped.format(k.split(".", 1) if split else k): v for k, v in state.items()}
+    ours, _ = imported(saved(tmp_path / "w", named, form), "torchvision", tmp_path / "in")
+    for name, values in ours.state_dict().items():
+        assert torch.equal(values, plain.state_dict()[name])
+    both = saved(tmp_path / "both", {**state, "module.classifier.6.bias": torch.zeros(7)}, form)
+    text = refused(both, "torchvision", tmp_path)
+    assert "it has classifier.6.bias with and without module" in text
 
 
 def own_file(path, net="D", **metadata):
@@ -436,11 +474,15 @@ def test_another_md5_is_refused(tmp_path):
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
+    return one_of_each(tmp_path_factory.mktemp("files"))
+
+
+def one_of_each(folder):
     """One file of each format, holding a D."""
-    folder = tmp_path_factory.mktemp("files")
     convs, fcs = random_parameters("D", first_scale=100)
     (folder / "caffe").write_bytes(caffemodel(convs, fcs, "V1"))
     write_keras(folder / "keras", keras_kernels(convs, fcs), "new")
+    write_keras(folder / "keras-3", keras_kernels(convs, fcs), "3")
     state = filled(TorchvisionNet("D")).state_dict()
     saved(folder / "torchvision", state, "zip")
     saved(folder / "torchvision-legacy", state, "legacy")
@@ -492,6 +534,42 @@ def test_other_classes_are_refused(file, files, tmp_path):
     assert "classes" in text
 
 
+@pytest.mark.parametrize("source", ["torchvision", "bare", "keras", "caffe"])
+def test_features_without_the_classifier_are_called_so(source, tmp_path):
+    convs, _ = random_parameters("D", 100)
+    state = filled(TorchvisionNet("D"))
+    if source == "keras":
+        named = keras_kernels(convs, [])
+        write_keras(tmp_path / "w", named, "3")
+    elif source == "caffe":
+        (tmp_path / "w").write_bytes(caffemodel(convs, [], "V1"))
+    else:
+        parts = state.features if source == "bare" else state
+        kept = {k: v for k, v in parts.state_dict().items() if not k.startswith("classifier")}
+        saved(tmp_path / "w", kept, "zip")
+    text = refused(tmp_path / "w", source.replace("bare", "torchvision"), tmp_path)
+    assert "holds the features without the classifier, which has " in text
+
+
+def test_files_of_keras_3_that_are_not_read_are_named_with_a_cure(tmp_path):
+    write_keras3(tmp_path / "w.h5", keras_kernels(*random_parameters("D", 100)), names=False)
+    for name in ("metadata.json", "config.json", "model.weights.h5"):
+        with zipfile.ZipFile(tmp_path / "w.keras", "a") as archive:
+            archive.writestr(name, "{}")
+    for source in ("keras", "torchvision"):
+        text = refused(tmp_path / "w.keras", source, tmp_path)
+        assert "is a .keras archive" in text
+        assert 'model.save("name.h5")' in text
+    assert 'model.save("name.h5")' in refused(tmp_path / "w.h5", "keras", tmp_path)
+
+
+def test_a_zip_with_a_wrong_checksum_is_refused(files, tmp_path):
+    content = bytearray((files / "torchvision").read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "w").write_bytes(content)
+    assert "checksum" in refused(tmp_path / "w", "torchvision", tmp_path)
+
+
 def test_an_extra_layer_is_refused(tmp_path):
     """All of D's layers are in E's Caffe file, with the right shapes."""
     (tmp_path / "w").write_bytes(caffemodel(*random_parameters("E", 100), "V2"))
@@ -513,6 +591,13 @@ def test_values_that_are_not_finite_are_refused(value, tmp_path):
     state["features.5.bias"][2] = value
     file = saved(tmp_path / "w", state, "zip")
     assert "features.5.bias" in refused(file, "torchvision", tmp_path)
+
+
+def test_mutated_files_are_read_or_refused_by_name(files, tmp_path):
+    """A short form of `python -m tests.fuzz_weights`."""
+    contents = {path.name: path.read_bytes() for path in sorted(files.iterdir())}
+    outcomes = fuzz_weights.run(contents, ARCHITECTURE, tmp_path, range(150))
+    assert sum(count for outcome, count in outcomes.items() if "refused" in outcome) > 50
 
 
 class Malicious:

@@ -749,7 +749,7 @@ def test_the_ledger_keeps_test_set_noise_and_seed_variance_apart(claims, config)
         assert head in heads
     assert not {"seed variance", "sd"} & set(heads)
     text = " ".join(page.text.split())
-    assert "exact McNemar test; and p as Holm raises it for 29 comparisons" in text
+    assert "exact McNemar test; and p as Holm raises it for 29 comparisons, where a pair" in text
     assert "Seed variance: unknown, since n = 1" in text
     assert "Holm’s p is below 0.05" in text
     assert "expected equal within 1.5 points" in text

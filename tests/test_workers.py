@@ -20,6 +20,7 @@ from workflow_scripts.vgg.evaluation import KeptBatches
 from workflow_scripts.vgg.files import InputError
 from workflow_scripts.vgg.initialisation import initialise
 from workflow_scripts.vgg.loader import TrainingImages, on_device
+from workflow_scripts.vgg.shards import Shards, write_shard
 
 
 class WhereFrom(Dataset):
@@ -48,6 +49,27 @@ def test_workers_are_no_copies_of_a_process_that_has_joined_others(monkeypatch):
         assert parent != os.getpid()
         assert not joined
         assert not inherited
+
+
+def test_an_image_that_a_worker_cannot_read_ends_an_evaluation_in_one_line(evaluating, tmp_path):
+    """Not in the worker's traceback, nor in waiting for a worker that waits for work."""
+    *words, shard = evaluating()
+    images = Shards([shard])
+    rows = [
+        (images.id(i), int(images.labels[i]), bytes(images.jpeg(i)), *map(int, sides))
+        for i, sides in enumerate(zip(images.heights, images.widths, strict=True))
+    ]
+    rows[3] = (*rows[3][:2], rows[3][2][:99], *rows[3][3:])
+    write_shard(tmp_path / "bad.arrow", rows)
+    words += [str(tmp_path / "bad.arrow"), "--device", "cpu", "--threads", "2"]
+    command = [sys.executable, "-m", "workflow_scripts.evaluate", *words]
+    result = subprocess.run(
+        [*command, "--output", str(tmp_path / "p.parquet")],
+        cwd=ROOT, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert result.returncode == 1
+    (line,) = result.stderr.strip().splitlines()
+    assert line.startswith(f"error: image {rows[3][0]}: cannot be decoded as an image (")
 
 
 def limited(monkeypatch, free, used=0):

@@ -267,6 +267,20 @@ def test_touching_sources_runs_nothing_again(run):
     assert planned(run, "all") == {}
 
 
+def test_a_tree_copied_without_times_is_planned_anew_until_touched(run, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy, symlinks=True, ignore=shutil.ignore_patterns(".snakemake"))
+    files = [path for path in (copy / "results").rglob("*") if path.is_file()]
+    for path in files:
+        os.utime(path, (1.6e9 if "shards" in path.parts else 1.5e9,) * 2)
+    target = "results/tiny/posteriors/val/A_S256/dense_Q256.parquet"
+    assert {"train_convnet", "evaluate_convnet"} <= planned(copy, target).keys()
+    before = {path: path.read_bytes() for path in files}
+    snakemake(copy, "--touch", target, "--cores", "1")
+    assert planned(copy, target) == {}
+    assert all(path.read_bytes() == content for path, content in before.items())
+
+
 def test_another_learning_rate_runs_the_model_its_descendants_and_their_tables(run):
     path = run / "config/models.yaml"
     text = path.read_text()

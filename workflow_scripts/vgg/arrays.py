@@ -18,6 +18,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 ZIP = b"PK\x03\x04"
+KERAS_ENTRY = b"metadata.json"  # a .keras file's first; its name ends at byte 43 of the zip
+LAYER = r"block\d_conv\d|fc\d|predictions"  # as Keras calls them
+OPTIMIZERS = ("optimizer", "optimizer_weights")
+WRAPPERS = ("module", "_orig_mod")  # of DistributedDataParallel and torch.compile
 
 
 @dataclass(frozen=True)
@@ -29,9 +33,15 @@ class Stored:
 
 
 def kind_of(path: str | Path) -> str:
-    """What a file is by its first bytes: "pytorch", "hdf5", "safetensors" or "other"."""
+    """What a file is by its first bytes.
+
+    Returns "pytorch", "hdf5", "safetensors", "keras archive" or "other".
+    """
     with open(path, "rb") as file:
         start = file.read(9)
+        rest = file.read(30 + len(KERAS_ENTRY) - len(start))
+    if start.startswith(ZIP) and rest.endswith(KERAS_ENTRY):
+        return "keras archive"
     if start.startswith((ZIP, b"\x80")):  # a zip since PyTorch 1.6, bare pickles before
         return "pytorch"
     if start.startswith(b"\x89HDF\r\n\x1a\n"):
@@ -81,16 +91,32 @@ def read_pytorch(path: str | Path) -> dict[str, Stored]:
 
 
 def _check_zip(path: str | Path) -> None:
-    """Raise ValueError for entries that could unfold to more than the file."""
+    """Raise ValueError for entries that could unfold to more than the file, or are damaged."""
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
-    except zipfile.BadZipFile as error:
-        raise ValueError("damaged or cut short: a zip without its table of contents") from error
-    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-        raise ValueError("a zip with compressed entries, which PyTorch never writes")
-    if sum(entry.file_size for entry in entries) > Path(path).stat().st_size:
-        raise ValueError("a zip whose entries claim more bytes than it has")
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+                raise ValueError("a zip with compressed entries, which PyTorch never writes")
+            if sum(entry.file_size for entry in entries) > Path(path).stat().st_size:
+                raise ValueError("a zip whose entries claim more bytes than it has")
+            damaged = archive.testzip()
+    except ValueError:
+        raise
+    except Exception as error:  # zipfile raises more than its own errors
+        raise ValueError(f"damaged or cut short: a zip that cannot be listed ({error})") from error
+    if damaged:
+        raise ValueError(f"damaged: {damaged} in it has not the checksum that it should have")
+
+
+def unwrapped(arrays: dict[str, Stored]) -> dict[str, Stored]:
+    """The arrays by the names that they have without WRAPPERS, wherever these stand in them.
+
+    Raises ValueError if two have the same name then.
+    """
+    names = [".".join(w for w in name.split(".") if w not in WRAPPERS) for name in arrays]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"it has {twice[0]} with and without {' or '.join(WRAPPERS)}")
+    return dict(zip(names, arrays.values(), strict=True))
 
 
 def _state_dict(path: str | Path, mmap: bool = False) -> dict[str, torch.Tensor]:
@@ -118,17 +144,26 @@ def read_keras(path: str | Path) -> dict[str, Stored]:
     """The arrays of a Keras file: "block1_conv1.weight", "block1_conv1.bias", …, by layer and rank.
 
     Finds `layer/layer_W_1:0`, `layer/layer/kernel:0` and `layer/layer/kernel`, the three ways in
-    which Keras has named datasets, at the top or below `model_weights`. Links are not followed.
+    which Keras has named datasets, at the top or below `model_weights`; and those of Keras 3's
+    `.weights.h5`, such as `layers/conv2d_1/vars/0`, whose group has the layer's name as attribute.
+    Links are not followed.
     """
     arrays = {}
 
     def visit(name: str, item: h5py.Group | h5py.Dataset) -> None:
         words = name.split("/")
-        if not isinstance(item, h5py.Dataset) or words[0] == "optimizer_weights":
+        if not isinstance(item, h5py.Dataset) or words[0] in OPTIMIZERS:
             return
         if item.external or item.is_virtual:
             raise ValueError(f"{name} refers to other files")
-        layers = [word for word in words if re.fullmatch(r"block\d_conv\d|fc\d|predictions", word)]
+        if words[-2:-1] == ["vars"]:  # Keras 3's, whose path tells the kind of layer only
+            words.append(str(item.parent.attrs.get("name")))
+        layers = [word for word in words if re.fullmatch(LAYER, word)]
+        if words[-3:-2] == ["vars"] and not layers:
+            raise ValueError(
+                f"{name} does not say the name of its layer, as the first Keras 3 wrote files; "
+                'load it in Keras and write it by model.save("name.h5")'
+            )
         if layers and item.ndim:
             name = f"{layers[0]}.{'bias' if item.ndim == 1 else 'weight'}"
         if name in arrays:

@@ -74,6 +74,8 @@ def run(main: Callable[[Sequence[str] | None], None]) -> None:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         sys.exit(f"error: {where}{error.strerror or error}")
+    except MemoryError as error:
+        sys.exit(f"error: {str(error) or 'no memory is left; give the job more'}")
     except KeyboardInterrupt:
         sys.exit(130)
     _end()

@@ -56,7 +56,7 @@ def decode(
 def decode_band(band: Band) -> np.ndarray | None:
     """The whole image, uint8 [height, width, 3] RGB, with undefined pixels outside the band.
 
-    None if the band is damaged, or the image huge.
+    None if the band is damaged, the image huge, or of a form that simplejpeg does not know.
     """
     if band.height * band.width > MAX_PIXELS:
         return None
@@ -65,7 +65,7 @@ def decode_band(band: Band) -> np.ndarray | None:
         simplejpeg.decode_jpeg(
             band.jpeg, colorspace="RGB", buffer=pixels[band.rows], strict=band.ends
         )
-    except ValueError:
+    except Exception:  # as in `decode_strictly`
         return None
     return pixels
 
@@ -74,7 +74,8 @@ def decode_strictly(encoded: bytes | memoryview) -> np.ndarray | None:
     """Decode a JPEG by libjpeg-turbo, which is fast and refuses the slightest damage.
 
     Returns uint8 [height, width, 3] RGB, or None for what is left to `decode_leniently`: damaged or
-    huge JPEGs, CMYK ones (simplejpeg inverts them even if they are not), and other formats.
+    huge JPEGs, CMYK ones (simplejpeg inverts them even if they are not), those of which simplejpeg
+    knows no name for the subsampling, and other formats.
     """
     if bytes(encoded[:2]) != JPEG_SIGNATURE:
         return None
@@ -83,7 +84,7 @@ def decode_strictly(encoded: bytes | memoryview) -> np.ndarray | None:
         if colours in ("CMYK", "YCCK") or height * width > MAX_PIXELS:
             return None
         return simplejpeg.decode_jpeg(encoded, colorspace="RGB")
-    except ValueError:
+    except Exception:  # mostly ValueError, but KeyError for 4:4:1, and nobody says what else
         return None
 
 
@@ -121,8 +122,10 @@ def opened(encoded: bytes | memoryview, name: str) -> Iterator[Image.Image]:
                 if image.height * image.width > MAX_PIXELS:
                     raise Image.DecompressionBombError
                 yield image
-    except (InputError, MemoryError):
+    except InputError:
         raise
+    except MemoryError as error:  # no fault of the image, which must not be left out for it
+        raise MemoryError(f"{name}: no memory is left to decode it; give the job more") from error
     except Image.DecompressionBombError as error:
         raise InputError(
             f"{name}: has more than the {MAX_PIXELS} pixels that an image may have; shrink it"

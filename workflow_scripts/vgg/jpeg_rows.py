@@ -16,7 +16,7 @@ BLOCK = 8  # side of a block of coded values
 FRAMES = (0xC0, 0xC1)  # sequential, Huffman-coded
 OTHER_FRAMES = frozenset(range(0xC2, 0xD0)) - {0xC4, 0xC8, 0xCC}  # progressive, arithmetic, …
 RESTART_INTERVAL, SCAN = 0xDD, 0xDA
-FIRST_RESTART, LAST_RESTART = 0xD0, 0xD7
+FIRST_RESTART = 0xD0
 END = b"\xff\xd9"
 
 
@@ -39,10 +39,13 @@ def band_of(encoded: bytes | memoryview, first: int, end: int) -> Band | None:
     """The rows `first` … `end` − 1 of a JPEG, and those about them that come along.
 
     None if all rows are needed, or if the JPEG cannot be cut: it is progressive or has several
-    scans, or it is none.
+    scans, it lacks some of the rows, or it is none.
     """
-    layout = _layout(encoded)
-    if layout is None:
+    try:
+        layout = _layout(encoded)
+    except IndexError:  # a header that ends inside a segment
+        return None
+    if layout is None or end > layout.height:
         return None
     rows = -(-layout.height // layout.row_height)  # of blocks
     context = layout.row_height > BLOCK or layout.subsampled
@@ -51,23 +54,29 @@ def band_of(encoded: bytes | memoryview, first: int, end: int) -> Band | None:
     if layout.restarts:
         data = np.frombuffer(encoded, np.uint8)
         escapes = layout.coded + np.flatnonzero(data[layout.coded : -1] == 0xFF)
-        codes = data[escapes + 1]
-        restarts = escapes[(codes >= FIRST_RESTART) & (codes <= LAST_RESTART)]
-        if len(restarts) != rows - 1 or bytes(encoded[-2:]) != END:
-            return None
+        markers = escapes[data[escapes + 1] != 0]
+        expected = np.append(_codes(rows - 1), END[1])
+        if not np.array_equal(data[markers + 1], expected) or markers[-1] != len(data) - 2:
+            return None  # damage, after which a decoder of the whole may lose its place
+        restarts = markers[:-1]
         first_row, ends = max(0, first // layout.row_height - context), True
         start = layout.coded if first_row == 0 else int(restarts[first_row - 1]) + 2
         stop = len(encoded) - 2 if end_row == rows else int(restarts[end_row - 1])
         # Restart markers count from 0 to 7 and again, and so must those of the band.
         body = np.append(data[start:stop], np.frombuffer(END, np.uint8))
         own = restarts[first_row : end_row - 1] + 1 - start
-        body[own] = FIRST_RESTART + np.arange(len(own)) % 8
+        body[own] = _codes(len(own))
     if first_row == 0 and end_row == rows:
         return None
     kept = slice(first_row * layout.row_height, min(layout.height, end_row * layout.row_height))
     height = (kept.stop - kept.start).to_bytes(2, "big")
     header = encoded[: layout.size_at], height, encoded[layout.size_at + 2 : layout.coded]
     return Band(b"".join((*header, body)), kept, layout.height, layout.width, ends)
+
+
+def _codes(count: int) -> np.ndarray:
+    """The first so many restart markers of a JPEG, int [count]."""
+    return FIRST_RESTART + np.arange(count) % 8
 
 
 @dataclass(frozen=True)
@@ -104,7 +113,9 @@ def _layout(encoded: bytes | memoryview) -> _Layout | None:
         elif marker == RESTART_INTERVAL:
             interval = int.from_bytes(encoded[start : start + 2], "big")
         elif marker == SCAN:
-            if not frame or encoded[start] != channels or not height or place >= len(encoded):
+            if encoded[start] != channels or place >= len(encoded):
+                return None
+            if not (frame and height and across and down):
                 return None
             return _Layout(
                 *(frame + 1, place, height, width, BLOCK * down),

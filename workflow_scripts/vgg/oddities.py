@@ -25,7 +25,9 @@ KINDS = {
     "corrupt-exif": "EXIF that ends early or points outside itself; ignored",
     "progressive": "a progressive JPEG; its pixels are as good as any",
     "trailing-bytes": "bytes after the JPEG's end; ignored",
-    "strict-decoder-refused": "a JPEG with stray bytes or damage, read by the lenient decoder",
+    "strict-decoder-refused": (
+        "a JPEG with stray bytes, damage or rare subsampling, read by the lenient decoder"
+    ),
     "smaller-than-crop": "smallest side shorter than the nets' input; enlarged by rescaling",
     "elongated": "one side more than four times as long as the other",
     "one-colour": "all pixels are equal",

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 
-from .arrays import Stored, kind_of, read_keras, read_pytorch, read_safetensors
+from .arrays import Stored, kind_of, read_keras, read_pytorch, read_safetensors, unwrapped
 from .caffemodel import read_caffemodel
 from .convnets import Architecture, ConvNet
 from .devices import is_out_of_memory
@@ -118,6 +118,11 @@ def _stored_arrays(path: Path, source: str) -> dict[str, Stored]:
     if not path.stat().st_size:
         raise InputError(f"{path}: empty; get it again, {cure}")
     kind = kind_of(path)
+    if kind == "keras archive":
+        raise InputError(
+            f"{path}: is a .keras archive, which is not read; load it in Keras and write it by "
+            'model.save("name.h5"), whose format is keras'
+        )
     if kind not in KINDS.get(source, PYTORCH_KINDS):
         fitting = [name for name in FORMATS if kind in KINDS.get(name, PYTORCH_KINDS)]
         raise InputError(
@@ -125,7 +130,7 @@ def _stored_arrays(path: Path, source: str) -> dict[str, Stored]:
             f"that it has ({', '.join(fitting)}), or get the file again, if it is cut short; {cure}"
         )
     try:
-        return READERS[kind](path)
+        return unwrapped(READERS[kind](path))
     except ValueError as error:
         raise InputError(f"{path}: not readable as {source}: {error}; {cure}") from error
 
@@ -168,6 +173,14 @@ def _compare(path: Path, source: str, arrays: dict[str, Stored], places: dict[st
     """Raise InputError where the file's arrays are not those of the net."""
     net = "another net is in it: give the file of the configuration that the model has"
     missing = [place.name for place in places.values() if place.name not in arrays]
+    last = list(places.values())[-2:]
+    fcs = {place.name for place in list(places.values())[-6:]}
+    convs = {place.name for place in places.values()} - fcs
+    if set(arrays) in (convs, {name.removeprefix("features.") for name in convs}):
+        raise InputError(
+            f"{path}: holds the features without the classifier, which has {_some(sorted(fcs))}; "
+            "get the file of the whole net (of Keras, the one without notop in its name)"
+        )
     if missing:
         sign = next((name for name, sign in SIGNS.items() if sign in arrays), source)
         cure = net if sign == source else f"its names are those of the format {sign}: give that"
@@ -175,7 +188,6 @@ def _compare(path: Path, source: str, arrays: dict[str, Stored], places: dict[st
             f"{path}: lacks {_some(missing)}, which {source} files of this net have; it has "
             f"{_some(arrays)}; {cure}"
         )
-    last = list(places.values())[-2:]
     for place in places.values():
         found = arrays[place.name].shape
         padding = 4 - len(place.shape)  # Caffe's first blobs always have four sides
