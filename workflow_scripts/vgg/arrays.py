@@ -17,6 +17,8 @@ import h5py
 import torch
 from safetensors import SafetensorError, safe_open
 
+from .safetensors_checks import check_tensors
+
 ZIP = b"PK\x03\x04"
 KERAS_ENTRY = b"metadata.json"  # a .keras file's first; its name ends at byte 43 of the zip
 LAYER = r"block\d_conv\d|fc\d|predictions"  # as Keras calls them
@@ -52,7 +54,8 @@ def kind_of(path: str | Path) -> str:
 
 
 def read_safetensors(path: str | Path) -> dict[str, Stored]:
-    """The arrays of a safetensors file, by name."""
+    """The arrays of a safetensors file, by name; those of a file of ours are verified."""
+    check_tensors(path)
     try:
         file = safe_open(path, "pt")
         return {
