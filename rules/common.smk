@@ -17,7 +17,8 @@ sys.path.insert(0, str(workflow.basedir))
 
 # Jobs run on Snakemake's own Python and find the commands, whatever a site or a user says to Python:
 # that is for other programs. Only where the packages are not this Python's own, it may lead to them.
-if Path(sysconfig.get_path("platlib"), "torch").is_dir():
+OWN_PACKAGES = Path(sysconfig.get_path("platlib"))
+if all(Path(OWN_PACKAGES, name).is_dir() for name in ("snakemake", "torch")):
     for name in [name for name in os.environ if name.startswith("PYTHON")]:
         del os.environ[name]
     os.environ.update(PYTHONNOUSERSITE="1")
