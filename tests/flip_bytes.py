@@ -66,6 +66,12 @@ def of_checkpoint(path: Path) -> object:
     return {k: str(v) for k, v in torch.load(found, weights_only=True).items()}
 
 
+def is_for_people(path: Path) -> bool:
+    """Whether a file is a CSV that no job reads: those of claims, plans and pictures."""
+    read = path.parent.name in ("history", "tables") or path.name == "evaluations.csv"
+    return path.suffix == ".csv" and not read
+
+
 READERS: dict[str, Callable[[Path], object]] = {
     ".arrow": of_shard,
     ".parquet": of_parquet,
@@ -105,8 +111,8 @@ def outcome(source: Path, place: int, change: int, folder: Path) -> str:
 def flip(results: Path, number: int, seed: int = 0) -> dict[str, Counter]:
     """What came of so many changes, by kind of file: half at places by size, half by file."""
     draw = np.random.default_rng(seed)
-    files = sorted(path for path in results.rglob("*") if path.suffix in READERS)
-    files = [path for path in files if path.stat().st_size and ".corrupt" not in path.name]
+    files = [path for path in sorted(results.rglob("*")) if path.suffix in READERS]
+    files = [path for path in files if path.stat().st_size and not is_for_people(path)]
     sizes = np.array([path.stat().st_size for path in files], float)
     kinds = sorted({path.suffix for path in files})
     found: dict[str, Counter] = {kind: Counter() for kind in kinds}
