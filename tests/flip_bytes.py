@@ -105,7 +105,16 @@ def outcome(source: Path, place: int, change: int, folder: Path) -> str:
         return f"TRACEBACK: {type(error).__name__}: {error}"
     finally:
         copy.unlink(missing_ok=True)
-    return "harmless" if found == reader(source) else "UNNOTICED"
+    return "harmless" if says_the_same(found, reader(source)) else "UNNOTICED"
+
+
+def says_the_same(found: object, written: object) -> bool:
+    """Whether all that was written is found; a checksum whose name has changed is one name more."""
+    if isinstance(written, dict):
+        return all(name in found and found[name] == value for name, value in written.items())
+    if isinstance(written, list):
+        return len(found) == len(written) and all(map(says_the_same, found, written))
+    return found == written
 
 
 def flip(results: Path, number: int, seed: int = 0) -> dict[str, Counter]:
