@@ -170,9 +170,11 @@ def test_checksums_are_xxh3_of_the_content(tmp_path):
     write_json(tmp_path / "a.json", {"b": [1.5, "ä"]})
     assert read_json(tmp_path / "a.json") == {"b": [1.5, "ä"]}
     compact = '{"b":[1.5,"ä"]}'
-    assert json.loads((tmp_path / "a.json").read_text())["checksum"] == xxh3_64_hexdigest(compact)
+    assert json.loads((tmp_path / "a.json").read_text())["checksum"] == xxh3_64_hexdigest(
+        compact.encode()
+    )
     write_csv(tmp_path / "a.csv", [{"x": 1, "y": None}], ["x", "y"])
-    digest = xxh3_64_hexdigest("0\0x\0y\0001\0")
+    digest = xxh3_64_hexdigest(b"0\0001\0x\0y\0001\0")
     assert (tmp_path / "a.csv").read_text() == f"x,y,checksum\n1,,{digest}\n"
 
 

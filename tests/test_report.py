@@ -18,6 +18,7 @@ from tests.pages import Page, numbers
 from workflow_scripts import render_index, render_table
 from workflow_scripts.vgg import report, report_inputs
 from workflow_scripts.vgg.files import InputError
+from workflow_scripts.vgg.text_artefacts import write_svg
 
 HOSTILE = "<script>alert('S')</script>\"&<b>"
 
@@ -675,8 +676,7 @@ def figures(tmp_path):
         "error_against_depth.svg",
     )
     for name in names:
-        (tmp_path / "figures" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "figures" / name).write_text(SVG.format(name))
+        write_svg(tmp_path / "figures" / name, SVG.format(name))
     return [str(tmp_path / "figures" / name) for name in names]
 
 
@@ -705,7 +705,7 @@ def test_a_figure_that_is_none_is_named(tmp_path):
     with pytest.raises(InputError, match=r"gone\.svg: no such file"):
         report.inline_svg(tmp_path / "gone.svg")
     for content in ("<html></html>", "<svg><g/></svg>"):
-        (tmp_path / "odd.svg").write_text(content)
+        write_svg(tmp_path / "odd.svg", content)
         with pytest.raises(InputError, match=r"odd\.svg: expected an SVG drawing with a <title>"):
             report.inline_svg(tmp_path / "odd.svg")
 

@@ -1,7 +1,7 @@
 """JSON, CSV and SVG that jobs write for other jobs and for people, with checksums.
 
 JSON has one as its last key, CSV one of each row as its last column, SVG one as a comment. Files
-without them, written by hand or by another program, are read as well.
+without them, written by hand or by another program, are read as well, but for drawings.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def write_csv(path: str | Path, rows: Sequence[Mapping], columns: Sequence[str])
     writer.writerow([*columns, KEY])
     for number, row in enumerate(rows):
         cells = ["" if row[name] is None else str(row[name]) for name in columns]
-        writer.writerow([*cells, _of_row(number, columns, cells)])
+        writer.writerow([*cells, _of_row(number, len(rows), columns, cells)])
     with whole_file(path) as temporary:
         temporary.write_text(text.getvalue(), encoding="utf-8")
 
@@ -76,6 +76,10 @@ def read_csv(path: str | Path, columns: Collection[str] = ()) -> list[dict[str, 
         raise damaged(path, f"not UTF-8 text: {error}") from None
     except csv.Error as error:
         raise damaged(path, error) from None
+    if not rows and KEY not in header:
+        raise damaged(path, "it is empty")
+    if any("\0" in cell for cells in (header, *rows) for cell in cells):
+        raise damaged(path, "zero bytes in it")
     if missing := sorted(set(columns) - set(header)):
         raise InputError(f"{path}: has no column {', '.join(missing)}; is it the right file?")
     found = []
@@ -83,7 +87,7 @@ def read_csv(path: str | Path, columns: Collection[str] = ()) -> list[dict[str, 
         if len(cells) != len(header):
             raise damaged(path, f"line {number + 2} has {len(cells)} cells, not {len(header)}")
         row = dict(zip(header, cells, strict=True))
-        if KEY in row and row.pop(KEY) != _of_row(number, list(row), list(row.values())):
+        if KEY in row and row.pop(KEY) != _of_row(number, len(rows), list(row), list(row.values())):
             raise damaged(path, f"line {number + 2} has another checksum")
         found.append(row)
     return found
@@ -96,10 +100,7 @@ def write_svg(path: str | Path, text: str) -> None:
 
 
 def read_svg(path: str | Path) -> str:
-    """A drawing, of this pipeline or of another program, which has no checksum.
-
-    Raises InputError if the file is missing or damaged.
-    """
+    """A drawing that `write_svg` wrote. Raises InputError if it is missing or damaged."""
     try:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -107,14 +108,12 @@ def read_svg(path: str | Path) -> str:
     except UnicodeDecodeError as error:
         raise damaged(path, f"not UTF-8 text: {error}") from None
     found = re.search(rf"<!-- {KEY} (\w+) -->\n$", text)
-    if found is None:
-        return text
-    drawing = text[: found.start()]
-    if found[1] != f"{checksum(drawing.encode()):016x}":
-        raise damaged(path, "its checksum is another")
+    drawing = text[: found.start()] if found else text
+    if found is None or found[1] != f"{checksum(drawing.encode()):016x}":
+        raise damaged(path, "its checksum is another, or missing")
     return drawing
 
 
-def _of_row(number: int, columns: Sequence[str], cells: Sequence[str]) -> str:
-    text = "\0".join([str(number), *columns, *cells])
+def _of_row(number: int, rows: int, columns: Sequence[str], cells: Sequence[str]) -> str:
+    text = "\0".join([str(number), str(rows), *columns, *cells])
     return f"{checksum(text.encode()):016x}"
