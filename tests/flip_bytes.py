@@ -17,10 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from workflow_scripts.vgg import posteriors, tables
-from workflow_scripts.vgg.checkpoints import newest_checkpoint
 from workflow_scripts.vgg.files import InputError
 from workflow_scripts.vgg.parquet import read_frame
 from workflow_scripts.vgg.shards import Shards
@@ -57,15 +55,6 @@ def of_csv(path: Path) -> object:
     return read_csv(path)
 
 
-def of_checkpoint(path: Path) -> object:
-    """A damaged one is passed over for the one before, with a warning, and set aside."""
-    settings = torch.load(path, weights_only=True)["settings"]
-    found = newest_checkpoint(path.parent, settings)
-    if found is None:
-        raise InputError(f"{path}: passed over")
-    return {k: str(v) for k, v in torch.load(found, weights_only=True).items()}
-
-
 def is_for_people(path: Path) -> bool:
     """Whether a file is a CSV that no job reads: those of claims, plans and pictures."""
     read = path.parent.name in ("history", "tables") or path.name == "evaluations.csv"
@@ -79,7 +68,6 @@ READERS: dict[str, Callable[[Path], object]] = {
     ".json": read_json,
     ".csv": of_csv,
     ".svg": read_svg,
-    ".pt": of_checkpoint,
 }
 
 

@@ -10,10 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from xxhash import xxh3_64_hexdigest
 
 from tests.flip_bytes import flip
 from workflow_scripts import train
+from workflow_scripts.vgg.checkpoints import load_checkpoint, newest_checkpoint, save_checkpoint
 from workflow_scripts.vgg.files import InputError
 from workflow_scripts.vgg.parquet import read_frame, write_parquet
 from workflow_scripts.vgg.posteriors import (
@@ -189,9 +191,34 @@ def test_no_changed_byte_goes_unnoticed(packed, posteriors, command, tmp_path):
     results = tmp_path / "results"
     shutil.copytree(packed, results)
     shutil.copytree(tmp_path / "posteriors", results / "posteriors")
-    train.main(command(results, iterations=4, validation_interval=2, checkpoint_seconds=0))
+    folders = {
+        "history": results / "history/A_S256.csv",
+        "output": results / "weights/A.safetensors",
+    }
+    train.main(command(tmp_path, iterations=4, validation_interval=2, **folders))
     found = flip(results, 120)
     assert set(found) == {".arrow", ".parquet", ".safetensors", ".json", ".csv"}
     for kind, outcomes_ in found.items():
         assert set(outcomes_) <= {"noticed", "harmless"}, kind
         assert outcomes_["noticed"], kind
+
+
+def test_a_checkpoint_with_a_changed_byte_is_whole_or_passed_over(tmp_path, caplog):
+    """By the sums that its zip file has; what holds no value, such as a time, may change."""
+    state = {"settings": "s", "iteration": 7, "weight": torch.arange(3000.0)}
+    save_checkpoint(tmp_path, 7, state)
+    path = tmp_path / "000000007.pt"
+    whole, draw = path.read_bytes(), np.random.default_rng(0)
+    passed_over = 0
+    for _ in range(150):
+        content = bytearray(whole)
+        content[draw.integers(len(content))] ^= int(draw.integers(1, 256))
+        path.unlink(missing_ok=True)
+        path.write_bytes(content)
+        found = newest_checkpoint(tmp_path, "s")
+        passed_over += found is None
+        if found:
+            loaded = load_checkpoint(found)
+            assert torch.equal(loaded.pop("weight"), state["weight"])
+            assert loaded == {"settings": "s", "iteration": 7}
+    assert passed_over > 100

@@ -10,6 +10,7 @@ import pytest
 
 from tests.conftest import ROOT
 from workflow_scripts.vgg import cost_records
+from workflow_scripts.vgg.text_artefacts import read_json
 
 JOB = """
 import sys, time
@@ -41,7 +42,7 @@ def test_a_job_that_succeeds_records_what_it_cost(tmp_path):
     body = "held = b'x' * 150_000_000; costs.note(images=30, earlier_seconds=100, attempts=3)"
     job = run_job(tmp_path / "work.py", f"time.sleep(0.3); {body}", cost, SLURM_JOB_ID="4711")
     assert job.returncode == 0, job.stderr
-    found = json.loads(cost.read_text())
+    found = read_json(cost)
     assert 100.3 < found["wall_seconds"] < 110
     assert 0 < found["cpu_seconds"] < 10
     assert found["images_per_second"] == pytest.approx(30 / found["wall_seconds"], rel=1e-3)
@@ -99,6 +100,6 @@ def test_a_damaged_record_is_passed_over(tmp_path, caplog):
     for name, content in (("table3", "{"), ("table4", '{"wall_seconds": 1}'), ("table5", "5")):
         (tmp_path / f"logs/tabulate/{name}.log.json").write_text(content)
     records = cost_records.read_records(tmp_path / "logs")
-    assert records == {("judge_claims", ""): json.loads(good.read_text())}
+    assert records == {("judge_claims", ""): read_json(good)}
     for name in ("table3", "table4", "table5"):
         assert f"{name}.log.json: passed over" in caplog.text

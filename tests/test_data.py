@@ -130,6 +130,7 @@ def test_shards_have_the_contracts_columns(shard_paths):
         ("jpeg", "large_binary"),
         ("height", "int32"),
         ("width", "int32"),
+        ("checksum", "uint64"),
     ]
 
 

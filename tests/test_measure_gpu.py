@@ -169,7 +169,7 @@ def test_parity_finds_a_rounding_that_is_too_coarse(monkeypatch, tmp_path):
     [
         (["--device", "cpu"], "no GPU is here: give --small"),
         (["--small", "--budget", "0"], "give some seconds"),
-        (["--small", "--shard", "none.arrow"], "none.arrow: not a shard"),
+        (["--small", "--shard", "none.arrow"], "none.arrow: no such file"),
     ],
 )
 def test_bad_input_is_told_before_anything_is_measured(words, told, tmp_path):

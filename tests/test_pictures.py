@@ -3,7 +3,6 @@
 import base64
 import csv
 import io
-import json
 import re
 from collections import Counter
 from itertools import pairwise
@@ -32,6 +31,7 @@ from workflow_scripts.vgg.images import pixels_at
 from workflow_scripts.vgg.initialisation import initialise
 from workflow_scripts.vgg.posteriors import write_posteriors
 from workflow_scripts.vgg.shards import Shards
+from workflow_scripts.vgg.text_artefacts import read_json, write_json
 from workflow_scripts.vgg.webp import thumbnail
 from workflow_scripts.vgg.weights import save_weights
 
@@ -92,7 +92,7 @@ def made(results, shard_paths, tmp_path_factory):
 
 
 def read(path):
-    return json.loads(path.read_text())
+    return read_json(path)
 
 
 def lines_of(path):
@@ -627,7 +627,7 @@ def test_a_thousand_classes_are_cut_to_the_worst_and_the_best(made, tmp_path):
         | {"label": k, "class": f"class{k:03d}", "top1_error": float(error), "top1_high": 99.5}
         for k, error in enumerate(draw.permutation(1000) / 10)
     ]
-    (tmp_path / "classes.json").write_text(json.dumps(content))
+    write_json(tmp_path / "classes.json", content)
     page = Page(page_of(made, tmp_path))
     order = sorted(content["classes"], key=lambda c: -c["top1_error"])
     shown = re.findall(r"class\d{3}", page.text)
@@ -679,11 +679,11 @@ def test_names_of_classes_and_images_are_shown_as_text(made, tmp_path):
     hostile = "<script>alert('S')</script>\"&<b>"
     content = read(made("score_maps.json"))
     content["images"][0]["class"] = content["images"][0]["maps"][0]["alt"] = hostile
-    (tmp_path / "score_maps.json").write_text(json.dumps(content))
+    write_json(tmp_path / "score_maps.json", content)
     content = read(made("images.json"))
     content["hardest"][0]["systems"][0]["first"][0]["class"] = hostile
     content["hardest"][0]["id"] = hostile
-    (tmp_path / "images.json").write_text(json.dumps(content))
+    write_json(tmp_path / "images.json", content)
     page = Page(page_of(made, tmp_path))
     assert not page.tags["b"]
     assert page.text.count(hostile) >= 3
@@ -713,7 +713,7 @@ def test_a_wrong_file_is_named(made, tmp_path):
     with pytest.raises(InputError, match=r"crops\.json: not the crops of the pictures; it lacks"):
         page_of(made, tmp_path)
     (tmp_path / "crops.json").write_text("nothing")
-    with pytest.raises(InputError, match=r"crops\.json: not JSON"):
+    with pytest.raises(InputError, match=r"crops\.json: is damaged: not JSON"):
         page_of(made, tmp_path)
 
 

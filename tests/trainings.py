@@ -1,10 +1,11 @@
 """Compare what two trainings have made, in every bit that does not depend on the clock."""
 
-import csv
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
+
+from workflow_scripts.vgg.text_artefacts import read_csv
 
 
 def same_weights(one: Path, two: Path) -> bool:
@@ -15,8 +16,7 @@ def same_weights(one: Path, two: Path) -> bool:
 
 def history(path: Path) -> list[dict[str, str]]:
     """A training's history without its speed."""
-    with open(path) as file:
-        return [
-            {name: value for name, value in row.items() if name != "images_per_second"}
-            for row in csv.DictReader(file)
-        ]
+    return [
+        {name: value for name, value in row.items() if name != "images_per_second"}
+        for row in read_csv(path)
+    ]

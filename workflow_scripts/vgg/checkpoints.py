@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import pickle
 import shutil
 import zipfile
 from collections.abc import Mapping
@@ -91,8 +90,9 @@ def newest_checkpoint(directory: Path, settings: str) -> Path | None:
                 if damaged := archive.testzip():  # torch.load does not check the sums
                     raise zipfile.BadZipFile(f"bad checksum of {damaged}")
             state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        except (zipfile.BadZipFile, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            if is_out_of_memory(error):  # which is no fault of the checkpoint's
+        except Exception as error:  # of damaged ones, zipfile and torch raise many kinds
+            # Neither is a fault of the checkpoint's.
+            if isinstance(error, OSError) or is_out_of_memory(error):
                 raise
             logging.warning(
                 "WARNING: checkpoint %s is corrupt (%s); falling back to the one before",
