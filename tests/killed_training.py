@@ -15,7 +15,6 @@ import io
 import os
 import signal
 import sys
-from pathlib import Path
 
 from workflow_scripts import train
 from workflow_scripts.vgg import checkpoints, command, training
@@ -57,13 +56,16 @@ def watched_evaluation(*arguments, stop, **options):
     return evaluate(*arguments, stop=watched_stop, batch_size=4, **options)
 
 
-def watched_save(state, path):
+def watched_save(state, file):
     if moment == "checkpoint" and state["iteration"] >= at:
         buffer = io.BytesIO()
         save(state, buffer)
-        Path(path).write_bytes(buffer.getvalue()[: len(buffer.getvalue()) // 2])
+        file.write(buffer.getvalue()[: len(buffer.getvalue()) // 2])
+        file.flush()
         send()
-    save(state, path)
+        file.seek(0)
+        file.truncate()
+    save(state, file)
 
 
 evaluate = train.evaluate
