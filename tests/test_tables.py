@@ -22,6 +22,7 @@ from workflow_scripts.vgg.experiments import (
     table_evaluations,
 )
 from workflow_scripts.vgg.files import InputError
+from workflow_scripts.vgg.parquet import write_frame
 from workflow_scripts.vgg.posteriors import (
     ROWS_PER_GROUP,
     mean_posteriors,
@@ -448,9 +449,9 @@ def test_imported_weights_are_named_in_a_rows_provenance(results, monkeypatch):
 def submission_words(folder, paths, images, skipped=(), ids=range(1, 11)):
     """The options of `write_submission` for a test set of so many images, some left out."""
     names = [f"ILSVRC2012_val_{n:08d}" for n in range(images)]
-    pd.DataFrame({"id": names}).to_parquet(folder / "index.parquet")
+    write_frame(folder / "index.parquet", pd.DataFrame({"id": names}))
     classes = pd.DataFrame({"label": range(10), "ilsvrc2012_id": pd.array(ids, "Int32")})
-    classes.to_parquet(folder / "classes.parquet")
+    write_frame(folder / "classes.parquet", classes)
     half = len(skipped) // 2
     for number, part in enumerate((skipped[:half], skipped[half:])):
         report = {"skipped": [{"id": names[place], "reason": "?"} for place in part]}
