@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import shutil
 import zipfile
@@ -91,8 +92,10 @@ def newest_checkpoint(directory: Path, settings: str) -> Path | None:
                     raise zipfile.BadZipFile(f"bad checksum of {damaged}")
             state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         except Exception as error:  # of damaged ones, zipfile and torch raise many kinds
-            # Neither is a fault of the checkpoint's.
-            if isinstance(error, OSError) or is_out_of_memory(error):
+            # A disk or memory that fails is no fault of the checkpoint's; a place to read from that
+            # does not exist is.
+            failing = isinstance(error, OSError) and error.errno != errno.EINVAL
+            if failing or is_out_of_memory(error):
                 raise
             logging.warning(
                 "WARNING: checkpoint %s is corrupt (%s); falling back to the one before",

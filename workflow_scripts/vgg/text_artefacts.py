@@ -76,12 +76,12 @@ def read_csv(path: str | Path, columns: Collection[str] = ()) -> list[dict[str, 
         raise damaged(path, f"not UTF-8 text: {error}") from None
     except csv.Error as error:
         raise damaged(path, error) from None
-    if not rows and KEY not in header:
-        raise damaged(path, "it is empty")
     if any("\0" in cell for cells in (header, *rows) for cell in cells):
         raise damaged(path, "zero bytes in it")
     if missing := sorted(set(columns) - set(header)):
         raise InputError(f"{path}: has no column {', '.join(missing)}; is it the right file?")
+    if not rows and KEY not in header:
+        raise damaged(path, "it is empty")
     found = []
     for number, cells in enumerate(rows):
         if len(cells) != len(header):
