@@ -1,6 +1,8 @@
 """What the pipeline writes is verified when it is read: one changed byte never becomes a number."""
 
+import errno
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from xxhash import xxh3_64_hexdigest
 
 from tests.flip_bytes import flip
 from workflow_scripts import train
+from workflow_scripts.vgg import checksums
 from workflow_scripts.vgg.checkpoints import load_checkpoint, newest_checkpoint, save_checkpoint
 from workflow_scripts.vgg.files import InputError
 from workflow_scripts.vgg.parquet import read_frame, write_parquet
@@ -222,3 +225,16 @@ def test_a_checkpoint_with_a_changed_byte_is_whole_or_passed_over(tmp_path, capl
             assert torch.equal(loaded.pop("weight"), state["weight"])
             assert loaded == {"settings": "s", "iteration": 7}
     assert passed_over > 100
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow"])
+def test_a_disk_that_fails_is_no_reason_to_delete_a_file(kind, packed, posteriors, monkeypatch):
+    path = posteriors[0] if kind == "parquet" else next(packed.glob("shards/val/*.arrow"))
+
+    def fails(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+
+    monkeypatch.setattr(checksums, "_footer", fails)
+    with pytest.raises(OSError, match=r"Input/output error") as caught:
+        outcomes([path]) if kind == "parquet" else Shards([path])
+    assert caught.value.filename == str(path)

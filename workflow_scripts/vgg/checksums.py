@@ -74,7 +74,7 @@ def check_footer(path: str | Path) -> tuple[int, int]:
         file.seek(start - SEAL.size)
         of_body, of_footer = SEAL.unpack(file.read(SEAL.size))
     if of_footer != checksum(of_body.to_bytes(8, "little"), footer):
-        raise damaged(path, "its footer has another checksum, or none, as before November 2026")
+        raise damaged(path, "its footer has another checksum, or none, as before 28 November 2026")
     return start - SEAL.size, of_body
 
 

@@ -46,6 +46,8 @@ def opened(path: str | Path, whole: bool = True) -> Iterator[pq.ParquetFile]:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; has its rule run?") from None
     except (OSError, pa.ArrowException) as error:
+        if getattr(error, "errno", None):  # the disk's, which is no reason to delete the file
+            raise
         raise damaged(path, error) from error
 
 

@@ -147,7 +147,9 @@ def _checked_batches(path: str | Path) -> Iterator[pa.RecordBatch]:
             yield batch
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; has it been packed?") from None
-    except (pa.ArrowException, OSError, ValueError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
+        if getattr(error, "errno", None):  # the disk's, which is no reason to delete the file
+            raise
         raise damaged(path, f"not a shard: {error}") from error
 
 
