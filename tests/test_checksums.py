@@ -171,6 +171,13 @@ def test_what_somebody_else_wrote_without_checksums_is_read(tmp_path):
     assert read_csv(tmp_path / "h.csv", {"a"}) == [{"a": "1", "b": "2"}]
 
 
+@pytest.mark.parametrize("content", ["", "a,b,checksum\n", "a,b\n"])
+def test_a_list_that_is_cut_before_its_first_row_is_damaged(content, tmp_path):
+    (tmp_path / "h.csv").write_text(content)
+    with pytest.raises(InputError, match=r"h\.csv: is damaged: it has no rows"):
+        read_csv(tmp_path / "h.csv")
+
+
 def test_checksums_are_xxh3_of_the_content(tmp_path):
     write_json(tmp_path / "a.json", {"b": [1.5, "ä"]})
     assert read_json(tmp_path / "a.json") == {"b": [1.5, "ä"]}

@@ -140,6 +140,18 @@ def test_a_slip_in_a_list_of_tables_names_its_line(tmp_path):
     assert told.endswith('"dense", "multicrop", "center"; did you mean dense?')
 
 
+def test_a_key_that_is_given_twice_is_refused_by_both_lines(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("experiment: a\ntrain: {momentum: 0.9,\n  momentum: 0.8}\nexperiment: b\n")
+    config = merged_leniently(read("config/config.yaml"), experiments.read_yaml(path))
+    with pytest.raises(InputError) as raised:
+        configuration.check("config", config, ROOT / "config/config.yaml", path)
+    assert str(raised.value).splitlines() == [
+        f"{path}:3: train.momentum: is given in line 2 already; delete one of the two",
+        f"{path}:4: experiment: is given in line 1 already; delete one of the two",
+    ]
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [

@@ -140,8 +140,8 @@ def test_pillow_tries_bitmaps_only(photograph):
 def test_an_image_too_long_for_a_jpeg_is_refused():
     long = images.rescale(np.zeros((3, 1000, 3), np.uint8), 256, "bicubic")
     assert long.shape == (256, 85333, 3)
-    with pytest.raises(InputError, match="256×85333 pixels cannot be stored as a JPEG"):
-        images.encode_jpeg(long, 95)
+    with pytest.raises(InputError, match=r"^n7: 256×85333 pixels cannot be stored as a JPEG"):
+        images.encode_jpeg(long, 95, "n7")
     longest = np.zeros((1, 65_500, 3), np.uint8)
     assert images.decode(images.encode_jpeg(longest, 95), "x").shape == longest.shape
     with pytest.raises(InputError, match="65501×1 pixels"):
@@ -149,8 +149,8 @@ def test_an_image_too_long_for_a_jpeg_is_refused():
 
 
 def test_an_image_too_long_to_be_rescaled_is_refused():
-    with pytest.raises(InputError, match="1×60000 pixels are too elongated to be rescaled"):
-        images.rescale(np.zeros((1, 60_000, 3), np.uint8), 256, "bicubic")
+    with pytest.raises(InputError, match=r"^n7: 1×60000 pixels are too elongated to be rescaled"):
+        images.rescale(np.zeros((1, 60_000, 3), np.uint8), 256, "bicubic", name="n7")
 
 
 @pytest.mark.parametrize(

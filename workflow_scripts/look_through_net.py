@@ -46,10 +46,10 @@ class Eye:
         """The net as dense evaluation runs it; its FC weights are copies."""
         return evaluation.DenseConvNet(self.net)
 
-    def rescaled(self, pixels: np.ndarray, Q: int) -> np.ndarray:
+    def rescaled(self, pixels: np.ndarray, Q: int, name: str) -> np.ndarray:
         """An image as this net is tested on it at Q, uint8 [height, width, 3]."""
         side = pixels_at(Q, self.net.architecture.crop)
-        return rescale(pixels, side, self.resize_filter)
+        return rescale(pixels, side, self.resize_filter, name=name)
 
     def input(self, pixels: np.ndarray) -> torch.Tensor:
         """Pixels, uint8 [height, width, 3], as the net takes them: float [1, 3, height, width]."""
@@ -74,7 +74,7 @@ def map_entry(
     image: as PickedImages describes it. pixels: uint8 [height, width, 3]. names: of the classes.
     """
     architecture, label = eye.net.architecture, image["label"]
-    pixels = eye.rescaled(pixels, Q)
+    pixels = eye.rescaled(pixels, Q, f"image {image['id']}")
     with explained_memory(f"a whole image at Q = {Q}", "lower score_maps.Q of pictures.yaml"):
         found = score_map(eye.dense, eye.input(pixels), score_average)
     places, first = found.places[label], int(found.posterior.argmax())
@@ -102,7 +102,7 @@ def crop_entry(
 ) -> dict:
     """An image's crops at Q, and the posterior of its class in each; otherwise as `map_entry`."""
     crop, label = eye.net.architecture.crop, image["label"]
-    pixels = eye.rescaled(pixels, Q)
+    pixels = eye.rescaled(pixels, Q, f"image {image['id']}")
     with explained_memory(
         f"{batch_size} crops of {crop}×{crop} at once", "lower the batch size (evaluate.batch_size)"
     ):

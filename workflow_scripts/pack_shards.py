@@ -75,11 +75,8 @@ class Packing:
         height, width = pixels.shape[:2]
         side = self.smallest_side
         if side and not (self.only_shrink and min(height, width) <= side):
-            try:
-                pixels = images.rescale(pixels, side, self.resize_filter, images.resize_fast)
-                content = images.encode_jpeg(pixels, self.jpeg_quality)
-            except InputError as error:
-                raise InputError(f"{where}: {error}") from error
+            pixels = images.rescale(pixels, side, self.resize_filter, images.resize_fast, where)
+            content = images.encode_jpeg(pixels, self.jpeg_quality, where)
             height, width = pixels.shape[:2]
         for kind in kinds:
             self.oddities.setdefault(kind, []).append(row.id)

@@ -37,13 +37,15 @@ def check(kind: str, content, *files: str | Path, given: Mapping | None = None) 
     # YAML's keys may be numbers, which schemas know nothing of.
     errors = Draft202012Validator(schema).iter_errors(_with_text_keys(content))
     slips = dict.fromkeys(slip for error in errors for slip in _slips(error, schema))
-    if slips:
-        sources = [(COMMAND_LINE, given), *((file, _nodes(file)) for file in reversed(files))]
-        lines = sorted((*_place(path, sources), _dotted(path), text) for path, text in slips)
+    sources = [(COMMAND_LINE, given), *((file, _nodes(file)) for file in reversed(files))]
+    lines = [(*_place(path, sources), _dotted(path), text) for path, text in slips]
+    for number, (_, node) in enumerate(sources[1:], start=1):
+        lines += [(number, *repetition) for repetition in _repetitions(node)]
+    if lines:
         raise InputError(
             "\n".join(
                 f"{sources[number][0]}:{f'{line}:' if line else ''} {path}: {text}"
-                for number, line, path, text in lines
+                for number, line, path, text in sorted(lines)
             )
         )
 
@@ -239,6 +241,23 @@ def _nodes(file: str | Path) -> yaml.Node | None:
         return yaml.compose(Path(file).read_text(encoding="utf-8"), yaml.SafeLoader)
     except (OSError, yaml.YAMLError):
         return None
+
+
+def _repetitions(node: yaml.Node | None, above: tuple = ()) -> Iterator[tuple[int, str, str]]:
+    """The line, path and slip of each key given before in its mapping: YAML takes the last."""
+    if isinstance(node, yaml.MappingNode):
+        first: dict[str, int] = {}
+        for key, value in node.value:
+            path, line = (*above, key.value), key.start_mark.line + 1
+            path, line = (*above, key.value), key.start_mark.line + 1
+            if key.value in first:
+                told = f"is given in line {first[key.value]} already; delete one of the two"
+                yield line, _dotted(path), told
+            first.setdefault(key.value, line)
+            yield from _repetitions(value, path)
+    elif isinstance(node, yaml.SequenceNode):
+        for place, value in enumerate(node.value):
+            yield from _repetitions(value, (*above, place))
 
 
 def _dotted(path: tuple) -> str:

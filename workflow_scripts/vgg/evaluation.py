@@ -175,10 +175,7 @@ class RescaledImages(Dataset):
         for place in self.groups[group]:
             name = f"image {self.shards.id(place)}"
             pixels = decode(self.shards.jpeg(place), name)
-            try:
-                pixels = rescale(pixels, self.smallest_side, self.resize_filter)
-            except InputError as error:
-                raise InputError(f"{name}: {error}") from error
+            pixels = rescale(pixels, self.smallest_side, self.resize_filter, name=name)
             batch.append(pixels if self.crop is None else centre_crop(pixels, self.crop))
         return torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2)
 

@@ -81,6 +81,8 @@ def rows(path: Path, contents: bool = True) -> Iterator[Row]:
             "other names"
         ) from error
     except (pa.ArrowException, OSError) as error:
+        if getattr(error, "errno", None):  # the disk's, which another download does not cure
+            raise
         raise InputError(f"{path}: damaged ({error}); download it again") from error
 
 

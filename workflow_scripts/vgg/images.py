@@ -139,16 +139,18 @@ def opened(encoded: bytes | memoryview, name: str) -> Iterator[Image.Image]:
         ) from error
 
 
-def encode_jpeg(pixels: np.ndarray, quality: int) -> bytes:
+def encode_jpeg(pixels: np.ndarray, quality: int, name: str = "an image") -> bytes:
     """Encode uint8 [height, width, 3] RGB as a JPEG without chroma subsampling.
 
     With a restart marker behind every eight rows, by which `decode` finds the rows that it needs.
+    name: what an error calls the image.
     Raises InputError if a side is longer than a JPEG's can be.
     """
     if max(pixels.shape[:2]) > MAX_JPEG_SIDE:
         raise InputError(
-            f"{pixels.shape[0]}×{pixels.shape[1]} pixels cannot be stored as a JPEG, whose sides "
-            f"have at most {MAX_JPEG_SIDE}; the image is too elongated to be rescaled, so cut it"
+            f"{name}: {pixels.shape[0]}×{pixels.shape[1]} pixels cannot be stored as a JPEG, whose "
+            f"sides have at most {MAX_JPEG_SIDE}; the image is too elongated to be rescaled, so "
+            "cut it"
         )
     file = io.BytesIO()
     Image.fromarray(pixels).save(
@@ -213,10 +215,11 @@ def rescale(
     smallest_side: int,
     resize_filter: str,
     resized: Callable[[np.ndarray, int, int, str], np.ndarray] = resize,
+    name: str = "an image",
 ) -> np.ndarray:
     """Rescale uint8 [height, width, 3] isotropically so that its smallest side has that length.
 
-    resized: `resize`, or `resize_fast`.
+    resized: `resize`, or `resize_fast`. name: what an error calls the image.
     Raises InputError if that needs more than MAX_PIXELS pixels: the image is a few pixels wide.
     """
     height, width = rescaled_size(*pixels.shape[:2], smallest_side)
@@ -224,8 +227,8 @@ def rescale(
         return pixels
     if height * width > MAX_PIXELS:
         raise InputError(
-            f"{pixels.shape[0]}×{pixels.shape[1]} pixels are too elongated to be rescaled to a "
-            f"smallest side of {smallest_side}; cut the image"
+            f"{name}: {pixels.shape[0]}×{pixels.shape[1]} pixels are too elongated to be rescaled "
+            f"to a smallest side of {smallest_side}; cut the image"
         )
     return resized(pixels, height, width, resize_filter)
 

@@ -161,8 +161,9 @@ def _check_distributions(path: str | Path, ids: Sequence[str], chunk: pa.RecordB
             f"the posteriors of {ids[image]} are no distribution: from {posteriors[image].min():g} "
             f"to {posteriors[image].max():g}, their sum is {posteriors[image].sum():g}",
         )
-    if labels.max() >= posteriors.shape[1] or labels.min() < -1:
-        raise damaged(path, f"label {labels.max()} of {posteriors.shape[1]} classes")
+    wrong = labels[(labels < -1) | (labels >= posteriors.shape[1])]
+    if len(wrong):
+        raise damaged(path, f"label {wrong[0]} of {posteriors.shape[1]} classes")
 
 
 def _values(chunk: pa.RecordBatch) -> np.ndarray:

@@ -65,7 +65,7 @@ def write_csv(path: str | Path, rows: Sequence[Mapping], columns: Sequence[str])
 def read_csv(path: str | Path, columns: Collection[str] = ()) -> list[dict[str, str]]:
     """The rows of a CSV file, which may be somebody else's, without checksums.
 
-    Raises InputError if the file is missing or damaged, or lacks one of `columns`.
+    Raises InputError if the file is missing or damaged, has no rows, or lacks one of `columns`.
     """
     try:
         with open(path, newline="", encoding="utf-8") as file:
@@ -80,8 +80,8 @@ def read_csv(path: str | Path, columns: Collection[str] = ()) -> list[dict[str, 
         raise damaged(path, "zero bytes in it")
     if missing := sorted(set(columns) - set(header)):
         raise InputError(f"{path}: has no column {', '.join(missing)}; is it the right file?")
-    if not rows and KEY not in header:
-        raise damaged(path, "it is empty")
+    if not rows:
+        raise damaged(path, "it has no rows")
     found = []
     for number, cells in enumerate(rows):
         if len(cells) != len(header):
