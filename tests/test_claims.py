@@ -474,7 +474,7 @@ def test_what_a_training_should_have_left_is_named(judge, results):
     with pytest.raises(InputError, match=r"results/x/seed1/weights/A_S256.safetensors"):
         judge(claims, "--trainings", "A_S256", "--seeds", 0, 1)
     history = results / "history/A_S256.csv"
-    for text, slip in (("images_per_second\n", "empty"), ("iteration\n1\n", "images_per_second")):
+    for text, slip in (("images_per_second\n", "no rows"), ("iteration\n1\n", "images_per_second")):
         history.write_text(text)
         with pytest.raises(InputError, match=rf"results/x/history/A_S256.csv: .*{slip}"):
             judge(claims, "--trainings", "A_S256")

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import tarfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +20,24 @@ import torch
 from safetensors.torch import save_file
 
 from tests.conftest import ROOT
-from workflow_scripts.vgg import files
+from workflow_scripts.vgg import (
+    archives,
+    arrays,
+    devkit,
+    files,
+    kaggle,
+    members,
+    parquet,
+    shards,
+    text_artefacts,
+)
 from workflow_scripts.vgg.checkpoints import save_checkpoint
 from workflow_scripts.vgg.files import InputError, exclusive, whole_file
+from workflow_scripts.vgg.staging import stage
 from workflow_scripts.vgg.text_artefacts import write_json
+from workflow_scripts.vgg.weights import load_weights
 
+UNREADABLE = Path("/proc/self/mem")  # opens, and gives errno 5 when its first bytes are read
 HOLD = """
 import os, sys, time
 from pathlib import Path
@@ -209,12 +223,12 @@ with exclusive(path, wait=True):
 
 
 WRITE_AGAIN_AND_AGAIN = """
+import select
 from workflow_scripts.vgg.checkpoints import save_checkpoint
 from workflow_scripts.vgg.files import InputError
 print("holding", flush=True)
 content = str(os.getpid()).encode() * 100_000
-end = time.monotonic() + 3
-while time.monotonic() < end:
+while not select.select([sys.stdin], [], [], 0)[0]:
     try:
         with whole_file(path) as temporary, open(temporary, "wb") as file:
             file.write(content[: len(content) // 2])
@@ -238,14 +252,16 @@ def test_a_reader_never_sees_anything_but_whole_files(child, tmp_path, locks):
     code = locks + WRITE_AGAIN_AND_AGAIN
     processes = [child(code, path) for _ in range(4)]
     whole = {str(process.pid).encode() * 100_000 for process in processes}
-    seen = set()
-    while any(process.poll() is None for process in processes):
+    seen, started = set(), time.monotonic()
+    while len(seen) < 2 or time.monotonic() < started + 3:
+        assert time.monotonic() < started + 120, "writers prevent each other from writing"
         if path.exists():
             content = path.read_bytes()
             assert content in whole
-            seen.add(content[:10])
+            seen.add(content)
+    for process in processes:
+        process.communicate(timeout=60)
     assert all(process.returncode == 0 for process in processes)
-    assert len(seen) > 1
     assert names(tmp_path) == ["file"]
 
 
@@ -350,6 +366,36 @@ def test_a_full_disk_is_named_with_what_is_free(writer, full_disk):
     with pytest.raises(InputError, match=told), whole_file(full_disk / "file"):
         pytest.fail("not even the lock has space")
     assert names(full_disk) == ["others"]
+
+
+READERS = {
+    "artefact.parquet": parquet.read_frame,
+    "shard.arrow": lambda path: shards.Shards([path]),
+    "artefact.json": text_artefacts.read_json,
+    "artefact.csv": text_artefacts.read_csv,
+    "artefact.svg": text_artefacts.read_svg,
+    "ours.safetensors": load_weights,
+    "theirs.h5": arrays.kind_of,
+    "archive.tar": lambda path: list(archives.image_members(path)),
+    "ground_truth.txt": devkit.read_ground_truth,
+    "devkit.tar.gz": devkit.read_classes,
+    "solution.csv": kaggle.read_solution,
+    "image.jpg": lambda path: list(members.read_members([(str(path), 0, 9)])),
+    "indexed.jpg": lambda path: list(
+        members.with_flaws([members.Member("a", None, str(path), 0, 9)])
+    ),
+    "hashed": files.sha256,
+    "staged.arrow": lambda path: stage([path], str(path.parent / "scratch")),
+}
+
+
+@pytest.mark.skipif(not UNREADABLE.exists(), reason="a file of Linux")
+@pytest.mark.parametrize("name", READERS)
+def test_a_disk_that_fails_is_told_with_the_file_and_blames_nothing_else(name, tmp_path):
+    (tmp_path / name).symlink_to(UNREADABLE)
+    with pytest.raises(OSError) as raised:  # noqa: PT011 its parts are looked at
+        READERS[name](tmp_path / name)
+    assert (raised.value.errno, raised.value.filename) == (errno.EIO, str(tmp_path / name))
 
 
 def test_a_renamed_file_and_its_name_are_on_the_disk(tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ import torch
 
 from workflow_scripts.vgg import command
 from workflow_scripts.vgg.convnets import Architecture
-from workflow_scripts.vgg.files import InputError, code_fingerprint, sha256
+from workflow_scripts.vgg.files import InputError, code_fingerprint, reading, sha256
 from workflow_scripts.vgg.released_weights import WHERE_TO_GET, read_released
 from workflow_scripts.vgg.source_formats import FORMATS
 from workflow_scripts.vgg.weights import read_metadata, save_weights
@@ -38,7 +38,7 @@ def check_md5(path: str, expected: str, source: str) -> None:
     """Raise InputError if the file has another MD5 sum, or is missing."""
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file; {WHERE_TO_GET[source]}")
-    with open(path, "rb") as file:
+    with reading(path) as file:
         found = hashlib.file_digest(file, "md5").hexdigest()
     if found != expected.lower():
         raise InputError(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from workflow_scripts.vgg import command
 from workflow_scripts.vgg.archives import require
-from workflow_scripts.vgg.files import InputError
+from workflow_scripts.vgg.files import InputError, reading
 from workflow_scripts.vgg.text_artefacts import write_json
 
 CHUNK = 16 * 2**20
@@ -17,7 +17,7 @@ def md5_of(path: str) -> str:
     """Hexadecimal MD5 of a file's bytes, with progress."""
     digest = hashlib.md5()
     progress = command.Progress(max(1, require(path).stat().st_size // 2**20), "MiB")
-    with open(path, "rb") as file:
+    with reading(path) as file:
         while chunk := file.read(CHUNK):
             digest.update(chunk)
             progress.update(len(chunk) // 2**20)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from .files import InputError
+from .files import InputError, reading
 from .members import Hidden, Member, check_name
 from .texts import WNID
 
@@ -48,7 +48,7 @@ def image_members(path: str | Path) -> Iterator[Member]:
     path = require(path)
     length = path.stat().st_size
     hidden = Hidden(str(path))
-    with open(path, "rb") as file:
+    with reading(path) as file:
         for member in _files(file, str(path), hidden):
             name = PurePosixPath(member.name)
             if name.suffix == ".tar":

@@ -17,6 +17,7 @@ import h5py
 import torch
 from safetensors import SafetensorError, safe_open
 
+from .files import reading
 from .safetensors_checks import check_tensors
 
 ZIP = b"PK\x03\x04"
@@ -39,7 +40,7 @@ def kind_of(path: str | Path) -> str:
 
     Returns "pytorch", "hdf5", "safetensors", "keras archive" or "other".
     """
-    with open(path, "rb") as file:
+    with reading(path) as file:
         start = file.read(9)
         rest = file.read(30 + len(KERAS_ENTRY) - len(start))
     if start.startswith(ZIP) and rest.endswith(KERAS_ENTRY):
@@ -68,7 +69,7 @@ def read_safetensors(path: str | Path) -> dict[str, Stored]:
 
 def read_pytorch(path: str | Path) -> dict[str, Stored]:
     """The tensors of a state dict written by `torch.save`, in its zip or its older form."""
-    with open(path, "rb") as file:
+    with reading(path) as file:
         zipped = file.read(len(ZIP)) == ZIP
     if zipped:
         _check_zip(path)

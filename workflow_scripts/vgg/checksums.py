@@ -14,7 +14,7 @@ from pathlib import Path
 
 import xxhash
 
-from .files import InputError
+from .files import InputError, reading
 
 CHUNK = 1 << 20
 MAGICS = {b"PAR1", b"ARROW1"}  # at the end of a file, behind the footer and its length
@@ -42,7 +42,7 @@ def checksum(*parts) -> int:
 def checksum_of_file(path: str | Path, start: int = 0, end: int | None = None) -> int:
     """Of a file's bytes from `start` to before `end`, or to its end."""
     found = xxhash.xxh3_64()
-    with open(path, "rb") as file:
+    with reading(path) as file:
         left = (os.path.getsize(path) if end is None else end) - file.seek(start)
         while left > 0 and (chunk := file.read(min(CHUNK, left))):
             found.update(chunk)
@@ -70,7 +70,7 @@ def check_footer(path: str | Path) -> tuple[int, int]:
     start, footer = _footer(path)
     if start < SEAL.size:
         raise damaged(path, "it is cut short")
-    with open(path, "rb") as file:
+    with reading(path) as file:
         file.seek(start - SEAL.size)
         of_body, of_footer = SEAL.unpack(file.read(SEAL.size))
     if of_footer != checksum(of_body.to_bytes(8, "little"), footer):
@@ -88,7 +88,7 @@ def check_sealed(path: str | Path) -> None:
 def _footer(path: str | Path) -> tuple[int, bytes]:
     """Where a Parquet or Arrow file's footer begins, and all bytes from there on."""
     size = os.path.getsize(path)
-    with open(path, "rb") as file:
+    with reading(path) as file:
         file.seek(max(0, size - 10))
         end = file.read()
         magic = next((magic for magic in MAGICS if end.endswith(magic)), None)

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from .archives import WHERE_TO_GET
-from .files import InputError
+from .files import InputError, is_of_system, reading
 from .texts import checked_wnid, numbered_lines
 
 META = "ILSVRC2012_devkit_t12/data/meta.mat"
@@ -67,7 +67,9 @@ def read_ground_truth(path: str | Path) -> np.ndarray:
             "test images were never published: without them, set data.test: withheld"
         )
     name, content = path, None
-    if tarfile.is_tarfile(path):
+    with reading(path) as file:
+        packed = tarfile.is_tarfile(file)
+    if packed:
         name, content = f"{path}: {GROUND_TRUTH}", _read(path, GROUND_TRUTH)
     ids = []
     for where, line in numbered_lines(name, content):
@@ -95,7 +97,7 @@ def _read(devkit: str | Path, member: str) -> bytes:
             "set data.archives.devkit to null"
         )
     try:
-        with tarfile.open(devkit) as archive:
+        with reading(devkit) as file, tarfile.open(fileobj=file) as archive:
             return archive.extractfile(member).read()
     except (KeyError, AttributeError) as error:  # there is none, or it is a folder
         raise InputError(
@@ -103,4 +105,6 @@ def _read(devkit: str | Path, member: str) -> bytes:
             "(ILSVRC2012_devkit_t12.tar.gz) is needed"
         ) from error
     except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error) as error:
+        if is_of_system(error):
+            raise
         raise InputError(f"{devkit}: damaged ({error}); download it again") from error

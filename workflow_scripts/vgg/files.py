@@ -6,6 +6,7 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import io
 import json
 import logging
 import os
@@ -28,6 +29,11 @@ class InputError(Exception):
 
 class DiskFull(InputError):
     """The disk or a quota has no space for a file; the message names both."""
+
+
+def is_of_system(error: Exception) -> bool:
+    """Whether the disk or the system has failed: no sign that the file it was about is damaged."""
+    return isinstance(error, OSError) and bool(error.errno)
 
 
 @contextlib.contextmanager
@@ -206,9 +212,40 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
+class _Named(io.FileIO):
+    """A file whose name is in the errors of reading it, which in Python's own it is not."""
+
+    def readinto(self, buffer) -> int:
+        with self._named():
+            return super().readinto(buffer)
+
+    def readall(self) -> bytes:
+        with self._named():
+            return super().readall()
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            error.filename = str(self.name)
+            raise
+
+
+def reading(path: str | Path) -> io.BufferedReader:
+    """Open a file to read its bytes; every OSError of that names it."""
+    return io.BufferedReader(_Named(path))
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """A file's bytes; every OSError names it."""
+    with reading(path) as file:
+        return file.read()
+
+
 def sha256(path: str | Path) -> str:
     """Hexadecimal SHA-256 of a file's bytes."""
-    with open(path, "rb") as file:
+    with reading(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

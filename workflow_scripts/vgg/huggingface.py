@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .files import InputError
+from .files import InputError, is_of_system
 from .members import check_name
 
 SPLITS = {"train": "train", "val": "validation", "test": "test"}  # ours: theirs
@@ -81,7 +81,7 @@ def rows(path: Path, contents: bool = True) -> Iterator[Row]:
             "other names"
         ) from error
     except (pa.ArrowException, OSError) as error:
-        if getattr(error, "errno", None):  # the disk's, which another download does not cure
+        if is_of_system(error):
             raise
         raise InputError(f"{path}: damaged ({error}); download it again") from error
 

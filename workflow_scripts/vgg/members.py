@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from pathlib import PurePosixPath
 
-from .files import InputError
+from .files import InputError, reading
 
 AHEAD = 64 * 2**20  # bytes that are read before they are needed, so that files are read in order
 HEAD = 16  # bytes that tell an image from other files
@@ -90,17 +89,11 @@ def with_flaws(members: Iterable[Member]) -> Iterator[tuple[Member, str | None]]
     Reads a few bytes where each begins: in an archive, beside the header that was just read, which
     takes some 20 µs of 200 a member; of folders, every file is opened once.
     """
-    file, opened = None, None
-    try:
-        for member in members:
-            if opened != member.file:
-                if file is not None:
-                    os.close(file)
-                file, opened = os.open(member.file, os.O_RDONLY), member.file
-            yield member, flaw(os.pread(file, HEAD, member.offset), member.size)
-    finally:
-        if file is not None:
-            os.close(file)
+    for name, of_file in groupby(members, key=attrgetter("file")):
+        with reading(name) as file:
+            for member in of_file:
+                file.seek(member.offset)
+                yield member, flaw(file.read(HEAD), member.size)
 
 
 def read_members(members: Iterable[tuple[str, int, int]]) -> Iterator[bytes]:
@@ -125,7 +118,7 @@ def _read_in_order(window: list[tuple[str, int, int]]) -> list[bytes]:
     contents: dict[tuple[str, int, int], bytes] = {}
     for name, members in groupby(sorted(window), key=itemgetter(0)):
         try:
-            with open(name, "rb") as file:
+            with reading(name) as file:
                 for member in members:
                     _, offset, size = member
                     file.seek(offset)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .checksums import check_footer, check_sealed, damaged, seal
-from .files import InputError, whole_file
+from .files import InputError, is_of_system, whole_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +46,7 @@ def opened(path: str | Path, whole: bool = True) -> Iterator[pq.ParquetFile]:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; has its rule run?") from None
     except (OSError, pa.ArrowException) as error:
-        if getattr(error, "errno", None):  # the disk's, which is no reason to delete the file
+        if is_of_system(error):
             raise
         raise damaged(path, error) from error
 

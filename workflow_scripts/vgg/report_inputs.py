@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
 from .cost_records import read_records
-from .files import InputError
+from .experiments import read_yaml
+from .files import InputError, read_bytes
 from .text_artefacts import read_csv, read_json
 
 if TYPE_CHECKING:  # planning imports torch, which no page needs
@@ -113,7 +111,7 @@ def load_downloads(path: str | Path) -> list[Download]:
     """A table or ledger in all forms, from the files of its name beside its JSON file."""
     files = [Path(path).with_suffix(suffix) for suffix in FORMS]
     return [
-        Download(file.name, *FORMS[file.suffix], file.read_bytes())
+        Download(file.name, *FORMS[file.suffix], read_bytes(file))
         for file in files
         if file.exists()
     ]
@@ -138,21 +136,14 @@ def load_claims(path: str | Path) -> dict:
 
 def load_config(path: str | Path) -> dict:
     """A run's resolved configuration; only `experiment` and `data.source` are required."""
-    try:
-        config = yaml.safe_load(_text(path))
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not YAML: {error}") from None
-    config = _mapping(path, config, ("experiment", "data"))
+    config = _mapping(path, read_yaml(path), ("experiment", "data"))
     _mapping(f"{path}: data", config["data"], ("source",))
     return config
 
 
 def load_choices(path: str | Path) -> dict[str, dict]:
     """What the configuration's schema says of each choice: `description` and `enum`, its values."""
-    try:
-        schema = yaml.safe_load(_text(path))
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not YAML: {error}") from None
+    schema = read_yaml(path)
     for key in ("properties", "choices", "properties"):
         schema = _mapping(path, schema, (key,))[key]
     for name, entry in schema.items():
@@ -218,15 +209,6 @@ def load_history(path: str | Path) -> dict:
         "iterations": iterations,
         "errors": errors,
     }
-
-
-def _text(path: str | Path) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError(f"{os.fspath(path)}: no such file; has its rule run?") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text: {error}") from None
 
 
 def _mapping(path: str | Path, content, keys: Sequence[str]) -> dict:

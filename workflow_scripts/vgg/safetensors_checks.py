@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 from .checksums import checksum, checksum_of_file, damaged
-from .files import InputError
+from .files import InputError, reading
 
 METADATA = "__metadata__"
 OF_TENSORS, OF_HEADER = "tensors_checksum", "header_checksum"
@@ -49,7 +49,7 @@ def check_tensors(path: str | Path) -> None:
 
 def _checked(path: str | Path) -> tuple[dict, int]:
     try:
-        with open(path, "rb") as file:
+        with reading(path) as file:
             size = int.from_bytes(file.read(8), "little")
             if size > min(MOST_HEADER, os.path.getsize(path)):
                 raise ValueError("its header is cut short")
@@ -57,7 +57,7 @@ def _checked(path: str | Path) -> tuple[dict, int]:
         metadata = dict(header.get(METADATA, {}))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; has its rule run?") from None
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{path}: not a readable weights file ({error})") from error
     if OF_HEADER in metadata:
         stated = metadata.pop(OF_HEADER)

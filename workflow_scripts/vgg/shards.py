@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from .checksums import check_footer, checksum, damaged, seal
-from .files import InputError, whole_file
+from .files import InputError, is_of_system, whole_file
 
 SCHEMA = pa.schema(
     [
@@ -148,7 +148,7 @@ def _checked_batches(path: str | Path) -> Iterator[pa.RecordBatch]:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; has it been packed?") from None
     except (pa.ArrowException, OSError, ValueError) as error:
-        if getattr(error, "errno", None):  # the disk's, which is no reason to delete the file
+        if is_of_system(error):
             raise
         raise damaged(path, f"not a shard: {error}") from error
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from .checksums import cure
 from .command import Progress
-from .files import DiskFull, InputError, exclusive, whole_file
+from .files import DiskFull, InputError, exclusive, reading, whole_file
 
 CHUNK = 16 * 10**6
 CURE = "choose another folder in data.local_scratch, or set it to null to read the shards in place"
@@ -40,6 +40,8 @@ def stage(paths: Sequence[str | Path], scratch: str | None) -> list[str]:
     except DiskFull as error:
         raise InputError(f"{error}; or {CURE}") from error
     except OSError as error:
+        if error.filename in map(str, paths):
+            raise
         raise InputError(f"data.local_scratch: {error}; {CURE}") from error
     return [str(copies[path]) for path in paths]
 
@@ -111,7 +113,7 @@ def _complete(copies: dict[Path, Path]) -> None:
 def _copy(path: Path, copy: Path, progress: Progress) -> None:
     """Copy a file's bytes, whole or not at all. Raises InputError if it changes meanwhile."""
     with whole_file(copy) as temporary:
-        with open(path, "rb") as source, open(temporary, "wb") as target:
+        with reading(path) as source, open(temporary, "wb") as target:
             while chunk := source.read(CHUNK):
                 target.write(chunk)
                 progress.update(len(chunk) // 10**6)

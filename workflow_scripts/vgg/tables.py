@@ -12,7 +12,7 @@ import pandas as pd
 
 from .checksums import checksum, damaged
 from .experiments import Evaluation, evaluations, seeded_paths
-from .files import whole_file
+from .files import read_bytes, whole_file
 from .intervals import mean_interval, wilson
 from .latex import latex
 from .markdown import markdown
@@ -243,7 +243,7 @@ def write_table(prefix: str | Path, table: dict, lines: pd.DataFrame) -> None:
 
 def read_lines(prefix: str | Path) -> pd.DataFrame:
     """The lines of a table that `write_table` wrote. Raises InputError if they are damaged."""
-    content = Path(f"{prefix}.csv").read_bytes()
+    content = read_bytes(f"{prefix}.csv")
     if f"{checksum(content):016x}" != read_json(f"{prefix}.json").get(CSV_CHECKSUM):
         raise damaged(f"{prefix}.csv", "the table's JSON file has another checksum of it")
     return pd.read_csv(io.BytesIO(content))

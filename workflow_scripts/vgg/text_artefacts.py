@@ -14,9 +14,19 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from .checksums import checksum, damaged
-from .files import InputError, whole_file
+from .files import InputError, read_bytes, whole_file
 
 KEY = "checksum"
+
+
+def read_text(path: str | Path) -> str:
+    """The text of a file that a job wrote. Raises InputError if it is missing or not UTF-8."""
+    try:
+        return read_bytes(path).decode()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; has its rule run?") from None
+    except UnicodeDecodeError as error:
+        raise damaged(path, f"not UTF-8 text: {error}") from None
 
 
 def write_json(path: str | Path, content: Mapping) -> None:
@@ -33,10 +43,8 @@ def read_json(path: str | Path) -> dict:
     Raises InputError if the file is missing, damaged, or no mapping.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; has its rule run?") from None
-    except ValueError as error:  # that it is no UTF-8 is one too
+        content = json.loads(read_text(path))
+    except ValueError as error:
         raise damaged(path, f"not JSON: {error}") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected a mapping, found {type(content).__name__}")
@@ -68,12 +76,8 @@ def read_csv(path: str | Path, columns: Collection[str] = ()) -> list[dict[str, 
     Raises InputError if the file is missing or damaged, has no rows, or lacks one of `columns`.
     """
     try:
-        with open(path, newline="", encoding="utf-8") as file:
-            header, *rows = list(csv.reader(file, strict=True)) or [[]]
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; has its rule run?") from None
-    except UnicodeDecodeError as error:
-        raise damaged(path, f"not UTF-8 text: {error}") from None
+        lines = io.StringIO(read_text(path), newline="")
+        header, *rows = list(csv.reader(lines, strict=True)) or [[]]
     except csv.Error as error:
         raise damaged(path, error) from None
     if any("\0" in cell for cells in (header, *rows) for cell in cells):
@@ -101,12 +105,7 @@ def write_svg(path: str | Path, text: str) -> None:
 
 def read_svg(path: str | Path) -> str:
     """A drawing that `write_svg` wrote. Raises InputError if it is missing or damaged."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; has its rule run?") from None
-    except UnicodeDecodeError as error:
-        raise damaged(path, f"not UTF-8 text: {error}") from None
+    text = read_text(path)
     found = re.search(rf"<!-- {KEY} (\w+) -->\n$", text)
     drawing = text[: found.start()] if found else text
     if found is None or found[1] != f"{checksum(drawing.encode()):016x}":

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from .files import InputError
+from .files import InputError, read_bytes
 
 WNID = re.compile(r"n\d{8}", re.ASCII)
 _LINE_END = re.compile(r"\r\n|\r|\n")
@@ -20,7 +20,7 @@ def numbered_lines(path: str | Path, content: bytes | None = None) -> Iterator[t
     Raises InputError if it is not UTF-8.
     """
     if content is None:
-        content = Path(path).read_bytes()
+        content = read_bytes(path)
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

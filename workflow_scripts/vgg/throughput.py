@@ -77,10 +77,10 @@ def read_trial(folder: str, model: str, name: str) -> Trial:
     except ValueError as error:
         raise InputError(f"{weights}: not the weights of a training ({error}); {cure}") from error
     try:
-        rates = [float(row["images_per_second"]) for row in read_csv(history)]
-        if not rates:
-            raise ValueError("empty")
-    except (KeyError, ValueError) as error:
+        rates = [
+            float(row["images_per_second"]) for row in read_csv(history, ["images_per_second"])
+        ]
+    except ValueError as error:
         raise InputError(f"{history}: not a training's history ({error}); {cure}") from error
     return Trial(name, metadata, rates)
 
