@@ -12,6 +12,11 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
+if {"{", "}"} & set(str(workflow.basedir)):
+    raise WorkflowError(
+        f"{workflow.basedir}: Snakemake takes braces in its own path for wildcards; move the project"
+    )
+
 # A bare `snakemake` does not put its workflow on the path.
 sys.path.insert(0, str(workflow.basedir))
 

@@ -57,7 +57,7 @@ rule verify_archive:
 rule list_classes:
     input:
         made_archives,
-        verified("devkit") if archive("devkit") else [],
+        verified=verified("devkit") if archive("devkit") else [],
     output:
         f"{RESULTS}/classes.parquet",
     log:
@@ -73,8 +73,10 @@ rule list_classes:
         gpu=0,
     params:
         options=class_list_options,
+        verified=lambda wildcards, input: options(verified=input.verified or None),
     shell:
-        "python -m workflow_scripts.list_classes {params.options:q} --output {output}"
+        "python -m workflow_scripts.list_classes {params.options:q} {params.verified:q}"
+        " --output {output}"
         " --cost {log}.json > {log} 2>&1"
 
 
@@ -109,7 +111,7 @@ rule index_images:
     input:
         made_archives,
         lambda wildcards: unpacked(wildcards.split, "parquet"),
-        verified=lambda wildcards: verified(wildcards.split),
+        verified=lambda wildcards: verified_for(wildcards.split),
         classes=f"{RESULTS}/classes.parquet",
     output:
         f"{RESULTS}/index/{{split}}.parquet",

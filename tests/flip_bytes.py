@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from workflow_scripts.vgg import posteriors, tables
+from workflow_scripts.vgg import parquet, posteriors, tables
 from workflow_scripts.vgg.files import InputError
 from workflow_scripts.vgg.parquet import read_frame
 from workflow_scripts.vgg.shards import Shards
@@ -40,7 +40,7 @@ def of_parquet(path: Path) -> object:
         (ids, labels.tolist(), values.tobytes())
         for ids, labels, values in posteriors.mean_posteriors([path])
     ]
-    return rows, posteriors.read_metadata(path)
+    return rows, parquet.read_metadata(path)
 
 
 def of_weights(path: Path) -> object:

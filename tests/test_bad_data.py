@@ -4,6 +4,7 @@ Each case runs the command as the workflow does. Then packing that leaves images
 """
 
 import gzip
+import hashlib
 import io
 import json
 import os
@@ -154,7 +155,56 @@ def test_a_training_archive_without_images_of_a_class(archives, packed, tmp_path
     assert "train.tar: holds no image of n00000205" in message
 
 
+def test_a_class_whose_images_are_all_bad_is_missed_although_they_are_skipped(packed, tmp_path):
+    wnids = pd.read_parquet(packed / "classes.parquet")["wnid"]
+    for wnid in wnids:
+        (tmp_path / "train" / wnid).mkdir(parents=True)
+        bad = b"" if wnid == wnids[3] else small_jpeg()
+        (tmp_path / "train" / wnid / f"{wnid}_1.JPEG").write_bytes(bad)
+    words = ["--tree", tmp_path / "train", "--classes", packed / "classes.parquet", "--every-class"]
+    words += ["--on-bad-image", "skip"]
+    message = refusal("index_images", *words, output=tmp_path / "out/i.parquet")
+    assert f"train: holds no image of {wnids[3]} that can be read" in message
+
+
+@pytest.mark.parametrize("truth", [[], ["--ground-truth", "truth.txt"], ["--unlabelled"]])
+def test_an_archive_without_images_is_refused(truth, packed, tmp_path):
+    words = ["--classes", packed / "classes.parquet", *truth]
+    path = write_tar(tmp_path / "val.tar", {})
+    words += ["--archive", path]
+    message = refusal("index_images", *words, output=tmp_path / "out/i.parquet")
+    assert "val.tar: holds no images" in message
+
+
 # Archives of other forms, and such as hold less than they seem to
+
+
+@pytest.mark.parametrize("name", ["ILSVRC2012_img_val.tar", "images.TAR"])
+def test_an_archive_in_an_archive_is_called_that(name, packed, tmp_path):
+    inner = write_tar(tmp_path / "inner.tar", numbered(2)).read_bytes()
+    message = indexing_any(write_tar(tmp_path / "val.tar", {name: inner}), packed, tmp_path)
+    assert f"val.tar: holds {name}, which is no class's tar" in message
+    assert "unpack the outer one" in message
+
+
+def test_two_images_of_one_name_are_both_named(packed, tmp_path):
+    images = {"x/a.JPEG": small_jpeg(), "y/a.JPEG": small_jpeg(80)}
+    message = indexing_any(write_tar(tmp_path / "val.tar", images), packed, tmp_path)
+    assert "1 names occur twice, first a (in " in message
+    assert "without folders: rename or remove one" in message
+
+
+def test_ground_truth_lines_are_in_the_order_of_file_names(archives, packed, tmp_path):
+    """As `ls` and the devkit sort them: "a-1.JPEG" before "a.JPEG", though "a" < "a-1"."""
+    names = ["a", "a-1", "a 2", "b", "a(3)", "a.b"]
+    path = write_tar(tmp_path / "val.tar", {f"{name}.JPEG": small_jpeg() for name in names})
+    in_order = [file.removesuffix(".JPEG") for file in sorted(f"{name}.JPEG" for name in names)]
+    (tmp_path / "truth.txt").write_text("".join(f"{n}\n" for n in range(1, len(names) + 1)))
+    index, _ = indexed(path, packed, tmp_path, "--ground-truth", tmp_path / "truth.txt")
+    classes = pd.read_parquet(packed / "classes.parquet").set_index("ilsvrc2012_id")["label"]
+    found = dict(zip(index["id"], index["label"], strict=True))
+    assert [found[name] for name in in_order] == [classes[n] for n in range(1, len(names) + 1)]
+    assert in_order != sorted(names)
 
 
 def small_jpeg(side=64):
@@ -374,8 +424,51 @@ def test_a_kit_of_another_year(tmp_path):
     kit = write_tar(tmp_path / "ILSVRC2010_devkit.tar", {"devkit-1.0/readme.txt": b""})
     output = tmp_path / "out/classes.parquet"
     message = refusal("list_classes", "--devkit", kit, "--classes", 10, output=output)
-    assert "ILSVRC2010_devkit.tar: holds no ILSVRC2012_devkit_t12/data/meta.mat" in message
+    assert "ILSVRC2010_devkit.tar: holds no data/meta.mat" in message
     assert "ILSVRC2012_devkit_t12.tar.gz" in message
+
+
+@pytest.mark.parametrize("top", ["./ILSVRC2012_devkit_t12/", "", "kit/"])
+def test_a_kit_that_was_packed_again_is_read(top, archives, tmp_path):
+    members = read_tar(archives / DEVKIT)
+    again = {f"{top}{name.partition('/')[2]}": content for name, content in members.items()}
+    kit = write_tar(tmp_path / "kit.tar", again)
+    pd.testing.assert_frame_equal(devkit.read_classes(kit), devkit.read_classes(archives / DEVKIT))
+    assert len(devkit.read_ground_truth(kit)) == IMAGES["val"]
+
+
+def test_a_kit_that_is_no_tar_is_told_on_one_line(tmp_path):
+    (tmp_path / "kit.tar.gz").write_text("<html>not found</html>")
+    words = ["--devkit", tmp_path / "kit.tar.gz", "--classes", 10]
+    message = refusal("list_classes", *words, output=tmp_path / "out/classes.parquet")
+    assert message.startswith("error: ")
+    assert "kit.tar.gz: damaged (" in message
+
+
+def test_a_kit_that_changes_after_it_was_verified_is_refused(archives, packed, tmp_path):
+    kit, record = tmp_path / DEVKIT, tmp_path / "devkit.json"
+    kit.write_bytes((archives / DEVKIT).read_bytes())
+    md5 = hashlib.md5(kit.read_bytes()).hexdigest()
+    process = start("verify_archive", "--archive", kit, "--md5", md5, "--output", record)
+    assert process.wait() == 0
+    os.utime(kit, ns=(0, 0))
+    words = ["--devkit", kit, "--classes", 10, "--verified", record]
+    message = refusal("list_classes", *words, output=tmp_path / "out/classes.parquet")
+    assert f"{DEVKIT}: has changed since its MD5 sum was verified; delete {record}" in message
+    words = ["--ground-truth", kit, "--verified", record]
+    message = indexing(archives / ARCHIVES["val"], packed, tmp_path, *words)
+    assert f"{DEVKIT}: has changed since its MD5 sum was verified" in message
+
+
+def test_ids_without_a_kit_are_not_guessed(archives, packed, tmp_path):
+    classes = pd.read_parquet(packed / "classes.parquet")
+    classes["ilsvrc2012_id"] = pd.array([None] * len(classes), "Int32")
+    write_frame(tmp_path / "classes.parquet", classes)
+    (tmp_path / "truth.txt").write_text("1\n" * IMAGES["val"])
+    words = ["--archive", archives / ARCHIVES["val"], "--classes", tmp_path / "classes.parquet"]
+    words += ["--ground-truth", tmp_path / "truth.txt"]
+    message = refusal("index_images", *words, output=tmp_path / "out/i.parquet")
+    assert "truth.txt: has ILSVRC2012_IDs, which the classes do not" in message
 
 
 def test_a_kit_with_another_number_of_classes(archives, tmp_path):
@@ -404,6 +497,44 @@ def test_an_archive_that_was_cut_after_it_was_indexed(tmp_path, archives):
     words += ["--report", tmp_path / "out/0.json"]
     message = refusal("pack_shards", *words, output=tmp_path / "out/0.arrow")
     assert f"val.tar: {members[-1]['id']}: its file ends inside it" in message
+
+
+def packing_later(index, tmp_path):
+    """The refusal of packing an index that has been made before."""
+    words = ["--index", index, "--shard", 0, "--shards", 1, "--report", tmp_path / "out/0.json"]
+    return refusal("pack_shards", *words, "--on-bad-image", "skip", output=tmp_path / "out/0.arrow")
+
+
+def test_an_archive_that_changes_between_indexing_and_packing_is_refused(packed, tmp_path):
+    """Another image would be found where one lay before, and even decoded."""
+    images = numbered(5)
+    path = write_tar(tmp_path / "val.tar", images)
+    indexed(path, packed, tmp_path, "--unlabelled")
+    write_tar(path, dict(reversed(images.items())))
+    message = packing_later(tmp_path / "index.parquet", tmp_path)
+    assert "val.tar: has changed since it was indexed; delete" in message
+    assert "index.parquet and run the command again" in message
+
+
+def test_an_image_file_that_has_been_repaired_is_not_called_truncated(packed, tmp_path):
+    (tmp_path / "val").mkdir()
+    path = tmp_path / "val/a.JPEG"
+    path.write_bytes(small_jpeg()[:700])
+    words = ["--tree", tmp_path / "val", "--classes", packed / "classes.parquet", "--unlabelled"]
+    process = start("index_images", *words, "--output", tmp_path / "index.parquet")
+    assert process.wait() == 0
+    path.write_bytes(small_jpeg())
+    message = packing_later(tmp_path / "index.parquet", tmp_path)
+    assert "a.JPEG: has changed since it was indexed; delete" in message
+
+
+def test_an_image_that_no_evaluation_could_rescale_is_found_in_packing(tmp_path):
+    content = io.BytesIO()
+    Image.new("RGB", (60_000, 1)).save(content, "PNG")
+    path = write_tar(tmp_path / "val.tar", {"a.JPEG": small_jpeg(), "b.JPEG": content.getvalue()})
+    message = packing(path, tmp_path)
+    assert "val.tar: b: 1×60000 pixels are too elongated to be rescaled" in message
+    assert "data.on_bad_image: skip" in message
 
 
 # Images left out, oddities counted, packing killed

@@ -140,6 +140,21 @@ def test_a_slip_in_a_list_of_tables_names_its_line(tmp_path):
     assert told.endswith('"dense", "multicrop", "center"; did you mean dense?')
 
 
+def test_an_anchor_in_itself_is_refused(tmp_path):
+    (tmp_path / "mine.yaml").write_text("tables: &x [*x]\n")
+    with pytest.raises(InputError, match=r"mine\.yaml: an anchor \(&\) in it contains itself"):
+        configuration.read_valid("tables", tmp_path / "mine.yaml")
+
+
+@pytest.mark.parametrize("number", [".nan", ".inf", "-.inf"])
+def test_a_number_that_is_not_finite_is_refused(number, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"train:\n  momentum: {number}\n")
+    config = merged_leniently(read("config/config.yaml"), experiments.read_yaml(path))
+    with pytest.raises(InputError, match=r"mine\.yaml:2: train\.momentum: is no finite number"):
+        configuration.check("config", config, ROOT / "config/config.yaml", path)
+
+
 def test_a_key_that_is_given_twice_is_refused_by_both_lines(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("experiment: a\ntrain: {momentum: 0.9,\n  momentum: 0.8}\nexperiment: b\n")
@@ -160,6 +175,7 @@ def test_a_key_that_is_given_twice_is_refused_by_both_lines(tmp_path):
             b"a: 1\n\tb: 2\n",
             ":2: not valid YAML: found character '\\t' that cannot",
         ),
+        (b"date: 2026-11-31\n", ": not valid YAML: day is out of range for month"),
         ("a: ü".encode("latin-1"), ": not UTF-8; save it as such, or as ASCII"),
         (None, ": no such file"),
     ],
@@ -243,6 +259,18 @@ def test_home_and_variables_stand_for_folders_in_every_path(monkeypatch):
     assert expanded["choices"] == config["choices"]
     config["data"]["directory"] = "$NOWHERE/ilsvrc"
     with pytest.raises(InputError, match=r"data.directory: \$NOWHERE/ilsvrc has a variable"):
+        configuration.expand_paths(config)
+
+
+def test_a_path_may_have_a_dollar_or_begin_with_a_dash(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a$b").mkdir()
+    config = read("config/config.yaml")
+    for directory, expanded in (("a$b", "a$b"), ("-data", "./-data")):
+        config["data"]["directory"] = directory
+        assert configuration.expand_paths(config)["data"]["directory"] == expanded
+    config["data"]["directory"] = "b$a"
+    with pytest.raises(InputError, match=r"data.directory: b\$a has a variable"):
         configuration.expand_paths(config)
 
 

@@ -33,7 +33,7 @@ from workflow_scripts import evaluate, export_weights, import_weights
 from workflow_scripts.vgg.convnets import Architecture, ConvNet
 from workflow_scripts.vgg.files import InputError
 from workflow_scripts.vgg.initialisation import initialise
-from workflow_scripts.vgg.posteriors import read_metadata
+from workflow_scripts.vgg.parquet import read_metadata
 from workflow_scripts.vgg.weights import load_weights, save_weights
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -18,6 +18,7 @@ from tests.conftest import IMAGES
 from tests.forms import WRITERS, mutations, read_archives
 from workflow_scripts import index_images, list_classes, pack_shards, unpack_parquet, verify_archive
 from workflow_scripts.vgg import huggingface, kaggle, trees
+from workflow_scripts.vgg.archives import check_verified
 from workflow_scripts.vgg.files import InputError
 from workflow_scripts.vgg.parquet import write_frame
 from workflow_scripts.vgg.shards import Shards
@@ -350,6 +351,90 @@ def test_columns_that_leave_open_where_the_images_are_are_refused(columns, words
     assert f"validation-00001-of-00003.parquet: has {words}" in found
 
 
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["00000-of-00003", "00002-of-00003"], "of 3 files validation-*.parquet, 1 are missing"),
+        (["00000-of-00001", "00000-of-00002", "00001-of-00002"], "are of several downloads"),
+        (["00000-of-00001-0a1b", "00000-of-00001-2c3d"], "are of several downloads"),
+        (["00000-of-00001", "00000-of-00001 (1)"], "is no part of the other files"),
+        (["00000-of-00001", "../validation-00000-of-00001"], "and its folder data both hold"),
+    ],
+)
+def test_a_download_that_is_incomplete_or_doubled_is_refused(names, words, tmp_path):
+    (tmp_path / "data").mkdir()
+    for name in names:
+        folder = tmp_path if name.startswith("..") else tmp_path / "data"
+        (folder / f"validation-{name.rpartition('validation-')[2]}.parquet").touch()
+    with pytest.raises(InputError, match=re.escape(words)):
+        huggingface.parquet_files(tmp_path, "val")
+
+
+@pytest.mark.parametrize("names", [["00000-of-00002-0a1b", "00001-of-00002-2c3d"], ["mine", "b"]])
+def test_a_complete_download_is_taken_whatever_its_names(names, tmp_path):
+    for name in names:
+        (tmp_path / f"validation-{name}.parquet").touch()
+    assert len(huggingface.parquet_files(tmp_path, "val")) == 2
+
+
+def test_a_link_of_a_download_that_leads_nowhere_is_named(tmp_path):
+    (tmp_path / "validation-00000-of-00001.parquet").symlink_to(tmp_path / "blobs/1")
+    with pytest.raises(InputError, match=r"00001\.parquet: is a link that leads nowhere"):
+        huggingface.parquet_files(tmp_path, "val")
+
+
+def with_paths(path, kind, values=("a_n00000001.JPEG", "b_n00000002.JPEG")):
+    """A parquet file of two images with names of a type."""
+    names = pa.array(values).dictionary_encode() if kind is None else pa.array(values, kind)
+    contents = pa.array([small_jpeg(70), small_jpeg(80)], pa.binary())
+    image = pa.StructArray.from_arrays([contents, names], ["bytes", "path"])
+    pq.write_table(pa.table({"image": image, "label": [0, 1]}), path)
+    return path
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view(), None])
+def test_names_of_every_type_of_text_are_read(kind, tmp_path):
+    found = list(huggingface.rows(with_paths(tmp_path / "a.parquet", kind)))
+    assert [(row.id, row.wnid) for row in found] == [("a", "n00000001"), ("b", "n00000002")]
+
+
+def test_names_that_are_no_text_are_refused(tmp_path):
+    path = with_paths(tmp_path / "a.parquet", pa.binary(), [b"a", b"b"])
+    with pytest.raises(InputError, match=r"a\.parquet: its images' paths are binary, not text"):
+        list(huggingface.rows(path))
+
+
+def test_columns_of_odd_schemas_are_refused(tmp_path):
+    inner = pa.StructArray.from_arrays([pa.array([b"x"])], ["bytes"])
+    nested = pa.StructArray.from_arrays([inner], ["bytes"])
+    pq.write_table(pa.table({"image": nested, "label": [0]}), tmp_path / "nested.parquet")
+    with pytest.raises(InputError, match=r"nested\.parquet: has no columns of images"):
+        list(huggingface.rows(tmp_path / "nested.parquet"))
+    columns = [pa.array([b"x"]), pa.array([0]), pa.array([1])]
+    pq.write_table(pa.table(columns, ["image", "label", "label"]), tmp_path / "twice.parquet")
+    with pytest.raises(InputError, match=r"twice\.parquet: has several columns label"):
+        list(huggingface.rows(tmp_path / "twice.parquet"))
+
+
+def test_labels_that_are_no_class_numbers_are_refused(tmp_path):
+    table = pa.table({"image": [small_jpeg(70), small_jpeg(80)], "label": [0, 2**40]})
+    pq.write_table(table, tmp_path / "validation-00000-of-00001.parquet")
+    with pytest.raises(InputError, match=r"labels are to be 0 to 1, .* but no image has 1"):
+        huggingface.read_classes(tmp_path)
+
+
+def test_test_images_without_names_are_refused_where_answers_will_be_sent(packed, tmp_path):
+    table = pa.table({"image": [small_jpeg(70), small_jpeg(80)], "label": [-1, -1]})
+    pq.write_table(table, tmp_path / "test-00000-of-00001.parquet")
+    words = ["--directory", str(tmp_path), "--split", "test", "--part", "0", "--parts", "1"]
+    piece = str(tmp_path / "0.parquet")
+    unpack_parquet.main([*words, "--images", str(tmp_path / "0.images"), "--output", piece])
+    words = ["--unpacked", piece, "--classes", str(packed / "classes.parquet"), "--unlabelled"]
+    with pytest.raises(InputError, match="has no name of its own, but the test server"):
+        index_images.main([*words, "--output", str(tmp_path / "index.parquet")])
+    assert not (tmp_path / "index.parquet").exists()
+
+
 def test_mutated_parquet_files_are_read_or_refused_by_name(forms, tmp_path):
     path = tmp_path / "train-0.parquet"
     content = (forms["huggingface"] / "data/validation-00000-of-00003.parquet").read_bytes()
@@ -411,6 +496,7 @@ def test_lists_that_other_programs_saved_are_read_rightly(form, forms, made, tmp
         ("solution.csv", b"ImageId,PredictionString\na,cat 1\n", "line 2: 'cat' is no WNID"),
         ("solution.csv", b"ImageId,PredictionString\na;n00000001 1\n", "line 2: no WNID"),
         ("solution.csv", b"", "expected the columns"),
+        ("solution.csv", b"ImageId,PredictionString\na," + b"1" * 200_000, "line 2: field larger"),
     ],
 )
 def test_lists_of_another_form_are_refused_by_line(name, content, words, tmp_path):
@@ -448,6 +534,29 @@ def test_a_file_name_that_is_not_utf8_is_shown(inside, tmp_path):
             trees.class_folders(tmp_path / "train")
 
 
+def test_what_is_no_file_in_a_folder_of_images_is_named(tmp_path):
+    os.mkfifo(tmp_path / "a.jpg")  # to open it would wait for ever
+    with pytest.raises(InputError, match=r"a\.jpg: is neither a file nor a folder"):
+        trees.image_files(tmp_path)
+    (tmp_path / "a.jpg").unlink()
+    (tmp_path / "fox").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="fox: is a link that leads nowhere"):
+        trees.image_files(tmp_path)
+
+
+def test_class_names_are_equal_in_both_forms_of_unicode(tmp_path):
+    for name in ("caf\u00e9", "cafe\u0301"):
+        (tmp_path / name / name).mkdir(parents=True)
+        (tmp_path / name / name / "a.jpg").write_bytes(small_jpeg(64))
+    names = [trees.class_folders(tmp_path / name) for name in ("caf\u00e9", "cafe\u0301")]
+    assert names == [["caf\u00e9"]] * 2
+    (member,) = trees.image_files(tmp_path / "cafe\u0301")
+    assert member.wnid == "caf\u00e9"
+    assert os.path.exists(member.file)
+    with pytest.raises(InputError, match="two folders are called caf\u00e9 in two forms"):
+        trees.class_folders(tmp_path)
+
+
 def test_a_folder_without_parquet_files_is_named(forms, tmp_path):
     def change(folder):
         for path in (folder / "data").glob("train-*"):
@@ -480,10 +589,10 @@ def test_a_verified_archive_is_remembered_until_it_changes(archives, tmp_path, c
     md5 = {entry["name"]: entry["md5"] for entry in manifest["archives"]}[archive.name]
     record = tmp_path / "val.json"
     verify_archive.main(["--archive", str(archive), "--md5", md5, "--output", str(record)])
-    index_images.check_verified(str(record), str(archive))
+    check_verified(record)
     archive.write_bytes(archive.read_bytes() + bytes(512))
     with pytest.raises(InputError, match=r"val\.tar: has changed since .* delete .*val\.json"):
-        index_images.check_verified(str(record), str(archive))
+        check_verified(record)
 
 
 def test_another_md5_sum_is_refused_with_the_cure(archives, tmp_path):

@@ -22,13 +22,12 @@ from workflow_scripts.vgg.experiments import (
     table_evaluations,
 )
 from workflow_scripts.vgg.files import InputError
-from workflow_scripts.vgg.parquet import write_frame
+from workflow_scripts.vgg.parquet import read_metadata, write_frame
 from workflow_scripts.vgg.posteriors import (
     ROWS_PER_GROUP,
     mean_posteriors,
     outcomes,
     rank_of_class,
-    read_metadata,
     write_posteriors,
 )
 from workflow_scripts.vgg.tables import bold_cells, paper_rows

@@ -12,8 +12,8 @@ import torch
 from workflow_scripts.vgg import command
 from workflow_scripts.vgg.files import InputError, sha256, whole_file
 from workflow_scripts.vgg.images import pixels_at
+from workflow_scripts.vgg.parquet import read_metadata as posterior_metadata
 from workflow_scripts.vgg.posteriors import outcomes
-from workflow_scripts.vgg.posteriors import read_metadata as posterior_metadata
 from workflow_scripts.vgg.source_formats import IMAGENET_STD, for_normalised_input
 from workflow_scripts.vgg.text_artefacts import write_json
 from workflow_scripts.vgg.weights import load_weights, write_safetensors

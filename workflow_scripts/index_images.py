@@ -14,18 +14,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from workflow_scripts.vgg import command, costs, devkit, kaggle, trees
-from workflow_scripts.vgg.archives import image_members
+from workflow_scripts.vgg import command, costs, devkit, huggingface, kaggle, trees
+from workflow_scripts.vgg.archives import check_verified, image_members, require
 from workflow_scripts.vgg.files import InputError
 from workflow_scripts.vgg.members import (
     BAD_IMAGE_CURE,
     ON_BAD_IMAGE,
+    WHOLE_FILES,
     Member,
     check_name,
+    state_of_archive,
     with_flaws,
 )
 from workflow_scripts.vgg.parquet import read_frame, write_frame
-from workflow_scripts.vgg.text_artefacts import read_json
 
 COLUMNS = ["id", "wnid", "file", "offset", "size"]
 LABELS_WANTED = {
@@ -64,29 +65,41 @@ def index_members(
     if images is None:
         members = list(members)
     progress = command.Progress(len(members) if images is None else images, "images")
-    found, flaws = [], []
+    found, good, flaws = [], [], []
     looked_at = with_flaws(members) if on_bad_image else zip(members, repeat(None))
     for member, flaw in looked_at:
         found.append(astuple(member))
+        good.append(flaw is None)
         if flaw:
             flaws.append(f"{member.file}: {member.id} {flaw}")
         progress.update(1)
-    index = pd.DataFrame(found, columns=COLUMNS).sort_values("id", ignore_index=True)
+    index = pd.DataFrame(found, columns=COLUMNS).assign(good=good)
+    index = index.sort_values("id", ignore_index=True)
+    if index.empty:
+        raise InputError(f"{where}: holds no images; is it complete?")
     if images is not None and len(index) != images:
         raise InputError(
             f"{where}: holds {len(index)} images, {images} expected; "
             f"{_missing(index['id'], images)}is it complete, and is data.images right?"
         )
-    if repeated := index["id"][index["id"].duplicated()].tolist():
-        raise InputError(f"{where}: {len(repeated)} names occur twice, first {repeated[0]}")
-    wnids = index.pop("wnid")
+    twice = index[index["id"].duplicated(keep=False)]
+    if len(twice):
+        raise InputError(
+            f"{where}: {twice['id'].nunique()} names occur twice, first {twice['id'].iloc[0]} "
+            f"(in {' and '.join(dict.fromkeys(twice['file'].iloc[:2]))}); names count without "
+            "suffix, and in archives and parquet files without folders: rename or remove one"
+        )
+    wnids, good = index.pop("wnid"), index.pop("good")
     if not labelled:
         labels = np.full(len(index), -1)
     elif wnids.notna().all():
         labels = labels_of_wnids(wnids, classes, where)
-        missing = sorted(set(classes["wnid"]) - set(wnids))
-        if every_class and missing:
-            raise InputError(f"{where}: holds no image of {', '.join(missing[:5])}")
+        missing = sorted(set(classes["wnid"]) - set(wnids[good]))
+        if every_class and missing and not (flaws and on_bad_image == "error"):
+            raise InputError(
+                f"{where}: holds no image of {', '.join(missing[:5])}"
+                f"{' that can be read' if flaws else ''}"
+            )
     elif not ground_truth:
         raise InputError(
             f"{where}: neither folders nor a ground truth tell the images' classes; "
@@ -104,7 +117,9 @@ def index_members(
                 f"{ground_truth}: {len(ids)} lines for {len(index)} images; "
                 "does it belong to this archive, and is it complete?"
             )
-        labels = devkit.labels_of_ids(ids, classes, ground_truth)
+        labels = np.empty(len(index), np.int32)
+        order = np.argsort([devkit.as_file_name(name) for name in index["id"]], kind="stable")
+        labels[order] = devkit.labels_of_ids(ids, classes, ground_truth)
     if flaws:
         more = f" (and {len(flaws) - 1} more like it)" if len(flaws) > 1 else ""
         if on_bad_image == "error":
@@ -112,6 +127,15 @@ def index_members(
         logging.warning("%s%s; packing will leave it out", flaws[0], more)
     index.insert(1, "label", np.asarray(labels, np.int32))
     return index
+
+
+def check_order(ids: pd.Series, where: str) -> None:
+    """Raise InputError if the order of test images' names is not that of the test server."""
+    if nameless := next(filter(huggingface.is_made_up, ids), None):
+        raise InputError(
+            f"{where}: {nameless} has no name of its own, but the test server wants answers in the "
+            "order of names: give files with the column image.path, or set data.test: absent"
+        )
 
 
 def labels_of_wnids(wnids: pd.Series, classes: pd.DataFrame, where: str) -> np.ndarray:
@@ -155,13 +179,6 @@ def unpacked(pieces: Sequence[str], classes: pd.DataFrame) -> Iterable[Member]:
             yield Member(*row)
 
 
-def check_verified(record: str, archive: str) -> None:
-    """Raise InputError if an archive is not, by size and time, the one that was verified."""
-    content, state = read_json(record), Path(archive).stat()
-    if (content["bytes"], content["modified_ns"]) != (state.st_size, state.st_mtime_ns):
-        raise InputError(f"{archive}: has changed since its MD5 sum was verified; delete {record}")
-
-
 def _missing(ids: pd.Series, images: int) -> str:
     """What is missing of `images` images that are numbered from 1 on, as val and test are."""
     numbers = ids.str.extract(r"^(ILSVRC2012_(?:val|test)_)(\d{8})$")
@@ -178,7 +195,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     source.add_argument("--archive", help="train, validation or test tar of ILSVRC-2012")
     source.add_argument("--tree", help="folder of images, or of class folders")
     source.add_argument("--unpacked", nargs="+", help="lists that unpack_parquet wrote")
-    parser.add_argument("--verified", help="record of the archive's MD5 check")
+    parser.add_argument(
+        "--verified", nargs="+", default=[], help="records of the archives' MD5 checks"
+    )
     parser.add_argument("--classes", required=True, help="classes.parquet")
     parser.add_argument(
         "--ground-truth",
@@ -193,13 +212,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--images", type=int, help="number of images expected")
     parser.add_argument("--output", required=True, help="index to write (parquet)")
     options = parser.parse_args(arguments)
-    classes = read_frame(options.classes)
+    classes = read_frame(options.classes, ["label", "wnid", "ilsvrc2012_id"])
+    state = {}
+    for record in options.verified:
+        check_verified(record)
     if options.archive:
         where, members = options.archive, image_members(options.archive)
-        if options.verified:
-            check_verified(options.verified, options.archive)
+        state = state_of_archive(require(options.archive))
     elif options.tree:
         where, members = options.tree, trees.image_files(options.tree)
+        state = WHOLE_FILES
     else:
         where, members = Path(options.unpacked[0]).parent, unpacked(options.unpacked, classes)
         options.on_bad_image = None  # they were looked at when they were unpacked
@@ -214,7 +236,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options.split,
         options.on_bad_image,
     )
-    write_frame(options.output, index)
+    if options.unlabelled and classes["ilsvrc2012_id"].notna().all():
+        check_order(index["id"], str(where))
+    write_frame(options.output, index, state)
     costs.note(images=len(index))
     logging.info("%d images in %s", len(index), where)
 

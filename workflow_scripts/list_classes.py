@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from workflow_scripts.vgg import command, devkit, huggingface, kaggle, trees
+from workflow_scripts.vgg.archives import check_verified
 from workflow_scripts.vgg.files import InputError
 from workflow_scripts.vgg.parquet import write_frame
 
@@ -27,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     source.add_argument("--synsets", help="Kaggle's LOC_synset_mapping.txt")
     source.add_argument("--huggingface", help="folder of imagenet-1k's parquet files")
     source.add_argument("--folders", help="folder with one folder of images a class")
+    parser.add_argument("--verified", help="record of the development kit's MD5 check")
     parser.add_argument("--classes", type=int, required=True, help="number of classes expected")
     parser.add_argument("--output", required=True, help="classes.parquet to write")
     options = parser.parse_args(arguments)
@@ -38,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     }
     (name,) = (name for name in readers if getattr(options, name))
     path = getattr(options, name)
+    if options.verified:
+        check_verified(options.verified)
     classes = readers[name](path)
     if len(classes) != options.classes:
         raise InputError(

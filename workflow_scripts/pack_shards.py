@@ -14,11 +14,13 @@ import pandas as pd
 
 from workflow_scripts.vgg import command, costs, images
 from workflow_scripts.vgg.files import InputError
-from workflow_scripts.vgg.members import BAD_IMAGE_CURE, ON_BAD_IMAGE, read_members
+from workflow_scripts.vgg.members import BAD_IMAGE_CURE, ON_BAD_IMAGE, Unchanged, read_members
 from workflow_scripts.vgg.oddities import examine
-from workflow_scripts.vgg.parquet import read_frame
+from workflow_scripts.vgg.parquet import read_frame, read_metadata
 from workflow_scripts.vgg.shards import bounds, write_shard
 from workflow_scripts.vgg.text_artefacts import write_json
+
+LARGEST_SCALE = 1024  # at which an image of original bytes must still be read, in the paper's units
 
 
 @dataclass
@@ -42,14 +44,17 @@ class Packing:
     oddities: dict[str, list[str]] = field(default_factory=dict)
     skipped: list[dict[str, str]] = field(default_factory=list)
 
-    def rows(self, index: pd.DataFrame) -> Iterator[tuple[str, int, bytes, int, int]]:
+    def rows(
+        self, index: pd.DataFrame, unchanged: Unchanged | None = None
+    ) -> Iterator[tuple[str, int, bytes, int, int]]:
         """(id, label, jpeg, height, width) of each image of `index`, in its order.
 
-        Raises InputError for a bad image, naming it, unless it is to be skipped.
+        Raises InputError for a bad image, naming it, unless it is to be skipped; and for a file
+        that has changed since it was indexed.
         """
         progress = command.Progress(len(index), "images")
         places = zip(index["file"], index["offset"], index["size"], strict=True)
-        for row, encoded in zip(index.itertuples(), read_members(places), strict=True):
+        for row, encoded in zip(index.itertuples(), read_members(places, unchanged), strict=True):
             try:
                 stored, height, width = self.encoded(encoded, row)
             except InputError as error:
@@ -78,6 +83,10 @@ class Packing:
             pixels = images.rescale(pixels, side, self.resize_filter, images.resize_fast, where)
             content = images.encode_jpeg(pixels, self.jpeg_quality, where)
             height, width = pixels.shape[:2]
+        elif not side:
+            images.check_elongation(
+                height, width, images.pixels_at(LARGEST_SCALE, self.crop), where
+            )
         for kind in kinds:
             self.oddities.setdefault(kind, []).append(row.id)
         return content, height, width
@@ -113,7 +122,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--report", required=True, help="packing report to write (JSON)")
     parser.add_argument("--output", required=True, help="shard to write (Arrow IPC file)")
     options = parser.parse_args(arguments)
-    index = read_frame(options.index)
+    index = read_frame(options.index, ["id", "label", "file", "offset", "size"])
+    unchanged = Unchanged(options.index, read_metadata(options.index))
     first, last = bounds(len(index), options.shard, options.shards)
     packing = Packing(
         options.smallest_side,
@@ -124,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options.on_bad_image,
     )
     with costs.working_on(last - first):
-        write_shard(options.output, packing.rows(index.iloc[first:last]))
+        write_shard(options.output, packing.rows(index.iloc[first:last], unchanged))
     write_json(options.report, packing.report())
 
 

@@ -194,6 +194,16 @@ def validation_images(
     return val_shards, np.arange(len(labels)), labels, None
 
 
+def check_classes(labels: np.ndarray, given: argparse.Namespace) -> None:
+    """Raise InputError unless each class has a training image; packing may have left out all."""
+    if missing := sorted(set(range(given.classes)) - set(labels.tolist())):
+        raise InputError(
+            f"{given.train_shards[0]} and those beside it: {len(missing)} of {given.classes} "
+            f"classes have no training image, first label {missing[0]}; the packing reports say "
+            "what data.on_bad_image: skip left out"
+        )
+
+
 # Arguments that do not decide the result
 RUNNING = (
     *("device", "threads", "micro_batch", "checkpoint_seconds", "flat_line_iterations"),
@@ -261,6 +271,7 @@ def train(
         places=trained,
     )
 
+    check_classes(images.shards.labels, given)
     shared = images.shared_bytes(workers) + shared_bytes(workers, BATCH_SIZE, given.crop)
     check_shared_memory(on_node * shared, on_node * workers)
     kept = KeptBatches()

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from workflow_scripts.vgg import command
+from workflow_scripts.vgg.devkit import as_file_name
 from workflow_scripts.vgg.files import InputError, whole_file
 from workflow_scripts.vgg.parquet import read_frame
 from workflow_scripts.vgg.posteriors import mean_posteriors
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--output", required=True, help="text file to write")
     given = parser.parse_args(arguments)
-    images = sorted(read_frame(given.index, ["id"])["id"])
+    images = sorted(read_frame(given.index, ["id"])["id"], key=as_file_name)
     reports = [read_json(path) for path in given.packing]
     skipped = {image["id"] for report in reports for image in report["skipped"]}
     answers = answered_labels(given.posteriors)

@@ -21,6 +21,12 @@ def verified(name):
     return f"{RESULTS}/verified/{name}.json" if ARCHIVED and DATA["md5"][name] else []
 
 
+def verified_for(split):
+    """The records of what a split's index is read from: its archive, and the kit with its labels."""
+    kit = [verified("devkit")] if split == "val" else []
+    return [record for record in [verified(split), *kit] if record]
+
+
 def class_list_options(wildcards):
     """Where the classes are listed: the development kit if there is one, or the source's own way."""
     if archive("devkit"):

@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from .files import InputError, reading
 from .members import Hidden, Member, check_name
+from .text_artefacts import read_json
 from .texts import WNID
 
 WHERE_TO_GET = (
@@ -39,6 +40,19 @@ def require(path: str | Path) -> Path:
     return path
 
 
+def check_verified(record: str | Path) -> None:
+    """Raise InputError if an archive is not, by size and time, the one whose MD5 sum was verified.
+
+    record: what `verify_archive` wrote about it.
+    """
+    content = read_json(record)
+    state = require(content["archive"]).stat()
+    if (content["bytes"], content["modified_ns"]) != (state.st_size, state.st_mtime_ns):
+        raise InputError(
+            f"{content['archive']}: has changed since its MD5 sum was verified; delete {record}"
+        )
+
+
 def image_members(path: str | Path) -> Iterator[Member]:
     """All images of an archive, in the archive's order; wnid is the name of the inner tar.
 
@@ -51,7 +65,12 @@ def image_members(path: str | Path) -> Iterator[Member]:
     with reading(path) as file:
         for member in _files(file, str(path), hidden):
             name = PurePosixPath(member.name)
-            if name.suffix == ".tar":
+            if name.suffix.lower() == ".tar":
+                if not WNID.fullmatch(name.stem):
+                    raise InputError(
+                        f"{path}: holds {name}, which is no class's tar, whose name would be a "
+                        "WNID; if an archive was packed into another, unpack the outer one"
+                    )
                 where = f"{path}: {name}"
                 inner = _Slice(file, member.offset_data, member.size, length, where)
                 for image in _files(inner, where, hidden):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -31,6 +32,17 @@ def check(kind: str, content, *files: str | Path, given: Mapping | None = None) 
     kind: "config", "tables", … as a schema is called. files: that `content` comes from, a later one
     before an earlier. given: what the command line says, before all files.
     """
+    try:
+        lines = _told(kind, content, files, given)
+    except RecursionError:
+        named = " or ".join(map(str, files))
+        raise InputError(f"{named}: an anchor (&) in it contains itself") from None
+    if lines:
+        raise InputError("\n".join(lines))
+
+
+def _told(kind: str, content, files: Sequence[str | Path], given: Mapping | None) -> list[str]:
+    """The lines that `check` has to say."""
     schema = read_yaml(SCHEMAS / f"{kind}.schema.yaml")
     if isinstance(content, list):  # the claims, of whose file the schema sees a mapping
         schema = schema["properties"][kind] | {"$defs": schema["$defs"]}
@@ -38,16 +50,14 @@ def check(kind: str, content, *files: str | Path, given: Mapping | None = None) 
     errors = Draft202012Validator(schema).iter_errors(_with_text_keys(content))
     slips = dict.fromkeys(slip for error in errors for slip in _slips(error, schema))
     sources = [(COMMAND_LINE, given), *((file, _nodes(file)) for file in reversed(files))]
+    slips |= dict.fromkeys((path, "is no finite number") for path in _infinite(content))
     lines = [(*_place(path, sources), _dotted(path), text) for path, text in slips]
     for number, (_, node) in enumerate(sources[1:], start=1):
         lines += [(number, *repetition) for repetition in _repetitions(node)]
-    if lines:
-        raise InputError(
-            "\n".join(
-                f"{sources[number][0]}:{f'{line}:' if line else ''} {path}: {text}"
-                for number, line, path, text in sorted(lines)
-            )
-        )
+    return [
+        f"{sources[number][0]}:{f'{line}:' if line else ''} {path}: {text}"
+        for number, line, path, text in sorted(lines)
+    ]
 
 
 def read_valid(kind: str, path: str | Path) -> dict:
@@ -93,12 +103,14 @@ def expand_paths(value, schema: Mapping | None = None, where: str = ""):
         return [expand_paths(entry, schema.get("items", {}), where) for entry in value]
     if schema.get("format") != "path" or not isinstance(value, str):
         return value
-    expanded = os.path.expanduser(os.path.expandvars(value))
-    if "$" in expanded or expanded.startswith("~"):
+    named = "$" in value and os.path.exists(value)  # by its own name, which has a dollar
+    expanded = os.path.expanduser(value if named else os.path.expandvars(value))
+    if ("$" in expanded and not named) or expanded.startswith("~"):
         raise InputError(
             f"{where}: {value} has a variable or user that is not known here; give the path itself"
         )
-    return expanded
+    # A command would take it for an option.
+    return f"./{expanded}" if expanded.startswith("-") else expanded
 
 
 def _slips(error: ValidationError, schema: Mapping) -> Iterator[tuple[tuple, str]]:
@@ -228,6 +240,16 @@ def _nulls(given, above: tuple = ()) -> Iterator[tuple]:
             yield from _nulls(entry, (*above, key))
     elif given == "null":
         yield above
+
+
+def _infinite(content, above: tuple = ()) -> Iterator[tuple]:
+    """The paths of NaN and infinities, which YAML has, and schemas let pass."""
+    entries = content.items() if isinstance(content, dict) else enumerate(content)
+    for key, entry in entries:
+        if isinstance(entry, dict | list):
+            yield from _infinite(entry, (*above, key))
+        elif isinstance(entry, float) and not math.isfinite(entry):
+            yield (*above, key)
 
 
 def _with_text_keys(content):

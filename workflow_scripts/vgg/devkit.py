@@ -19,8 +19,8 @@ from .archives import WHERE_TO_GET
 from .files import InputError, is_of_system, reading
 from .texts import checked_wnid, numbered_lines
 
-META = "ILSVRC2012_devkit_t12/data/meta.mat"
-GROUND_TRUTH = "ILSVRC2012_devkit_t12/data/ILSVRC2012_validation_ground_truth.txt"
+META = "data/meta.mat"  # in the kit's folder, ILSVRC2012_devkit_t12
+GROUND_TRUTH = "data/ILSVRC2012_validation_ground_truth.txt"
 
 
 def read_classes(devkit: str | Path) -> pd.DataFrame:
@@ -79,8 +79,21 @@ def read_ground_truth(path: str | Path) -> np.ndarray:
     return np.array(ids, dtype=np.int32)
 
 
+def as_file_name(name: str) -> str:
+    """What images' names are sorted by to stand in the order of their files, `<name>.JPEG`.
+
+    That is another than the names' where one begins another: "a-1.JPEG" comes before "a.JPEG".
+    """
+    return f"{name}."
+
+
 def labels_of_ids(ids: np.ndarray, classes: pd.DataFrame, name: str) -> np.ndarray:
     """Class indices, int32, of ILSVRC2012_IDs. Raises InputError for an ID that is no class."""
+    if classes["ilsvrc2012_id"].isna().any():
+        raise InputError(
+            f"{name}: has ILSVRC2012_IDs, which the classes do not, as they are not from a "
+            "development kit; name it in data.archives.devkit"
+        )
     label_of_id = np.full(len(classes) + 1, -1, dtype=np.int32)
     label_of_id[classes["ilsvrc2012_id"]] = classes["label"]
     if ids.size and not (ids.min() >= 1 and ids.max() <= len(classes)):
@@ -98,13 +111,15 @@ def _read(devkit: str | Path, member: str) -> bytes:
         )
     try:
         with reading(devkit) as file, tarfile.open(fileobj=file) as archive:
-            return archive.extractfile(member).read()
-    except (KeyError, AttributeError) as error:  # there is none, or it is a folder
-        raise InputError(
-            f"{devkit}: holds no {member}; the kit for tasks 1 and 2 of 2012 "
-            "(ILSVRC2012_devkit_t12.tar.gz) is needed"
-        ) from error
+            for entry in archive:
+                if entry.isfile() and f"/{entry.name}".endswith(f"/{member}"):
+                    return archive.extractfile(entry).read()
     except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error) as error:
         if is_of_system(error):
             raise
-        raise InputError(f"{devkit}: damaged ({error}); download it again") from error
+        reason = " ".join(str(error).split())  # tarfile's has a line for each kind of compression
+        raise InputError(f"{devkit}: damaged ({reason}); download it again") from error
+    raise InputError(
+        f"{devkit}: holds no {member}; the kit for tasks 1 and 2 of 2012 "
+        "(ILSVRC2012_devkit_t12.tar.gz) is needed"
+    )

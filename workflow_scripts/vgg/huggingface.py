@@ -21,6 +21,8 @@ from .files import InputError, is_of_system
 from .members import check_name
 
 SPLITS = {"train": "train", "val": "validation", "test": "test"}  # ours: theirs
+_PART = re.compile(r".*?-(\d{5})-of-(\d{5})(?:-\w+)?\.parquet", re.ASCII)
+_MADE_UP = re.compile(r"(train|validation|test)-.*-\d{8}", re.ASCII)
 _STEM = re.compile(r"(.+)_(n\d{8})")
 
 
@@ -38,15 +40,44 @@ class Row(NamedTuple):
 def parquet_files(directory: str | Path, split: str) -> list[Path]:
     """A split's files, in order, from a folder or its `data`. Raises InputError if none."""
     pattern = f"{SPLITS[split]}-*.parquet"
-    for folder in (Path(directory), Path(directory) / "data"):
-        if files := sorted(folder.glob(pattern)):
-            for file in files:
-                check_name(file.name, str(folder))
-            return files
-    raise InputError(
-        f"{directory}: neither it nor its folder data holds {pattern}; data.directory must name "
-        "a download of the data set imagenet-1k"
-    )
+    folders = Path(directory), Path(directory) / "data"
+    found = {folder: files for folder in folders if (files := sorted(folder.glob(pattern)))}
+    if not found:
+        raise InputError(
+            f"{directory}: neither it nor its folder data holds {pattern}; data.directory must "
+            "name a download of the data set imagenet-1k"
+        )
+    if len(found) > 1:
+        raise InputError(f"{directory}: it and its folder data both hold {pattern}; keep one")
+    ((folder, files),) = found.items()
+    for file in files:
+        check_name(file.name, str(folder))
+        if not file.exists():
+            raise InputError(f"{file}: is a link that leads nowhere; download the data set again")
+    _check_complete(folder, pattern, files)
+    return files
+
+
+def _check_complete(folder: Path, pattern: str, files: Sequence[Path]) -> None:
+    """Raise InputError unless files are each of `-00000-of-00003` to `-00002-of-00003` once."""
+    parts = [_PART.fullmatch(file.name) for file in files]
+    if not any(parts):  # somebody's own files, whose names do not tell
+        return
+    if other := next((f for f, part in zip(files, parts, strict=True) if not part), None):
+        raise InputError(f"{other}: is no part of the other files {pattern}; remove or rename it")
+    total = max(int(part[2]) for part in parts)
+    if len({part[2] for part in parts}) > 1 or len({part[1] for part in parts}) < len(parts):
+        raise InputError(f"{folder}: {pattern} are of several downloads; keep the files of one")
+    if missing := sorted(set(range(total)) - {int(part[1]) for part in parts}):
+        raise InputError(
+            f"{folder}: of {total} files {pattern}, {len(missing)} are missing, first number "
+            f"{missing[0]:05d}; download them"
+        )
+
+
+def is_made_up(name: str) -> bool:
+    """Whether an image's name is that of its file and row, since it had none itself."""
+    return bool(_MADE_UP.fullmatch(name))
 
 
 def rows(path: Path, contents: bool = True) -> Iterator[Row]:
@@ -61,7 +92,7 @@ def rows(path: Path, contents: bool = True) -> Iterator[Row]:
             image = _image_column(schema, path)
             kind = schema.field(image).type
             plain = not pa.types.is_struct(kind)
-            named = not plain and any(f.name == "path" and _is_text(f.type) for f in kind)
+            named = not plain and _has_names(kind, path)
             columns = [image if plain else f"{image}.bytes"] if contents else []
             columns += [f"{image}.path"] if named else []
             place = 0
@@ -69,10 +100,10 @@ def rows(path: Path, contents: bool = True) -> Iterator[Row]:
                 images = batch[image].to_pylist() if columns else [None] * len(batch)
                 for found, label in zip(images, batch["label"].to_pylist(), strict=True):
                     found = {"bytes": found} if plain else found or {}
-                    name = found.get("path") or f"{path.stem}-{place:08d}"
-                    content = (found.get("bytes") or b"") if contents else None
                     where = f"{path}, row {place}"
                     label = -1 if label is None else label
+                    name = found.get("path") or f"{path.stem}-{place:08d}"
+                    content = (found.get("bytes") or b"") if contents else None
                     yield Row(where, *_id_and_wnid(name), label, content)
                     place += 1
     except UnicodeDecodeError as error:
@@ -112,7 +143,13 @@ def read_classes(directory: str | Path) -> pd.DataFrame:
                 )
     words = _words(pq.read_schema(files[-1]).metadata or {})
     if not label_of_wnid:
-        count = len(words) or max(nameless, default=-1) + 1
+        count = len(words) or len(nameless)
+        if not words and (lacking := set(range(count)) - set(nameless)):
+            raise InputError(
+                f"{directory}: labels are to be 0 to {count - 1}, as there are {count} different "
+                f"ones, but no image has {min(lacking)}; write them anew, or name the "
+                "classes in the metadata"
+            )
         unique = len(set(words)) == count
         wnids = list(words) if unique else [f"{label:04d}" for label in range(count)]
     else:
@@ -133,6 +170,8 @@ def read_classes(directory: str | Path) -> pd.DataFrame:
 
 def _image_column(schema: pa.Schema, path: Path) -> str:
     """The name of the column of images: `image`, or the only one that can hold them."""
+    if schema.names.count("label") > 1:
+        raise InputError(f"{path}: has several columns label; write it anew with one")
     if "label" not in schema.names or not pa.types.is_integer(schema.field("label").type):
         raise InputError(
             f"{path}: has no columns image {{bytes, path}} and label, a class's number; it has "
@@ -154,12 +193,25 @@ def _holds_bytes(kind: pa.DataType) -> bool:
     """Whether a column can hold image files: bytes, or a struct with a field of them."""
     if pa.types.is_struct(kind):
         place = kind.get_field_index("bytes")
-        return place >= 0 and _holds_bytes(kind.field(place).type)
+        return place >= 0 and _is_bytes(kind.field(place).type)
+    return _is_bytes(kind)
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
     return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+def _has_names(image: pa.StructType, path: Path) -> bool:
+    """Whether a column of images has a field `path` of text; of nulls alone is as good as none."""
+    place = image.get_field_index("path")
+    if place < 0 or pa.types.is_null(kind := image.field(place).type):
+        return False
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    if not any(is_text(kind) for is_text in texts):
+        raise InputError(f"{path}: its images' paths are {kind}, not text; write them anew as text")
+    return True
 
 
 def _id_and_wnid(path: str) -> tuple[str, str | None]:

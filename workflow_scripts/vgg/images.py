@@ -210,6 +210,15 @@ def resize_fast(
     return np.frombuffer(both.get_buffer(), np.uint8).reshape(height, width, 3)
 
 
+def check_elongation(height: int, width: int, smallest_side: int, name: str) -> None:
+    """Raise InputError if an image rescaled to `smallest_side` has more than MAX_PIXELS pixels."""
+    if math.prod(rescaled_size(height, width, smallest_side)) > MAX_PIXELS:
+        raise InputError(
+            f"{name}: {height}×{width} pixels are too elongated to be rescaled to a smallest side "
+            f"of {smallest_side}; cut the image"
+        )
+
+
 def rescale(
     pixels: np.ndarray,
     smallest_side: int,
@@ -225,11 +234,7 @@ def rescale(
     height, width = rescaled_size(*pixels.shape[:2], smallest_side)
     if (height, width) == pixels.shape[:2]:
         return pixels
-    if height * width > MAX_PIXELS:
-        raise InputError(
-            f"{name}: {pixels.shape[0]}×{pixels.shape[1]} pixels are too elongated to be rescaled "
-            f"to a smallest side of {smallest_side}; cut the image"
-        )
+    check_elongation(*pixels.shape[:2], smallest_side, name)
     return resized(pixels, height, width, resize_filter)
 
 

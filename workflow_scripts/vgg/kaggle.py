@@ -47,18 +47,25 @@ def read_solution(path: str | Path) -> pd.Series:
     lines = list(_lines(path))
     header = lines[0][1] if lines else ""
     for delimiter in ",;\t":
-        if next(csv.reader([header], delimiter=delimiter)) == COLUMNS:
+        if _cells(header, delimiter, str(path)) == COLUMNS:
             break
     else:
         raise InputError(f"{path}: expected the columns {','.join(COLUMNS)}")
     wnids: dict[str, str] = {}
     for where, line in lines[1:]:
-        row = next(csv.reader([line], delimiter=delimiter))
+        row = _cells(line, delimiter, where)
         words = row[1].split() if len(row) == 2 else []
         if not words or row[0] in wnids:
             raise InputError(f"{where}: no WNID, or a second line of an image")
         wnids[row[0]] = checked_wnid(words[0], where)
     return pd.Series(wnids, dtype=object)
+
+
+def _cells(line: str, delimiter: str, where: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=delimiter))
+    except csv.Error as error:
+        raise InputError(f"{where}: {error}; is it LOC_val_solution.csv?") from error
 
 
 def _lines(path: str | Path) -> Iterator[tuple[str, str]]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter, itemgetter
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from .files import InputError, reading
 
@@ -59,8 +60,9 @@ class Hidden:
 
 
 def shown(name: str) -> str:
-    """A name as a message shows it: bytes that are not UTF-8 as \\xe9."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    """A name on one line: bytes that are not UTF-8 as \\xe9, line breaks as \\n."""
+    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def check_name(name: str, where: str) -> None:
@@ -96,12 +98,45 @@ def with_flaws(members: Iterable[Member]) -> Iterator[tuple[Member, str | None]]
                 yield member, flaw(file.read(HEAD), member.size)
 
 
-def read_members(members: Iterable[tuple[str, int, int]]) -> Iterator[bytes]:
+def state_of_archive(path: str | Path) -> dict:
+    """What tells whether an archive is still the one that was indexed, as `Unchanged` wants it."""
+    state = Path(path).stat()
+    return {"archive": {"bytes": state.st_size, "modified_ns": state.st_mtime_ns}}
+
+
+WHOLE_FILES = {"whole_files": True}  # the same of images that are files of their own
+
+
+@dataclass(frozen=True)
+class Unchanged:
+    """Refuses files that have changed since they were indexed, where offsets would lead astray.
+
+    index: path of the index. state: its metadata.
+    """
+
+    index: str
+    state: Mapping[str, object]
+
+    def check(self, name: str, found: os.stat_result, size: int) -> None:
+        """Raise InputError if a file that holds an image of `size` bytes has changed."""
+        expected = self.state.get("archive")
+        now = {"bytes": found.st_size, "modified_ns": found.st_mtime_ns}
+        whole = self.state.get("whole_files", False)
+        if (expected and now != expected) or (whole and found.st_size != size):
+            raise InputError(
+                f"{name}: has changed since it was indexed; delete {self.index} and run the "
+                "command again"
+            )
+
+
+def read_members(
+    members: Iterable[tuple[str, int, int]], unchanged: Unchanged | None = None
+) -> Iterator[bytes]:
     """The bytes of each (file, offset, size), in the order given.
 
     Up to 64 MiB are read at a time in the order in which they lie on the disk: images in id order
     lie scattered within their class's part of an archive. A member that its file ends before is
-    given as far as it goes. Raises InputError if a file is missing.
+    given as far as it goes. Raises InputError if a file is missing, or has changed.
     """
     window: list[tuple[str, int, int]] = []
     ahead = 0
@@ -109,18 +144,20 @@ def read_members(members: Iterable[tuple[str, int, int]]) -> Iterator[bytes]:
         window.append(member)
         ahead += member[2]
         if ahead >= AHEAD:
-            yield from _read_in_order(window)
+            yield from _read_in_order(window, unchanged)
             window, ahead = [], 0
-    yield from _read_in_order(window)
+    yield from _read_in_order(window, unchanged)
 
 
-def _read_in_order(window: list[tuple[str, int, int]]) -> list[bytes]:
+def _read_in_order(window: list[tuple[str, int, int]], unchanged: Unchanged | None) -> list[bytes]:
     contents: dict[tuple[str, int, int], bytes] = {}
     for name, members in groupby(sorted(window), key=itemgetter(0)):
         try:
             with reading(name) as file:
                 for member in members:
                     _, offset, size = member
+                    if unchanged:
+                        unchanged.check(name, os.fstat(file.fileno()), size)
                     file.seek(offset)
                     contents[member] = file.read(size)
         except FileNotFoundError as error:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ from .files import InputError, is_of_system, whole_file
 if TYPE_CHECKING:
     import pandas as pd
 
+NOT_OURS = (b"ARROW:schema", b"pandas")
+
 
 def write_parquet(path: str | Path, table: pa.Table, **options) -> None:
     """Write a table, whole or not at all; options are those of pyarrow."""
@@ -24,9 +27,13 @@ def write_parquet(path: str | Path, table: pa.Table, **options) -> None:
         seal(temporary)
 
 
-def write_frame(path: str | Path, frame: pd.DataFrame) -> None:
-    """Write a data frame without its index."""
-    write_parquet(path, pa.Table.from_pandas(frame, preserve_index=False))
+def write_frame(
+    path: str | Path, frame: pd.DataFrame, metadata: Mapping[str, object] | None = None
+) -> None:
+    """Write a data frame without its index, with JSON-like metadata."""
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    texts = {key: json.dumps(value) for key, value in (metadata or {}).items()}
+    write_parquet(path, table.replace_schema_metadata({**(table.schema.metadata or {}), **texts}))
 
 
 @contextlib.contextmanager
@@ -57,7 +64,16 @@ def rows_of(path: str | Path) -> int:
         return file.metadata.num_rows
 
 
+def read_metadata(path: str | Path) -> dict:
+    """The JSON-like metadata of a file, without that of other programs."""
+    with opened(path, whole=False) as file:
+        metadata = file.schema_arrow.metadata or {}
+    return {k.decode(): json.loads(v) for k, v in metadata.items() if k not in NOT_OURS}
+
+
 def read_frame(path: str | Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """A file's rows. Raises InputError if it is missing or damaged."""
+    """A file's rows. Raises InputError if it is missing or damaged, or lacks one of `columns`."""
     with opened(path) as file:
+        if missing := [name for name in columns or () if name not in file.schema_arrow.names]:
+            raise InputError(f"{path}: has no column {', '.join(missing)}; is it the right file?")
         return file.read(columns).to_pandas()

@@ -47,13 +47,6 @@ def write_posteriors(
     )
 
 
-def read_metadata(path: str | Path) -> dict:
-    """The metadata of a posterior file."""
-    with opened(path, whole=False) as file:
-        metadata = file.schema_arrow.metadata or {}
-    return {k.decode(): json.loads(v) for k, v in metadata.items() if k != b"ARROW:schema"}
-
-
 def mean_posteriors(
     paths: Sequence[str | Path],
 ) -> Iterator[tuple[list[str], np.ndarray, np.ndarray]]:

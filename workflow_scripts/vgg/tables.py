@@ -16,7 +16,8 @@ from .files import read_bytes, whole_file
 from .intervals import mean_interval, wilson
 from .latex import latex
 from .markdown import markdown
-from .posteriors import Outcomes, read_metadata
+from .parquet import read_metadata
+from .posteriors import Outcomes
 from .sheets import sheet
 from .text_artefacts import read_json, write_json
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 from .files import InputError
@@ -17,9 +19,12 @@ SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 def class_folders(folder: str | Path) -> list[str]:
     """Names of the class folders, sorted. Raises InputError if there are none."""
     hidden = Hidden(str(folder))
-    names = [entry.name for entry in _entries(Path(folder), hidden) if entry.is_dir()]
+    entries = [entry for entry in _entries(Path(folder), hidden) if entry.is_dir()]
+    names = sorted(_class(entry) for entry in entries)
     if not names:
         raise InputError(f"{folder}: holds no folders; one a class is expected")
+    if twice := next((this for this, other in pairwise(names) if this == other), None):
+        raise InputError(f"{folder}: two folders are called {twice} in two forms of Unicode")
     return names
 
 
@@ -33,7 +38,7 @@ def image_files(folder: str | Path) -> list[Member]:
     folder = Path(folder)
     hidden = Hidden(str(folder))
     entries = _entries(folder, hidden)
-    classes = [entry.name for entry in entries if entry.is_dir()]
+    classes = [entry for entry in entries if entry.is_dir()]
     loose = [entry for entry in entries if not entry.is_dir()]
     if classes and loose:
         raise InputError(
@@ -41,14 +46,19 @@ def image_files(folder: str | Path) -> list[Member]:
             "expected one folder a class, or images only"
         )
     members = list(_images(loose, None))
-    for name in classes:
-        members += _images(_entries(folder / name, hidden), name)
+    for entry in classes:
+        members += _images(_entries(Path(entry.path), hidden), _class(entry))
     hidden.tell()
     if not members:
         raise InputError(f"{folder}: holds no images")
     if max(Counter(member.id for member in members).values()) > 1 and classes:
         members = [replace(member, id=f"{member.wnid}/{member.id}") for member in members]
     return members
+
+
+def _class(entry: os.DirEntry) -> str:
+    """A class folder's name, in which é is one character: on macOS it may be two."""
+    return unicodedata.normalize("NFC", entry.name)
 
 
 def _entries(folder: Path, hidden: Hidden) -> list[os.DirEntry]:
@@ -61,6 +71,10 @@ def _entries(folder: Path, hidden: Hidden) -> list[os.DirEntry]:
         ) from error
     for entry in shown:
         check_name(entry.name, str(folder))
+        if not (entry.is_file() or entry.is_dir()):
+            lost = entry.is_symlink() and not os.path.exists(entry.path)
+            what = "a link that leads nowhere" if lost else "neither a file nor a folder"
+            raise InputError(f"{entry.path}: is {what}; remove it from the data set's folders")
     return sorted(shown, key=lambda entry: entry.name)
 
 
