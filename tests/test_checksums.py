@@ -93,6 +93,69 @@ def test_posteriors_are_distributions(row, slip, tmp_path):
         list(mean_posteriors([tmp_path / "p.parquet"]))
 
 
+PLACE = "posteriors/val/A_S256/dense_Q256.parquet"
+
+
+def posteriors_of(folder, place, labels=(0, 1, 2), classes=CLASSES, **metadata):
+    """Three images' posteriors at a place in the results; those of PLACE, if not stated."""
+    path = folder / place
+    path.parent.mkdir(parents=True, exist_ok=True)
+    values = np.full((len(labels), classes), 1 / classes)
+    metadata = {"model": "A_S256", "method": "dense", "Q": 256} | metadata
+    write_posteriors(path, [*"abc"][: len(labels)], np.array(labels), values, metadata)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("place", "found"),
+    [
+        (PLACE.replace("A_", "B_"), "A_S256/dense_Q256"),
+        (PLACE.replace("dense", "multicrop"), "A_S256/dense_Q256"),
+        (PLACE.replace("Q256", "Q288"), "A_S256/dense_Q256"),
+    ],
+)
+def test_posteriors_copied_to_anothers_place_are_refused(place, found, tmp_path):
+    assert outcomes([posteriors_of(tmp_path, PLACE)]).top1.tolist() == [False, True, True]
+    path = posteriors_of(tmp_path, place)
+    with pytest.raises(InputError, match=rf"{path}: holds the posteriors of {found}.* rm {path}"):
+        outcomes([path])
+
+
+def test_a_mean_is_of_the_same_images_labels_and_classes(tmp_path):
+    first = posteriors_of(tmp_path, PLACE)
+    other = PLACE.replace("256.parquet", "288.parquet")
+    for difference, told in (
+        ({"labels": (0, 1, 3)}, "have other labels for the same images"),
+        ({"classes": CLASSES + 1}, "are about different numbers of classes"),
+        ({"labels": (0, 1)}, "hold different numbers of images"),
+    ):
+        with pytest.raises(InputError, match=told):
+            outcomes([first, posteriors_of(tmp_path, other, Q=288, **difference)])
+    with pytest.raises(InputError, match="holds no images"):
+        outcomes([posteriors_of(tmp_path, PLACE, labels=())])
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ('{"a": NaN, "checksum": "0"}', "not JSON: Out of range float"),
+        ('{"a": "\\ud800", "checksum": "0"}', "not JSON: .*surrogates not allowed"),
+        ('{"a": ' + "[" * 100_000 + ', "checksum": "0"}', "not JSON: "),
+        ('{"b": 1}', "has no mean_rgb; is it the right file"),
+        ("[1]", "expected a mapping, found list"),
+    ],
+)
+def test_json_that_is_not_what_is_looked_for_is_refused(content, told, tmp_path):
+    (tmp_path / "s.json").write_text(content)
+    with pytest.raises(InputError, match=rf"s\.json: .*{told}"):
+        read_json(tmp_path / "s.json", ["mean_rgb"])
+
+
+def test_a_parquet_file_of_another_kind_is_refused(packed):
+    with pytest.raises(InputError, match=r"classes\.parquet: has no column file, offset"):
+        read_frame(packed / "classes.parquet", ["label", "file", "offset"])
+
+
 @pytest.mark.parametrize(
     ("ids", "labels", "slip"),
     [

@@ -140,6 +140,50 @@ def test_a_slip_in_a_list_of_tables_names_its_line(tmp_path):
     assert told.endswith('"dense", "multicrop", "center"; did you mean dense?')
 
 
+def test_whole_numbers_are_written_as_such(tmp_path):
+    """To a schema 32.0 is an integer, to a command not."""
+    config = read("config/config.yaml")
+    config["train"]["batch_size"] = 32.0
+    with pytest.raises(InputError, match=r"batch_size: is 32.0, expected an integer; write 32"):
+        check(config)
+
+
+@pytest.mark.parametrize("name", ["16", "no", "2026-01-02", "~"])
+def test_a_name_that_yaml_takes_for_something_else_is_refused(name, tmp_path):
+    (tmp_path / "mine.yaml").write_text(f"{name}: {{title: A, nets: [A]}}\n")
+    with pytest.raises(InputError, match="is a name that YAML takes for no text; write it in"):
+        configuration.read_valid("tables", tmp_path / "mine.yaml")
+
+
+@pytest.mark.parametrize("kind", ["tables", "models", "pictures", "server_answers", "config"])
+def test_a_list_where_keys_are_expected_is_one_line(kind, tmp_path):
+    (tmp_path / "mine.yaml").write_text("[1, 2]\n")
+    with pytest.raises(
+        InputError, match=r"^\S+mine\.yaml:1: the whole file: is \[1, 2\], expected"
+    ):
+        configuration.read_valid(kind, tmp_path / "mine.yaml")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (("  Q: [256]", "  Q: [256, 256]"), "Q: is .*entries that all differ"),
+        (("columns: [a]", "columns: [a, a]"), "columns: is .*entries that all differ"),
+        (("columns: [a]", "columns: [literature]"), "columns"),
+        (("mine:", "plan:"), "1: plan: cannot be a name, expected text of the form"),
+    ],
+)
+def test_a_table_that_would_count_twice_or_lose_a_column_is_refused(change, told, tmp_path):
+    text = "mine:\n  title: A\n  columns: [a]\n  metrics: [top1_val]\n  rows:\n"
+    text += "  - name: a\n    labels: [a]\n    evaluations:\n    - model: A_S256\n"
+    text += "      method: dense\n      Q: [256]\n"
+    (tmp_path / "mine.yaml").write_text(text)
+    configuration.read_valid("tables", tmp_path / "mine.yaml")
+    (tmp_path / "mine.yaml").write_text(text.replace(*change))
+    with pytest.raises(InputError, match=told):
+        configuration.read_valid("tables", tmp_path / "mine.yaml")
+
+
 def test_an_anchor_in_itself_is_refused(tmp_path):
     (tmp_path / "mine.yaml").write_text("tables: &x [*x]\n")
     with pytest.raises(InputError, match=r"mine\.yaml: an anchor \(&\) in it contains itself"):

@@ -166,7 +166,7 @@ def test_seeds_of_other_images_are_refused(results, tmp_path):
         write_posteriors(
             path, [f"{n:03}" for n in range(images)], np.zeros(images), values, METADATA
         )
-    with pytest.raises(InputError, match=r"seed1.*different numbers of images"):
+    with pytest.raises(InputError, match=r"seed1.*not about the same images"):
         listed(tmp_path, "--models", "A_S256", "--seeds", "0", "1")
 
 

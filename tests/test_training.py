@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from workflow_scripts.vgg.checkpoints import load_checkpoint, newest_checkpoint,
 from workflow_scripts.vgg.convnets import Architecture, ConvNet
 from workflow_scripts.vgg.files import InputError, sha256
 from workflow_scripts.vgg.schedule import Plateau
-from workflow_scripts.vgg.shards import Shards
+from workflow_scripts.vgg.shards import Shards, write_shard
 from workflow_scripts.vgg.weights import load_weights, write_safetensors
 
 
@@ -282,6 +283,67 @@ def test_a_checkpoint_of_other_settings_is_not_used(tmp_path):
     save_checkpoint(tmp_path, 10, {"settings": "old", "iteration": 10})
     assert newest_checkpoint(tmp_path, "new") is None
     assert not list(tmp_path.glob("*.pt"))
+
+
+@pytest.mark.parametrize("content", [{"foo": 1}, [1], None], ids=["mapping", "list", "link"])
+def test_what_is_no_checkpoint_is_set_aside(content, tmp_path):
+    save_checkpoint(tmp_path, 10, {"settings": "s", "iteration": 10})
+    if content is None:
+        (tmp_path / "000000020.pt").symlink_to(tmp_path / "nowhere")
+    else:
+        torch.save(content, tmp_path / "000000020.pt")
+    assert newest_checkpoint(tmp_path, "s") == tmp_path / "000000010.pt"
+    assert len(list(tmp_path.glob("*.corrupt"))) == 1 or content is None
+
+
+@pytest.fixture
+def own_shards(command, shard_paths, tmp_path):
+    """A training's command line and its shards, which the test may change."""
+    shards = [shutil.copy(path, tmp_path) for path in shard_paths("train")]
+    words = command(tmp_path)
+    first, last = words.index("--train-shards") + 1, words.index("--val-shards")
+    words[first:last] = map(str, shards)
+    return words, shards
+
+
+def relabel(path, labels_of):
+    """Write a shard again with other labels and the same images and names."""
+    shards = Shards([path])
+    labels, names = labels_of(shards.labels), list(shards.ids())
+    rows = [
+        (names[n], int(labels[n]), bytes(shards.jpeg(n)), shards.heights[n], shards.widths[n])
+        for n in range(len(shards))
+    ]
+    write_shard(path, rows)
+
+
+def test_a_training_does_not_go_on_from_other_labels(own_shards, tmp_path, caplog):
+    words, shards = own_shards
+    train.main(words)
+    before = load_weights(tmp_path / "w.safetensors")[0].state_dict()
+    for path in shards:
+        relabel(path, lambda labels: 9 - labels)
+    with caplog.at_level("WARNING"):
+        train.main(words)
+    assert "was made with other settings or data; starting anew" in caplog.text
+    after = load_weights(tmp_path / "w.safetensors")[0].state_dict()
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize(
+    ("labels_of", "told"),
+    [
+        (lambda labels: labels * 0, r"classes have no training image, first label"),
+        (lambda labels: labels + 5, r"labels from \d to 14, but 10 classes"),
+        (lambda labels: labels - 1, r"labels from -1 to \d, but 10 classes"),
+    ],
+)
+def test_training_images_are_of_every_class_and_no_other(labels_of, told, own_shards):
+    words, shards = own_shards
+    for path in shards:
+        relabel(path, labels_of)
+    with pytest.raises(InputError, match=told):
+        train.main(words)
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_rate_and_a_cure(command, tmp_path):

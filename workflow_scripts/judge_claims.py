@@ -34,7 +34,7 @@ from workflow_scripts.vgg.intervals import (
     verdict,
 )
 from workflow_scripts.vgg.parquet import rows_of
-from workflow_scripts.vgg.posteriors import Outcomes, outcomes
+from workflow_scripts.vgg.posteriors import check_paired, outcomes
 from workflow_scripts.vgg.tables import paper_rows
 from workflow_scripts.vgg.text_artefacts import write_json
 
@@ -97,17 +97,6 @@ def check_images(paths: Sequence[str]) -> None:
             raise InputError(
                 f"{path} holds {count} images, but {paths[0]} holds {expected}; "
                 "delete the one that is out of date and evaluate its model again"
-            )
-
-
-def check_paired(measured: Mapping[str, Outcomes]) -> None:
-    """Raise InputError unless outcomes, by a file that they come from, are of the same images."""
-    paths = list(measured)
-    for path in paths:
-        if measured[path].images != measured[paths[0]].images:
-            raise InputError(
-                f"{path} and {paths[0]} are not about the same images; delete the one that is out "
-                "of date and evaluate its model again"
             )
 
 

@@ -21,7 +21,7 @@ from workflow_scripts.vgg.experiments import (
     seeded_paths,
 )
 from workflow_scripts.vgg.files import InputError
-from workflow_scripts.vgg.posteriors import outcomes
+from workflow_scripts.vgg.posteriors import check_paired, outcomes
 from workflow_scripts.vgg.tables import measured_cell, paper_rows
 from workflow_scripts.vgg.text_artefacts import write_csv
 
@@ -60,14 +60,10 @@ def single_evaluations(tables: dict, paper: dict) -> dict[Evaluation, dict[str, 
 def measure(files: Sequence[Sequence[str]], paper: dict[str, float | None]) -> dict:
     """The measured columns of a line. files: posteriors of each seed; paper: its errors by metric.
 
-    Raises InputError if the seeds' files hold different numbers of images.
+    Raises InputError if the seeds' files are about different images.
     """
     seeds = [outcomes(paths) for paths in files]
-    for found, paths in zip(seeds, files, strict=True):
-        if len(found.top1) != len(seeds[0].top1):
-            raise InputError(
-                f"{paths[0]} and {files[0][0]} hold different numbers of images; evaluate both anew"
-            )
+    check_paired({paths[0]: found for found, paths in zip(seeds, files, strict=True)})
     cells = {
         metric: measured_cell(
             np.stack([getattr(found, metric) for found in seeds]), paper.get(f"{metric}_{SPLIT}")

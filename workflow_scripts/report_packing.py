@@ -9,6 +9,8 @@ from pathlib import Path
 from workflow_scripts.vgg import command
 from workflow_scripts.vgg.text_artefacts import read_json, write_json
 
+KEYS = ("images", "source_bytes", "bytes", "oddities", "skipped")
+
 
 def join(reports: Sequence[dict]) -> dict:
     """One report of several shards': numbers are added, lists follow each other."""
@@ -33,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     stores: dict[str, list[dict]] = {}
     for path in map(Path, options.reports):
-        stores.setdefault(path.parent.name, []).append(read_json(path))
+        stores.setdefault(path.parent.name, []).append(read_json(path, KEYS))
     joined = {store: join(reports) for store, reports in stores.items()}
     write_json(options.output, {"experiment": options.experiment, "stores": joined})
     for store, report in joined.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -18,7 +19,7 @@ from workflow_scripts.vgg.experiments import (
     read_yaml,
 )
 from workflow_scripts.vgg.files import InputError
-from workflow_scripts.vgg.posteriors import outcomes
+from workflow_scripts.vgg.posteriors import Outcomes, check_paired, outcomes
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -61,7 +62,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if "paper" in entry:
         printed = all_printed[entry["paper"]]
         paper, bold = tables.paper_rows(printed), tables.bold_cells(printed)
-    measure = cache(outcomes)
+    by_split: dict[str, dict[str, Outcomes]] = defaultdict(dict)
+
+    @cache
+    def measure(paths: tuple[str, ...]) -> Outcomes:
+        found = outcomes(paths)
+        of_split = by_split[Path(paths[0]).parts[-3]]
+        of_split[paths[0]] = found
+        check_paired(of_split)
+        return found
 
     rows, notes = [], {}
     for index, row in enumerate(entry["rows"]):

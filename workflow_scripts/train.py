@@ -196,6 +196,11 @@ def validation_images(
 
 def check_classes(labels: np.ndarray, given: argparse.Namespace) -> None:
     """Raise InputError unless each class has a training image; packing may have left out all."""
+    if not 0 <= labels.min() <= labels.max() < given.classes:
+        raise InputError(
+            f"{given.train_shards[0]} and those beside it: labels from {labels.min()} to "
+            f"{labels.max()}, but {given.classes} classes; pack the images anew"
+        )
     if missing := sorted(set(range(given.classes)) - set(labels.tolist())):
         raise InputError(
             f"{given.train_shards[0]} and those beside it: {len(missing)} of {given.classes} "
@@ -254,7 +259,7 @@ def train(
         **{field.name: getattr(given, field.name) for field in fields(training.Optimisation)}
     )
     scales = (given.train_scale[0], given.train_scale[-1])
-    statistics = read_json(given.statistics)
+    statistics = read_json(given.statistics, ("mean_rgb", "eigenvectors", "eigenvalues"))
     net = initial_net(given, settings.dropout, settings.input_scale).to(device)
     shards, places, labels, trained = validation_images(given, train_shards, val_shards)
     images = TrainingImages(
@@ -301,6 +306,9 @@ def train(
         # Not by the file, which another attempt at the parent may have written again.
         "parent": tensors_sha256(given.parent) if given.parent else None,
         "statistics": statistics,
+        # What shards hold; the same shards may lie elsewhere.
+        "train_shards": images.shards.checksum(),
+        "val_shards": Shards(val_shards).checksum() if val_shards else None,
     }
     if not given.compile:  # checkpoints of before there was the option stay good
         del decides["compile"]

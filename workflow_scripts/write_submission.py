@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", required=True, help="text file to write")
     given = parser.parse_args(arguments)
     images = sorted(read_frame(given.index, ["id"])["id"], key=as_file_name)
-    reports = [read_json(path) for path in given.packing]
+    reports = [read_json(path, ["skipped"]) for path in given.packing]
     skipped = {image["id"] for report in reports for image in report["skipped"]}
     answers = answered_labels(given.posteriors)
     for name in sorted(answers.keys() ^ (set(images) - skipped)):
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"the {len(images)} images of {given.index}, and packing left out {len(skipped)} of "
             "them; delete the posteriors and evaluate again"
         )
-    classes = read_frame(given.classes).sort_values("label")
+    classes = read_frame(given.classes, ["label", "ilsvrc2012_id"]).sort_values("label")
     ilsvrc2012_ids = classes["ilsvrc2012_id"].to_numpy()
     if classes["ilsvrc2012_id"].isna().any():
         raise InputError(

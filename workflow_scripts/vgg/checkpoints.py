@@ -91,10 +91,12 @@ def newest_checkpoint(directory: Path, settings: str) -> Path | None:
                 if damaged := archive.testzip():  # torch.load does not check the sums
                     raise zipfile.BadZipFile(f"bad checksum of {damaged}")
             state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            made_with = state["settings"]
         except Exception as error:  # of damaged ones, zipfile and torch raise many kinds
             # A disk or memory that fails is no fault of the checkpoint's; a place to read from that
-            # does not exist is.
-            failing = isinstance(error, OSError) and error.errno != errno.EINVAL
+            # does not exist is, as are a link to nowhere and a folder.
+            own = (errno.EINVAL, errno.ENOENT, errno.EISDIR, errno.ELOOP)
+            failing = isinstance(error, OSError) and error.errno not in own
             if failing or is_out_of_memory(error):
                 raise
             logging.warning(
@@ -104,7 +106,7 @@ def newest_checkpoint(directory: Path, settings: str) -> Path | None:
             )
             path.replace(path.with_suffix(".corrupt"))
             continue
-        if state["settings"] != settings:
+        if made_with != settings:
             logging.warning("%s was made with other settings or data; starting anew", path)
             delete_checkpoints(directory)
             return None

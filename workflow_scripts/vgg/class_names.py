@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .parquet import opened
+from .parquet import read_columns
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,7 @@ def read_class_names(path: str | Path) -> list[ClassName]:
 
     Raises InputError if the file is no list of classes.
     """
-    with opened(path) as file:
-        table = file.read(["label", "wnid", "words"]).sort_by("label")
+    table = read_columns(path, ["label", "wnid", "words"]).sort_by("label")
     wnids, words = table["wnid"].to_pylist(), table["words"].to_pylist()
     names = short_names(wnids, words)
     return [ClassName(*values) for values in zip(wnids, words, names, strict=True)]

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import yaml
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import ValidationError
 
 from .experiments import read_yaml
@@ -24,6 +24,15 @@ KINDS = {
     **{"object": "keys and their values", "array": "a list", "string": "text", "null": "null"},
     **{"integer": "an integer", "number": "a number", "boolean": "true or false"},
 }
+
+
+def _is_integer(_, value) -> bool:
+    """1.0 is an integer to schemas, but not to commands."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+TYPES = Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer)
+Validator = validators.extend(Draft202012Validator, type_checker=TYPES)
 
 
 def check(kind: str, content, *files: str | Path, given: Mapping | None = None) -> None:
@@ -44,13 +53,15 @@ def check(kind: str, content, *files: str | Path, given: Mapping | None = None) 
 def _told(kind: str, content, files: Sequence[str | Path], given: Mapping | None) -> list[str]:
     """The lines that `check` has to say."""
     schema = read_yaml(SCHEMAS / f"{kind}.schema.yaml")
-    if isinstance(content, list):  # the claims, of whose file the schema sees a mapping
-        schema = schema["properties"][kind] | {"$defs": schema["$defs"]}
+    # The claims are a list, of which the schema sees a mapping.
+    of_kind = schema.get("properties", {}).get(kind, {})
+    if isinstance(content, list) and of_kind.get("type") == "array":
+        schema = of_kind | {"$defs": schema["$defs"]}
     # YAML's keys may be numbers, which schemas know nothing of.
-    errors = Draft202012Validator(schema).iter_errors(_with_text_keys(content))
+    errors = Validator(schema).iter_errors(_with_text_keys(content))
     slips = dict.fromkeys(slip for error in errors for slip in _slips(error, schema))
     sources = [(COMMAND_LINE, given), *((file, _nodes(file)) for file in reversed(files))]
-    slips |= dict.fromkeys((path, "is no finite number") for path in _infinite(content))
+    slips |= dict.fromkeys(_strange(content))
     lines = [(*_place(path, sources), _dotted(path), text) for path, text in slips]
     for number, (_, node) in enumerate(sources[1:], start=1):
         lines += [(number, *repetition) for repetition in _repetitions(node)]
@@ -75,7 +86,7 @@ def from_command_line(config: dict, given: Mapping) -> None:
     schema = read_yaml(SCHEMAS / "config.schema.yaml")
     texts = [
         error
-        for error in Draft202012Validator(schema).iter_errors(config)
+        for error in Validator(schema).iter_errors(config)
         if error.validator in ("type", "enum") and isinstance(error.instance, str)
     ]
     wanted = [path for error in texts if (path := tuple(error.absolute_path)) and path[0] in given]
@@ -136,8 +147,8 @@ def _slips(error: ValidationError, schema: Mapping) -> Iterator[tuple[tuple, str
                 if not any(_similar(other, [key]) for other in unknown):
                     entry = rule.get("properties", {}).get(key, {})
                     yield (*path, key), f"is missing{_described(entry)}"
-        case "propertyNames":
-            yield path, f"{value!r} cannot be a name; {_expected(error.parent, rule)}"
+        case _ if "propertyNames" in error.absolute_schema_path:
+            yield (*path, value), f"cannot be a name, expected {_expected(error, rule)}"
         case _:
             yield path, f"is {_shown(value)}, expected {_expected(error, rule)}"
 
@@ -190,6 +201,8 @@ def _respelt(value, kinds: Sequence[str]) -> str:
         return f"; write [{value}]"
     if "string" in kinds and isinstance(value, int | float):
         return f"; write '{value}', in quotes"
+    if isinstance(value, float) and "integer" in kinds and value.is_integer():
+        return f"; write {int(value)}"
     if isinstance(value, str) and {"integer", "number"} & set(kinds):
         try:
             number = float(value)
@@ -242,14 +255,17 @@ def _nulls(given, above: tuple = ()) -> Iterator[tuple]:
         yield above
 
 
-def _infinite(content, above: tuple = ()) -> Iterator[tuple]:
-    """The paths of NaN and infinities, which YAML has, and schemas let pass."""
+def _strange(content, above: tuple = ()) -> Iterator[tuple[tuple, str]]:
+    """The paths and slips of what YAML has and schemas let pass: names that are no text, NaN."""
+    if isinstance(content, dict):
+        for key in [key for key in content if not isinstance(key, str)]:
+            yield (*above, str(key)), "is a name that YAML takes for no text; write it in quotes"
     entries = content.items() if isinstance(content, dict) else enumerate(content)
     for key, entry in entries:
         if isinstance(entry, dict | list):
-            yield from _infinite(entry, (*above, key))
+            yield from _strange(entry, (*above, key))
         elif isinstance(entry, float) and not math.isfinite(entry):
-            yield (*above, key)
+            yield (*above, key), "is no finite number"
 
 
 def _with_text_keys(content):

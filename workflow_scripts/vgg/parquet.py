@@ -71,9 +71,14 @@ def read_metadata(path: str | Path) -> dict:
     return {k.decode(): json.loads(v) for k, v in metadata.items() if k not in NOT_OURS}
 
 
-def read_frame(path: str | Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+def read_columns(path: str | Path, columns: Sequence[str] | None = None) -> pa.Table:
     """A file's rows. Raises InputError if it is missing or damaged, or lacks one of `columns`."""
     with opened(path) as file:
         if missing := [name for name in columns or () if name not in file.schema_arrow.names]:
             raise InputError(f"{path}: has no column {', '.join(missing)}; is it the right file?")
-        return file.read(columns).to_pandas()
+        return file.read(columns)
+
+
+def read_frame(path: str | Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """The same as a data frame."""
+    return read_columns(path, columns).to_pandas()

@@ -6,7 +6,7 @@ What is read is verified: the files' checksums, and that each row is a distribut
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from .checksums import checksum, damaged
+from .checksums import checksum, cure, damaged
 from .files import InputError
-from .parquet import opened, rows_of, write_parquet
+from .parquet import opened, read_metadata, rows_of, write_parquet
 
 ROWS_PER_GROUP = 512
 SUM_TOLERANCE = 1e-3  # posteriors are float32, and the softmax may have been in 16 bits
@@ -56,13 +56,20 @@ def mean_posteriors(
     Raises InputError if a file is damaged, or they are not about the same images, in one order.
     """
     images = rows_of(paths[0])
-    for path in paths[1:]:
+    if not images:
+        raise InputError(f"{paths[0]}: holds no images")
+    for path in paths:
         if rows_of(path) != images:
             raise InputError(f"{path} and {paths[0]} hold different numbers of images")
+        check_place(path)
     for chunks in zip(*map(_chunks, paths), strict=True):
         for chunk, path in zip(chunks, paths, strict=True):
             if not chunk["id"].equals(chunks[0]["id"]):
                 raise InputError(f"{path} and {paths[0]} are not about the same images")
+            if not chunk["label"].equals(chunks[0]["label"]):
+                raise InputError(f"{path} and {paths[0]} have other labels for the same images")
+            if chunk["posterior"].type != chunks[0]["posterior"].type:
+                raise InputError(f"{path} and {paths[0]} are about different numbers of classes")
         total = np.zeros((len(chunks[0]), chunks[0]["posterior"].type.list_size))
         for chunk in chunks:
             total += _values(chunk)
@@ -79,6 +86,28 @@ class Outcomes:
     top1: np.ndarray
     top5: np.ndarray
     images: int
+
+
+def check_place(path: str | Path) -> None:
+    """Raise InputError if a file's posteriors are not those that its place in the results says."""
+    *_, folder, _, model, name = ("", "", "", *Path(path).parts)
+    metadata = read_metadata(path)
+    if folder != "posteriors" or not {"model", "method", "Q"} <= metadata.keys():
+        return
+    found = f"{metadata['model']}/{metadata['method']}_Q{metadata['Q']}.parquet"
+    if found != f"{model}/{name}":
+        raise InputError(f"{path}: holds the posteriors of {found}. {cure(path)}")
+
+
+def check_paired(measured: Mapping[str, Outcomes]) -> None:
+    """Raise InputError unless outcomes, by a file that they come from, are of the same images."""
+    paths = list(measured)
+    for path in paths:
+        if measured[path].images != measured[paths[0]].images:
+            raise InputError(
+                f"{path} and {paths[0]} are not about the same images; delete the one that is out "
+                "of date and evaluate its model again"
+            )
 
 
 def outcomes(paths: Sequence[str | Path]) -> Outcomes:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Collection
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -97,6 +98,8 @@ def _parameter(path: Path, place: Place, array: Stored) -> torch.Tensor:
         if is_out_of_memory(error):
             raise
         raise InputError(f"{path}: {place.name} is damaged ({error}); get it again") from error
+    if values.is_meta:
+        raise InputError(f"{path}: {place.name} has no values, only a shape (device meta)")
     if not values.is_floating_point():
         raise InputError(f"{path}: {place.name} holds {values.dtype}, not floating-point numbers")
     values = place.convert(values.reshape(place.shape))
@@ -135,6 +138,9 @@ def _stored_arrays(path: Path, source: str) -> dict[str, Stored]:
         raise InputError(f"{path}: not readable as {source}: {error}; {cure}") from error
 
 
+STATED = {"architecture", "iterations", "code_fingerprint"}  # by each weights file of ours
+
+
 def _metadata_of(path: Path) -> dict:
     """What this pipeline wrote into a file, or beside it on export; empty for others' files."""
     try:
@@ -145,15 +151,21 @@ def _metadata_of(path: Path) -> dict:
             texts = file.metadata() or {}
         # "format": "pt" is the one text that is no JSON.
         return {key: json.loads(text) for key, text in texts.items() if key != "format"}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}
+
+
+def _are_numbers(values) -> bool:
+    """Whether that is one finite number for each of red, green and blue."""
+    numbers = isinstance(values, list) and all(isinstance(v, int | float) for v in values)
+    return numbers and len(values) == 3 and all(map(math.isfinite, values))
 
 
 def _input_of(path: Path, source: str, stated: dict) -> Input:
     """The input of the file's net: as this pipeline stated it, otherwise the format's."""
     if source == "own":
         mean = stated.get("mean_rgb")
-        if "architecture" not in stated or not isinstance(mean, list) or len(mean) != 3:
+        if not stated.keys() >= STATED or not _are_numbers(mean):
             raise InputError(
                 f"{path}: does not say its net and its mean, so no run of this pipeline wrote it; "
                 f"say the format that it has ({', '.join(INPUTS)})"
@@ -162,10 +174,11 @@ def _input_of(path: Path, source: str, stated: dict) -> Input:
     if "architecture" in stated and "mean_rgb" in stated:
         raise InputError(f"{path}: written by this pipeline, so its format is own, not {source}")
     if source == "torchvision" and "preprocessing" in stated:
-        try:
-            return normalised_input(*(tuple(stated["preprocessing"][k]) for k in ("mean", "std")))
-        except (KeyError, TypeError) as error:
-            raise InputError(f"{path}: states a preprocessing without mean and std") from error
+        preprocessing = stated["preprocessing"]
+        named = preprocessing if isinstance(preprocessing, dict) else {}
+        if not all(_are_numbers(named.get(key)) for key in ("mean", "std")):
+            raise InputError(f"{path}: states a preprocessing without mean and std")
+        return normalised_input(*(tuple(named[key]) for key in ("mean", "std")))
     return INPUTS[source]
 
 

@@ -108,6 +108,10 @@ class Shards:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def checksum(self) -> str:
+        """Of all images' bytes and labels: what a training depends on."""
+        return f"{checksum(self._checksums, self.labels):016x}"
+
     def ids(self) -> Iterator[str]:
         """Names of all images, in order."""
         for batch in self._batches:

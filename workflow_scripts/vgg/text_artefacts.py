@@ -37,19 +37,21 @@ def write_json(path: str | Path, content: Mapping) -> None:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def read_json(path: str | Path) -> dict:
+def read_json(path: str | Path, keys: Collection[str] = ()) -> dict:
     """What `write_json` wrote, or a mapping that somebody else did, without a checksum.
 
-    Raises InputError if the file is missing, damaged, or no mapping.
+    Raises InputError if the file is missing, damaged, or no mapping, or lacks one of `keys`.
     """
     try:
         content = json.loads(read_text(path))
-    except ValueError as error:
+        if not isinstance(content, dict):
+            raise InputError(f"{path}: expected a mapping, found {type(content).__name__}")
+        if KEY in content and content.pop(KEY) != _of_json(content):
+            raise damaged(path, "its checksum is another")
+    except (ValueError, RecursionError) as error:  # also of NaN, and of text that is no Unicode
         raise damaged(path, f"not JSON: {error}") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: expected a mapping, found {type(content).__name__}")
-    if KEY in content and content.pop(KEY) != _of_json(content):
-        raise damaged(path, "its checksum is another")
+    if missing := [key for key in keys if key not in content]:
+        raise InputError(f"{path}: has no {', '.join(missing)}; is it the right file?")
     return content
 
 
