@@ -236,7 +236,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options.split,
         options.on_bad_image,
     )
-    if options.unlabelled and classes["ilsvrc2012_id"].notna().all():
+    if options.unpacked and options.unlabelled and classes["ilsvrc2012_id"].notna().all():
         check_order(index["id"], str(where))
     write_frame(options.output, index, state)
     costs.note(images=len(index))
