@@ -157,11 +157,11 @@ def test_a_name_that_yaml_takes_for_something_else_is_refused(name, tmp_path):
 
 @pytest.mark.parametrize("kind", ["tables", "models", "pictures", "server_answers", "config"])
 def test_a_list_where_keys_are_expected_is_one_line(kind, tmp_path):
-    (tmp_path / "mine.yaml").write_text("[1, 2]\n")
-    with pytest.raises(
-        InputError, match=r"^\S+mine\.yaml:1: the whole file: is \[1, 2\], expected"
-    ):
-        configuration.read_valid(kind, tmp_path / "mine.yaml")
+    for content, shown in (("[1, 2]", "[1, 2]"), ("", "null"), ("7", "7"), (".nan", "NaN")):
+        (tmp_path / "mine.yaml").write_text(content)
+        told = rf"^\S+mine\.yaml:?1?: the whole file: is {re.escape(shown)}, expected"
+        with pytest.raises(InputError, match=told):
+            configuration.read_valid(kind, tmp_path / "mine.yaml")
 
 
 @pytest.mark.parametrize(

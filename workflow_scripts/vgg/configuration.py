@@ -260,12 +260,13 @@ def _strange(content, above: tuple = ()) -> Iterator[tuple[tuple, str]]:
     if isinstance(content, dict):
         for key in [key for key in content if not isinstance(key, str)]:
             yield (*above, str(key)), "is a name that YAML takes for no text; write it in quotes"
-    entries = content.items() if isinstance(content, dict) else enumerate(content)
-    for key, entry in entries:
-        if isinstance(entry, dict | list):
+        for key, entry in content.items():
             yield from _strange(entry, (*above, key))
-        elif isinstance(entry, float) and not math.isfinite(entry):
-            yield (*above, key), "is no finite number"
+    elif isinstance(content, list):
+        for place, entry in enumerate(content):
+            yield from _strange(entry, (*above, place))
+    elif isinstance(content, float) and not math.isfinite(content):
+        yield above, "is no finite number"
 
 
 def _with_text_keys(content):
