@@ -516,6 +516,14 @@ def test_an_archive_that_changes_between_indexing_and_packing_is_refused(packed,
     assert "index.parquet and run the command again" in message
 
 
+def test_an_archive_from_the_future_is_refused(packed, tmp_path):
+    """Packing would take it for one that has changed since it was indexed."""
+    path = write_tar(tmp_path / "val.tar", numbered(2))
+    os.utime(path, (time.time() + 3600,) * 2)
+    message = indexing_any(path, packed, tmp_path)
+    assert message == f"error: {path}: was changed in the future, by its time; run touch {path}"
+
+
 def test_an_image_file_that_has_been_repaired_is_not_called_truncated(packed, tmp_path):
     (tmp_path / "val").mkdir()
     path = tmp_path / "val/a.JPEG"

@@ -6,6 +6,7 @@ All that can be known without decoding an image is checked here, before anything
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple
 from itertools import repeat
@@ -18,16 +19,17 @@ from workflow_scripts.vgg import command, costs, devkit, huggingface, kaggle, tr
 from workflow_scripts.vgg.archives import check_verified, image_members, require
 from workflow_scripts.vgg.files import InputError
 from workflow_scripts.vgg.members import (
+    ARCHIVE_BYTES,
     BAD_IMAGE_CURE,
     ON_BAD_IMAGE,
     WHOLE_FILES,
     Member,
     check_name,
-    state_of_archive,
     with_flaws,
 )
 from workflow_scripts.vgg.parquet import read_frame, write_frame
 
+CLOCKS_DIFFER = 60  # seconds at most, of a node and a file server
 COLUMNS = ["id", "wnid", "file", "offset", "size"]
 LABELS_WANTED = {
     "train": "training images lie in one folder, or one tar, a class",
@@ -129,6 +131,14 @@ def index_members(
     return index
 
 
+def size_of_archive(path: str) -> int:
+    """An archive's size in bytes. Raises InputError if its time would hide that it changes."""
+    state = require(path).stat()
+    if state.st_mtime > time.time() + CLOCKS_DIFFER:
+        raise InputError(f"{path}: was changed in the future, by its time; run touch {path}")
+    return state.st_size
+
+
 def check_order(ids: pd.Series, where: str) -> None:
     """Raise InputError if the order of test images' names is not that of the test server."""
     if nameless := next(filter(huggingface.is_made_up, ids), None):
@@ -218,10 +228,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         check_verified(record)
     if options.archive:
         where, members = options.archive, image_members(options.archive)
-        state = state_of_archive(require(options.archive))
+        state = {ARCHIVE_BYTES: size_of_archive(options.archive)}
     elif options.tree:
         where, members = options.tree, trees.image_files(options.tree)
-        state = WHOLE_FILES
+        state = {WHOLE_FILES: True}
     else:
         where, members = Path(options.unpacked[0]).parent, unpacked(options.unpacked, classes)
         options.on_bad_image = None  # they were looked at when they were unpacked

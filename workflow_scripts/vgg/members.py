@@ -98,31 +98,25 @@ def with_flaws(members: Iterable[Member]) -> Iterator[tuple[Member, str | None]]
                 yield member, flaw(file.read(HEAD), member.size)
 
 
-def state_of_archive(path: str | Path) -> dict:
-    """What tells whether an archive is still the one that was indexed, as `Unchanged` wants it."""
-    state = Path(path).stat()
-    return {"archive": {"bytes": state.st_size, "modified_ns": state.st_mtime_ns}}
+WHOLE_FILES = "whole_files"  # in an index's metadata: its images are files of their own
+ARCHIVE_BYTES = "archive_bytes"  # the same: they are members of an archive of that size
 
 
-WHOLE_FILES = {"whole_files": True}  # the same of images that are files of their own
-
-
-@dataclass(frozen=True)
 class Unchanged:
     """Refuses files that have changed since they were indexed, where offsets would lead astray.
 
-    index: path of the index. state: its metadata.
+    index: path of the index. state: its metadata, which has no times, by which runs would differ.
     """
 
-    index: str
-    state: Mapping[str, object]
+    def __init__(self, index: str | Path, state: Mapping[str, object]):
+        self.index, self.state = index, state
+        self.made = Path(index).stat().st_mtime_ns
 
     def check(self, name: str, found: os.stat_result, size: int) -> None:
         """Raise InputError if a file that holds an image of `size` bytes has changed."""
-        expected = self.state.get("archive")
-        now = {"bytes": found.st_size, "modified_ns": found.st_mtime_ns}
-        whole = self.state.get("whole_files", False)
-        if (expected and now != expected) or (whole and found.st_size != size):
+        expected = size if self.state.get(WHOLE_FILES) else self.state.get(ARCHIVE_BYTES)
+        later = ARCHIVE_BYTES in self.state and found.st_mtime_ns > self.made
+        if later or expected not in (None, found.st_size):
             raise InputError(
                 f"{name}: has changed since it was indexed; delete {self.index} and run the "
                 "command again"
