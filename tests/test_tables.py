@@ -197,6 +197,24 @@ def run_tabulate(results, table, splits, *more):
     return json.loads(output.with_suffix(".json").read_text()), pd.read_csv(f"{output}.csv")
 
 
+def test_rows_about_different_images_make_no_table(results):
+    """Each row alone is whole: the test set's images as the validation set's, for example."""
+    for path in results.glob("posteriors/val/E_*/*.parquet"):
+        write(path, 1, images=199)
+    with pytest.raises(InputError, match="are not about the same images; delete the one that is"):
+        run_tabulate(results, "table5", ["val"])
+    assert not (results / "tables").exists() or not list((results / "tables").iterdir())
+
+
+def test_posteriors_that_do_not_say_where_they_came_from_are_refused(results):
+    path = next(iter(table_evaluations(TABLES["table5"]))).path(results, "val")
+    ids, labels, values = random_posteriors(0)
+    metadata = {key: value for key, value in METADATA.items() if key != "hardware"}
+    write_posteriors(path, ids, labels, values, metadata)
+    with pytest.raises(InputError, match=r"is damaged: it does not say its hardware\. Make it"):
+        run_tabulate(results, "table5", ["val"])
+
+
 def test_a_row_is_the_error_of_the_mean_of_its_posteriors(results, monkeypatch):
     monkeypatch.chdir(ROOT)
     table, lines = run_tabulate(results, "table5", ["val"])

@@ -293,7 +293,7 @@ def test_what_is_no_checkpoint_is_set_aside(content, tmp_path):
     else:
         torch.save(content, tmp_path / "000000020.pt")
     assert newest_checkpoint(tmp_path, "s") == tmp_path / "000000010.pt"
-    assert len(list(tmp_path.glob("*.corrupt"))) == 1 or content is None
+    assert "000000020.corrupt" in os.listdir(tmp_path)
 
 
 @pytest.fixture

@@ -66,11 +66,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     @cache
     def measure(paths: tuple[str, ...]) -> Outcomes:
-        found = outcomes(paths)
-        of_split = by_split[Path(paths[0]).parts[-3]]
-        of_split[paths[0]] = found
-        check_paired(of_split)
-        return found
+        """Outcomes of the same images as all others of their split, in every row and seed."""
+        *_, split, _, _ = Path(paths[0]).parts
+        by_split[split][paths[0]] = outcomes(paths)
+        check_paired(by_split[split])
+        return by_split[split][paths[0]]
 
     rows, notes = [], {}
     for index, row in enumerate(entry["rows"]):
