@@ -20,8 +20,8 @@ from workflow_scripts import (
     measure_statistics,
     pack_shards,
 )
-from workflow_scripts.vgg.convnets import Architecture, ConvNet
-from workflow_scripts.vgg.weights import save_weights
+from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet
+from workflow_scripts.vgg.nets.weights import save_weights
 
 IMAGES = {"train": 60, "val": 24, "test": 12}
 ARCHIVES = {

@@ -18,12 +18,14 @@ from pathlib import Path
 
 import numpy as np
 
-from workflow_scripts.vgg import parquet, posteriors, tables
-from workflow_scripts.vgg.files import InputError
-from workflow_scripts.vgg.parquet import read_frame
-from workflow_scripts.vgg.shards import Shards
-from workflow_scripts.vgg.text_artefacts import read_csv, read_json, read_svg
-from workflow_scripts.vgg.weights import load_weights
+from workflow_scripts.vgg.core import parquet
+from workflow_scripts.vgg.evaluation import posteriors
+from workflow_scripts.vgg.results import tables
+from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.core.parquet import read_frame
+from workflow_scripts.vgg.data.shards import Shards
+from workflow_scripts.vgg.core.text_artefacts import read_csv, read_json, read_svg
+from workflow_scripts.vgg.nets.weights import load_weights
 
 
 def of_shard(path: Path) -> object:

@@ -27,10 +27,10 @@ from tests.odd_images import (
     saved,
     with_exif,
 )
-from workflow_scripts.vgg import images
-from workflow_scripts.vgg.files import InputError
-from workflow_scripts.vgg.oddities import examine
-from workflow_scripts.vgg.webp import thumbnail
+from workflow_scripts.vgg.data import images
+from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.data.oddities import examine
+from workflow_scripts.vgg.report.thumbnails import thumbnail
 
 T = TypeVar("T")
 CROP = 64

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from workflow_scripts.vgg.convnets import Architecture
-from workflow_scripts.vgg.files import InputError
-from workflow_scripts.vgg.released_weights import read_released
+from workflow_scripts.vgg.nets.convnets import Architecture
+from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.nets.released.reading import read_released
 
 
 def mutated(whole: bytes, number: int) -> bytes:

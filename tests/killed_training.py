@@ -17,11 +17,12 @@ import signal
 import sys
 
 from workflow_scripts import train
-from workflow_scripts.vgg import checkpoints, command, training
+from workflow_scripts.vgg.training import checkpoints, loop
+from workflow_scripts.vgg.core import command
 
 moment, at, name = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 now = {"validating": False, "sent": False}
-step, cross_entropy, save = training.Training.step, training.F.cross_entropy, checkpoints.torch.save
+step, cross_entropy, save = loop.Training.step, loop.F.cross_entropy, checkpoints.torch.save
 
 
 def send():
@@ -70,7 +71,7 @@ def watched_save(state, file):
 
 evaluate = train.evaluate
 train.evaluate = functools.wraps(evaluate)(watched_evaluation)
-training.Training.step = watched_step
-training.F.cross_entropy = watched_loss
+loop.Training.step = watched_step
+loop.F.cross_entropy = watched_loss
 checkpoints.torch.save = watched_save
 command.run(lambda _: train.main(sys.argv[4:]))

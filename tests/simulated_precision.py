@@ -24,10 +24,10 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.modules.module import register_module_forward_hook
 
-from workflow_scripts.vgg import evaluation
-from workflow_scripts.vgg.images import pixels_at
-from workflow_scripts.vgg.shards import Shards
-from workflow_scripts.vgg.weights import load_weights
+from workflow_scripts.vgg.evaluation import methods
+from workflow_scripts.vgg.data.images import pixels_at
+from workflow_scripts.vgg.data.shards import Shards
+from workflow_scripts.vgg.nets.weights import load_weights
 
 MANTISSA = 10  # bits of TF32 and of float16
 
@@ -75,7 +75,7 @@ def watched() -> Iterator[list[float]]:
     largest = [0.0]
 
     def watch(module: nn.Module, inputs: tuple, output: torch.Tensor) -> None:
-        if isinstance(module, (nn.Conv2d, nn.Linear, evaluation.SlidingLayer)):
+        if isinstance(module, (nn.Conv2d, nn.Linear, methods.SlidingLayer)):
             largest[0] = max(largest[0], float(output.abs().max()))
 
     # A hook on all modules: dense evaluation builds its linear layers itself.
@@ -93,7 +93,7 @@ def posteriors(
     net, metadata = load_weights(weights)
     with PRECISIONS[precision](), watched() as largest:
         # As evaluate.py does: pixels are 0-255 less the mean, their scale is in the first layer.
-        found = evaluation.evaluate(
+        found = methods.evaluate(
             net.to(memory_format=torch.channels_last),
             shards,
             method=method,
@@ -142,7 +142,7 @@ def main() -> None:
     )
     parser.add_argument("--results", type=Path, required=True, help="of a finished run")
     parser.add_argument("--models", nargs="+", help="such as D_S256; all if not given")
-    parser.add_argument("--method", choices=evaluation.METHODS, default="dense")
+    parser.add_argument("--method", choices=methods.METHODS, default="dense")
     parser.add_argument("--Q", type=int, nargs="+", default=[256, 384])
     given = parser.parse_args()
     torch.set_num_threads(1)

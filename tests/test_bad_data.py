@@ -24,15 +24,16 @@ from tests.conftest import ARCHIVES, IMAGES, ROOT
 from tests.forms import mutations
 from tests.odd_images import odd_images, undecodable_images
 from workflow_scripts import pack_shards, report_packing
-from workflow_scripts.vgg import devkit, evaluation
-from workflow_scripts.vgg.archives import image_members
-from workflow_scripts.vgg.convnets import Architecture, ConvNet
-from workflow_scripts.vgg.files import InputError
-from workflow_scripts.vgg.images import FORMATS, decode
-from workflow_scripts.vgg.initialisation import initialise
-from workflow_scripts.vgg.members import HEAD, flaw
-from workflow_scripts.vgg.parquet import write_frame
-from workflow_scripts.vgg.shards import Shards, write_shard
+from workflow_scripts.vgg.data.sources import devkit
+from workflow_scripts.vgg.evaluation import methods
+from workflow_scripts.vgg.data.sources.archives import image_members
+from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet
+from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.data.images import FORMATS, decode
+from workflow_scripts.vgg.nets.initialisation import initialise
+from workflow_scripts.vgg.data.sources.members import HEAD, flaw
+from workflow_scripts.vgg.core.parquet import write_frame
+from workflow_scripts.vgg.data.shards import Shards, write_shard
 
 DEVKIT = "ILSVRC2012_devkit_t12.tar.gz"
 
@@ -589,7 +590,7 @@ def test_bad_images_are_left_out_and_listed_if_asked(tmp_path):
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("method", evaluation.METHODS)
+@pytest.mark.parametrize("method", methods.METHODS)
 def test_odd_images_are_evaluated_by_the_pixels_that_they_show(method, tmp_path):
     """Tiny, elongated, grey, CMYK, broken EXIF: the posteriors are those of the known pixels."""
     odd = {k: v for k, v in odd_images(np.random.default_rng(0)).items() if v.pixels is not None}
@@ -608,7 +609,7 @@ def test_odd_images_are_evaluated_by_the_pixels_that_they_show(method, tmp_path)
     net = ConvNet(Architecture(layers, classes=10, crop=64, fc=32, width_divisor=8))
     initialise(net, "he", seed=3)
     found, expected = (
-        evaluation.evaluate(
+        methods.evaluate(
             net, [path], method=method, smallest_side=73, mean=[128.0] * 3, input_scale=64.0
         )
         for path in paths

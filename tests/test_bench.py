@@ -16,25 +16,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tests.clones import ROOT
 from workflow_scripts import benchmark, plan, render_benchmarks
-from workflow_scripts.bench import (
-    evaluation,
-    loading,
-    machine,
-    measuring,
-    orchestration,
-    packing,
-    photographs,
-    processes,
-    summary,
-    tables,
-    training,
-)
-from workflow_scripts.bench.evaluation import Straightforward
+from workflow_scripts.bench import evaluation_speed, loading_speed, machine, measuring, orchestration_speed, packing_speed, photographs, process_scaling, speed_summary, speed_tables, training_speed
+from workflow_scripts.bench.evaluation_speed import Straightforward
 from workflow_scripts.bench.measuring import Elsewhere, Growth, Line, Measured, alternate, fixed
-from workflow_scripts.vgg import images
-from workflow_scripts.vgg.files import InputError
-from workflow_scripts.vgg.guards import gradient_norm
-from workflow_scripts.vgg.shards import Shards
+from workflow_scripts.vgg.data import images
+from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.training.guards import gradient_norm
+from workflow_scripts.vgg.data.shards import Shards
 
 
 def test_contenders_run_in_turn_and_warm_up_once():
@@ -78,12 +66,12 @@ def test_a_limit_that_ours_exceeds_is_flagged():
     ours, over = Measured("ours", [100.0]), Measured("fastest kernel", [90.0])
     line = Line("p", "n", "images/s", ours, limit=over, least_over_limit=0.75)
     assert line.row()["exceeds_limit"]
-    (table,) = tables.tables([line], [])
+    (table,) = speed_tables.tables([line], [])
     verdict = table.headings.index("aims")
     assert table.rows[0][verdict].text == "no limit here", "an aim against it is neither"
     faster = Measured("rival", [50.0])
     line = Line("p", "n", "images/s", ours, faster, over, 1.0, 0.75)
-    assert tables.tables([line], [])[0].rows[0][verdict].text == "met, no limit here"
+    assert speed_tables.tables([line], [])[0].rows[0][verdict].text == "met, no limit here"
     under = Line("p", "n", "images/s", ours, limit=Measured("k", [110.0]), least_over_limit=0.75)
     assert not under.row()["exceeds_limit"]
     stated = Line("p", "n", "s", Measured("ours", [1.0], True), limit=fixed("at most", 8, True))
@@ -132,13 +120,13 @@ def test_a_batch_that_does_not_fit_is_halved_and_other_errors_are_not(monkeypatc
         return ["a line"]
 
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
-    assert training.fitting(measure, 256) == ["a line"]
+    assert training_speed.fitting(measure, 256) == ["a line"]
     assert tried == [256, 128, 64]
-    monkeypatch.setattr(training, "LEAST_BATCH", 128)
+    monkeypatch.setattr(training_speed, "LEAST_BATCH", 128)
     with pytest.raises(RuntimeError, match="2 GiB"):
-        training.fitting(measure, 256)
+        training_speed.fitting(measure, 256)
     with pytest.raises(RuntimeError, match="illegal"):
-        training.fitting(lambda size: measure(size, RuntimeError("an illegal memory access")), 256)
+        training_speed.fitting(lambda size: measure(size, RuntimeError("an illegal memory access")), 256)
 
 
 @pytest.mark.parametrize("part", benchmark.PARTS)
@@ -170,10 +158,10 @@ def test_waiting_is_the_time_in_which_no_batch_is_ready(tmp_path):
 
     This cannot be measured without time passing; the two cases are a hundredfold apart.
     """
-    shard = loading.shard_of(tmp_path / "s.arrow", list(photographs.photographs(8)), 256)
-    ours = object.__new__(training.Ours)  # without a net
+    shard = loading_speed.shard_of(tmp_path / "s.arrow", list(photographs.photographs(8)), 256)
+    ours = object.__new__(training_speed.Ours)  # without a net
     ours.device = torch.device("cpu")
-    ours.images = loading.TrainingImages([shard], 0, 8, 224, (256, 256), np.zeros((3, 3)))
+    ours.images = loading_speed.TrainingImages([shard], 0, 8, 224, (256, 256), np.zeros((3, 3)))
     ours.step = lambda batch: None
     assert min(ours.waiting(1)) > 0.5, "what was read ahead does not count"
     ours.step = lambda batch: time.sleep(0.5)
@@ -225,10 +213,10 @@ def len_of(word):
 def test_all_loaders_give_crops_of_the_same_kind(scales, tmp_path):
     """Each rival's first batch: uint8 crops whose mean lies where that of ours does."""
     encoded = list(photographs.photographs(8))
-    shard = loading.shard_of(tmp_path / "o.arrow", encoded, None)
-    ours = loading.TrainingImages([shard], 0, 8, 224, scales, np.zeros((3, 3)))[0].images
+    shard = loading_speed.shard_of(tmp_path / "o.arrow", encoded, None)
+    ours = loading_speed.TrainingImages([shard], 0, 8, 224, scales, np.zeros((3, 3)))[0].images
     assert (ours.dtype, ours.shape) == (torch.uint8, (8, 3, 224, 224))
-    transform = loading.transforms(scales)
+    transform = loading_speed.transforms(scales)
     theirs = torch.stack(
         [transform(images.Image.fromarray(images.decode(c, "x"))) for c in encoded]
     )
@@ -240,8 +228,8 @@ def test_the_loaders_crops_are_those_of_the_plain_path(tmp_path):
     """Decode all, resize all by Pillow, crop, flip: the same pixels within two levels."""
     encoded = list(photographs.photographs(8))
     for smallest_side, scales in ((None, (256, 512)), (256, (256, 256)), (384, (384, 384))):
-        shard = loading.shard_of(tmp_path / f"{smallest_side}.arrow", encoded, smallest_side)
-        loader = loading.TrainingImages([shard], 1, 16, 224, scales, np.zeros((3, 3)))
+        shard = loading_speed.shard_of(tmp_path / f"{smallest_side}.arrow", encoded, smallest_side)
+        loader = loading_speed.TrainingImages([shard], 1, 16, 224, scales, np.zeros((3, 3)))
         crops, (batch, places) = loader[2].images, loader._sampled(2)
         for row, place in enumerate(places):
             pixels = images.decode_leniently(Shards([shard]).jpeg(int(place)), "x")
@@ -257,20 +245,20 @@ def test_the_loaders_crops_are_those_of_the_plain_path(tmp_path):
 
 
 def test_the_bytes_of_a_shard_go_through_the_strict_decoder(tmp_path):
-    shard = loading.shard_of(tmp_path / "s.arrow", list(photographs.photographs(2)), None)
+    shard = loading_speed.shard_of(tmp_path / "s.arrow", list(photographs.photographs(2)), None)
     assert images.decode_strictly(Shards([shard]).jpeg(1)) is not None
 
 
 def test_packing_packs_what_the_archive_holds(tmp_path):
     encoded = list(photographs.photographs(3))
-    index = packing.archive_of(tmp_path / "a.tar", encoded)
-    assert packing.pack(index, tmp_path / "o.arrow", 256) == 3
+    index = packing_speed.archive_of(tmp_path / "a.tar", encoded)
+    assert packing_speed.pack(index, tmp_path / "o.arrow", 256) == 3
     shards = Shards([tmp_path / "o.arrow"])
     assert min(shards.heights[0], shards.widths[0]) == 256
     files = [tmp_path / "x.jpg"]
     files[0].write_bytes(encoded[0])
     (tmp_path / "saved").mkdir()
-    assert packing.pillow_loop(files, tmp_path / "saved", 256) == 1
+    assert packing_speed.pillow_loop(files, tmp_path / "saved", 256) == 1
     saved = images.decode((tmp_path / "saved/x.jpg").read_bytes(), "x").astype(int)
     assert np.abs(saved - images.decode(shards.jpeg(0), "x")).mean() < 2
 
@@ -283,7 +271,7 @@ def test_the_gradients_norm_is_pytorchs():
     torch.testing.assert_close(gradient_norm(net), expected)
 
 
-@pytest.mark.parametrize("command", orchestration.WITHOUT_TORCH)
+@pytest.mark.parametrize("command", orchestration_speed.WITHOUT_TORCH)
 def test_commands_that_need_no_net_import_no_torch(command):
     assert imported(command) == "False False"
 
@@ -309,11 +297,11 @@ def imported(command):
 def quick(monkeypatch):
     """Benchmarks of a few images, each run once."""
     monkeypatch.setattr(measuring, "RUNS", 1)
-    monkeypatch.setattr(training, "RUNS", 1)
-    monkeypatch.setattr(loading, "IMAGES", 24)
-    monkeypatch.setattr(loading, "BATCH", 8)
-    monkeypatch.setattr(loading, "BATCHES", 2)
-    monkeypatch.setattr(loading, "GROWING", (8, 16))
+    monkeypatch.setattr(training_speed, "RUNS", 1)
+    monkeypatch.setattr(loading_speed, "IMAGES", 24)
+    monkeypatch.setattr(loading_speed, "BATCH", 8)
+    monkeypatch.setattr(loading_speed, "BATCHES", 2)
+    monkeypatch.setattr(loading_speed, "GROWING", (8, 16))
     yield
     torch.set_num_threads(1)
 
@@ -341,15 +329,15 @@ def test_training_and_evaluation_are_measured_in_small_form(
     quick, small_kernels, tmp_path, monkeypatch, capsys
 ):
     """Real nets, processes and rivals, with one image and two crops; torch.compile is left out."""
-    monkeypatch.setattr(training, "BATCH", {"cpu": {"A": 1, "D": 1}})
-    plain = training.Plain
+    monkeypatch.setattr(training_speed, "BATCH", {"cpu": {"A": 1, "D": 1}})
+    plain = training_speed.Plain
     monkeypatch.setattr(
-        training, "fastest_plain", lambda *words: ("torchvision", Elsewhere(plain, *words), "")
+        training_speed, "fastest_plain", lambda *words: ("torchvision", Elsewhere(plain, *words), "")
     )
-    monkeypatch.setattr(evaluation, "SCALES", (256,))
-    monkeypatch.setattr(evaluation, "MULTICROP_SCALES", {"cpu": (256,)})
-    monkeypatch.setattr(evaluation.evaluation, "GRID_SIDE", 2)
-    for part in (evaluation, processes):
+    monkeypatch.setattr(evaluation_speed, "SCALES", (256,))
+    monkeypatch.setattr(evaluation_speed, "MULTICROP_SCALES", {"cpu": (256,)})
+    monkeypatch.setattr(evaluation_speed.evaluation, "GRID_SIDE", 2)
+    for part in (evaluation_speed, process_scaling):
         monkeypatch.setattr(part, "growth", lambda *_: [])
     output = tmp_path / "summary"
     words = ["--parts", "training", "evaluation", "--threads", "2", "--output", str(output)]
@@ -375,16 +363,16 @@ def test_hours_are_projected_from_rates_and_the_plan_uses_them(tmp_path):
         {"part": "evaluation", "name": "dense", "ours": 1.0, "flop": 1e12},
         {"part": "loading", "name": "shards, S = 256", "ours": 500.0, "flop": None},
     ]
-    rates = {key: summary.sustained(rows, part) for key, part in summary.RATES.items()}
+    rates = {key: speed_summary.sustained(rows, part) for key, part in speed_summary.RATES.items()}
     # 2 TFLOP in 1/2 + 1/6 seconds
     assert rates == {"train_tflops": pytest.approx(3.0), "evaluate_tflops": pytest.approx(1.0)}
-    found = summary.projected(rows, rates, 3, "config/ilsvrc2012.yaml")
+    found = speed_summary.projected(rows, rates, 3, "config/ilsvrc2012.yaml")
     by_model = {row["model"]: row for row in found}
     assert len(by_model) == 14
     assert by_model["A_S256"]["delivered"] == 1000.0  # two loaders
     assert by_model["E_S256"]["needed"] < by_model["A_S256"]["needed"]
     at_stated = {"train_tflops": 100.0, "evaluate_tflops": 10.0, "check_tflops": 5.0}
-    stated = summary.projected(rows, at_stated, 3, "config/ilsvrc2012.yaml")
+    stated = speed_summary.projected(rows, at_stated, 3, "config/ilsvrc2012.yaml")
     assert found[0]["hours"] == pytest.approx(stated[0]["hours"] * 100 / 3)
 
     path = tmp_path / "summary.json"

@@ -11,9 +11,10 @@ import yaml
 from tests.clones import planned, snakemake
 from tests.conftest import ROOT
 from tests.pages import Page
-from workflow_scripts.vgg import checks, experiments
-from workflow_scripts.vgg.files import InputError
-from workflow_scripts.vgg.posteriors import write_posteriors
+from workflow_scripts.vgg.results import float32_checks
+from workflow_scripts.vgg.settings import experiments
+from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.evaluation.posteriors import write_posteriors
 
 TABLES = yaml.safe_load((ROOT / "config/tables.yaml").read_text())
 FULL = ("--configfile", "config/ilsvrc2012.yaml")
@@ -62,13 +63,13 @@ def test_answers_that_differ_are_counted_against_the_interval(tmp_path, flipped,
     path = "posteriors/val/D/dense_Q384.parquet"
     write(tmp_path, path, ours)
     write(tmp_path, f"choices/precision=float32/{path}", exact)
-    found = checks.check(row("one", "D"), str(tmp_path), "tf32")
+    found = float32_checks.check(row("one", "D"), str(tmp_path), "tf32")
     half_width = 1.96 * 100 * np.sqrt(0.25 / images)  # the normal interval, for so many images
     assert found["allowed"] == pytest.approx(half_width / 10 / 100 * images, rel=0.01)
     assert (found["changed"], found["images"], found["within"]) == (flipped, images, within)
     assert found["top1_error_float32"] == 50
     assert found["top1_error"] == pytest.approx(50 + 100 * flipped / images)
-    note = checks.check_note(found)
+    note = float32_checks.check_note(found)
     assert note.startswith("Check: one · 384, once more in float32, errs on 50.00% top-1 (")
     assert f"({50 + 100 * flipped / images:.2f}% in tf32)" in note
     assert f"{flipped} of 3,000 answers differ" in note
@@ -76,9 +77,9 @@ def test_answers_that_differ_are_counted_against_the_interval(tmp_path, flipped,
 
 
 def test_a_table_whose_rows_stand_elsewhere_says_where_they_are_checked():
-    note = checks.elsewhere_note("table7", TABLES)
+    note = float32_checks.elsewhere_note("table7", TABLES)
     assert note.startswith("Every row is one of table6 or table5, where one is evaluated")
-    assert checks.elsewhere_note("table3", TABLES) is None
+    assert float32_checks.elsewhere_note("table3", TABLES) is None
 
 
 def test_a_full_run_checks_one_cell_a_table_and_a_run_in_float32_none(tmp_path):

@@ -12,10 +12,11 @@ from scipy.stats import binomtest
 from tests.conftest import ROOT
 from tests.pages import Page, numbers
 from workflow_scripts import compare_choices, render_choices
-from workflow_scripts.vgg import choices, report
-from workflow_scripts.vgg.experiments import Evaluation, read_tables
-from workflow_scripts.vgg.files import InputError
-from workflow_scripts.vgg.posteriors import write_posteriors
+from workflow_scripts.vgg.settings import test_time_choices
+from workflow_scripts.vgg.report import pages
+from workflow_scripts.vgg.settings.experiments import Evaluation, read_tables
+from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.evaluation.posteriors import write_posteriors
 
 CONFIG = yaml.safe_load((ROOT / "config/config.yaml").read_text())
 SCHEMA = yaml.safe_load((ROOT / "config/schemas/config.schema.yaml").read_text())
@@ -31,12 +32,12 @@ def compared(tmp_path_factory):
     ids = [f"image{i:04d}" for i in range(IMAGES)]
     labels = draw.integers(CLASSES, size=IMAGES)
     scores = np.eye(CLASSES)[labels] * 2 + draw.normal(size=(IMAGES, CLASSES))
-    for choice, own in choices.measurable(TABLES).items():
+    for choice, own in test_time_choices.measurable(TABLES).items():
         configured = CONFIG["choices"][choice]
-        for value in choices.values(SCHEMA, choice, configured):
+        for value in test_time_choices.values(SCHEMA, choice, configured):
             for evaluation in own:
                 shifted = np.exp(scores + draw.normal(size=scores.shape) * 0.7)
-                path = evaluation.path(choices.results_of(folder, choice, value, configured), "val")
+                path = evaluation.path(test_time_choices.results_of(folder, choice, value, configured), "val")
                 posteriors = shifted / shifted.sum(1, keepdims=True)
                 write_posteriors(path, ids, labels, posteriors.astype(np.float32), {})
     (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
@@ -98,16 +99,16 @@ def test_differences_are_paired_and_changes_are_counted(compared):
 
 
 def test_another_configured_value_makes_the_default_an_alternative():
-    assert choices.values(SCHEMA, "pool_rounding", "ceil") == ["ceil", "floor"]
-    folders = [choices.results_of("r", "pool_rounding", v, "ceil") for v in ("ceil", "floor")]
+    assert test_time_choices.values(SCHEMA, "pool_rounding", "ceil") == ["ceil", "floor"]
+    folders = [test_time_choices.results_of("r", "pool_rounding", v, "ceil") for v in ("ceil", "floor")]
     assert folders == ["r", "r/choices/pool_rounding=floor"]
 
 
 def test_choices_without_their_row_or_model_are_left_out(compared):
-    assert choices.measurable({}) == {}
-    assert choices.measurable(TABLES, ["E_S256-512"]) == {}
+    assert test_time_choices.measurable({}) == {}
+    assert test_time_choices.measurable(TABLES, ["E_S256-512"]) == {}
     only = {"table5": {"rows": [r for r in TABLES["table5"]["rows"] if r["name"] == "D_multicrop"]}}
-    assert choices.measurable(only, ["D_S256-512"]) == {
+    assert test_time_choices.measurable(only, ["D_S256-512"]) == {
         "crop_grid": [Evaluation("D_S256-512", "multicrop", Q) for Q in (256, 384, 512)]
     }
     words = ["--config", str(compared / "config.yaml"), "--results", str(compared)]
@@ -119,7 +120,7 @@ def test_choices_without_their_row_or_model_are_left_out(compared):
 
 def test_the_text_table_is_aligned_and_marks_the_configured_values(compared):
     content = json.loads((compared / "choices.json").read_text())["choices"]
-    lines = choices.printed(content).splitlines()
+    lines = test_time_choices.printed(content).splitlines()
     assert len(lines) == 9
     assert [line.split()[1] for line in lines if " * " in line] == [
         CONFIG["choices"][choice["choice"]] for choice in content
@@ -153,7 +154,7 @@ def test_the_page_shows_every_number(compared):
 def test_the_index_says_where_plateaus_were_seen_and_links_to_the_comparison():
     def text(page=None, **changes):
         config = CONFIG | {"choices": CONFIG["choices"] | changes}
-        html = report.render_index([], {"claims": []}, [], config, pages=[page] if page else [])
+        html = pages.render_index([], {"claims": []}, [], config, pages=[page] if page else [])
         return " ".join(Page(html).text.split()), html
 
     reported, html = text()

@@ -17,10 +17,11 @@ from statsmodels.stats.multitest import multipletests
 from tests.conftest import ROOT
 from tests.flop_by_hand import FC, FIRST, by_hand
 from workflow_scripts import judge_claims
-from workflow_scripts.vgg import experiments, throughput
-from workflow_scripts.vgg.experiments import evaluations, find_row, read_tables, side_evaluations
-from workflow_scripts.vgg.files import InputError
-from workflow_scripts.vgg.posteriors import write_posteriors
+from workflow_scripts.vgg.settings import experiments
+from workflow_scripts.vgg.results import throughput
+from workflow_scripts.vgg.settings.experiments import evaluations, find_row, read_tables, side_evaluations
+from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.evaluation.posteriors import write_posteriors
 
 TABLES = yaml.safe_load((ROOT / "config/tables.yaml").read_text())
 CLAIMS = yaml.safe_load((ROOT / "config/claims.yaml").read_text())

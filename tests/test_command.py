@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from workflow_scripts.vgg import command
+from workflow_scripts.vgg.core import command
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ from tests.conftest import ROOT
 from tests.test_interruptions import LONG, run
 from tests.trainings import history, same_weights
 from workflow_scripts import train
-from workflow_scripts.vgg import training
-from workflow_scripts.vgg.compiling import compile_features
-from workflow_scripts.vgg.convnets import Architecture, ConvNet
-from workflow_scripts.vgg.initialisation import initialise
+from workflow_scripts.vgg.training import loop
+from workflow_scripts.vgg.nets.compiling import compile_features
+from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet
+from workflow_scripts.vgg.nets.initialisation import initialise
 
 needs_compiler = pytest.mark.skipif(
     "CI" not in os.environ and shutil.which("g++") is None,
@@ -54,7 +54,7 @@ def test_a_compiled_training_repeats_its_bits_and_goes_on_with_them(command, tmp
     status, said = run(tmp_path, words["one"])
     assert status == 0, said
     status, said = run(tmp_path, words["cut"], "iteration", 6, "SIGTERM")
-    assert status == training.STOPPED, said
+    assert status == loop.STOPPED, said
     status, said = run(tmp_path, words["cut"])
     assert status == 0, said
     one, cut = (tmp_path / name for name in ("one", "cut"))

@@ -13,8 +13,8 @@ from scipy.io import loadmat
 
 from tests.conftest import ARCHIVES, IMAGES
 from workflow_scripts import measure_statistics, pack_shards
-from workflow_scripts.vgg import images
-from workflow_scripts.vgg.shards import Shards
+from workflow_scripts.vgg.data import images
+from workflow_scripts.vgg.data.shards import Shards
 
 
 def archived_images(path):

@@ -10,9 +10,9 @@ import torch
 
 from tests.conftest import ROOT
 from tests.test_files import NO_FLOCK, NO_LOCKS
-from workflow_scripts.vgg import devices, leases, precision
-from workflow_scripts.vgg.devices import explained_memory, pick_device
-from workflow_scripts.vgg.files import InputError
+from workflow_scripts.vgg.nets import devices, leases, precision
+from workflow_scripts.vgg.nets.devices import explained_memory, pick_device
+from workflow_scripts.vgg.core.files import InputError
 
 ASKED = ("CUDA_VISIBLE_DEVICES", "SLURM_JOB_GPUS", "SLURM_STEP_GPUS", "SLURM_JOB_ID")
 DRIVER = (

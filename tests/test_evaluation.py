@@ -11,11 +11,11 @@ from PIL import Image
 from tests import recompute_cells
 from tests.conftest import ROOT
 from workflow_scripts import evaluate
-from workflow_scripts.vgg import evaluation
-from workflow_scripts.vgg.convnets import Architecture, ConvNet
-from workflow_scripts.vgg.files import InputError
-from workflow_scripts.vgg.initialisation import initialise
-from workflow_scripts.vgg.shards import Shards
+from workflow_scripts.vgg.evaluation import methods
+from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet
+from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.nets.initialisation import initialise
+from workflow_scripts.vgg.data.shards import Shards
 
 CONVNETS = yaml.safe_load((ROOT / "config/models.yaml").read_text())["convnets"]
 MEAN = [120.0, 115.0, 100.0]
@@ -50,7 +50,7 @@ def window_scores(net, x, side):
 @pytest.mark.parametrize("pool_rounding", ["floor", "ceil"])
 def test_dense_score_map_equals_a_window_loop(net, size, pool_rounding):
     net = small(net, pool_rounding)
-    found = evaluation.DenseConvNet(net)(images(*size))
+    found = methods.DenseConvNet(net)(images(*size))
     torch.testing.assert_close(found, window_scores(net, images(*size), 2), rtol=1e-4, atol=1e-4)
 
 
@@ -58,13 +58,13 @@ def test_dense_score_map_equals_a_window_loop(net, size, pool_rounding):
 def test_scores_are_averaged_before_or_after_the_softmax():
     net = small("B")
     x = images(110, 146)
-    dense = evaluation.DenseConvNet(net)
+    dense = methods.DenseConvNet(net)
     maps = [window_scores(net, view, 2) for view in (x, x.flip(3))]
     before = sum(m.mean((2, 3)).softmax(1) for m in maps) / 2
     after = sum(m.softmax(1).mean((2, 3)) for m in maps) / 2
-    found = evaluation.dense_posteriors(dense, x, "before-softmax")
+    found = methods.dense_posteriors(dense, x, "before-softmax")
     torch.testing.assert_close(found, before, rtol=1e-4, atol=1e-5)
-    found = evaluation.dense_posteriors(dense, x, "after-softmax")
+    found = methods.dense_posteriors(dense, x, "after-softmax")
     torch.testing.assert_close(found, after, rtol=1e-4, atol=1e-5)
     assert (before - after).abs().max() > 1e-3, "the two must be told apart"
 
@@ -79,23 +79,23 @@ def test_the_grid_can_lie_on_the_central_square():
             top, left = round(i * 9 / 4), 12 + round(j * 9 / 4)
             crop = x[:, :, top : top + 64, left : left + 64]
             expected = expected + net(crop).softmax(1) + net(torch.flip(crop, [3])).softmax(1)
-    found = evaluation.multicrop_posteriors(net, x, "central-square", batch_size=7)
+    found = methods.multicrop_posteriors(net, x, "central-square", batch_size=7)
     torch.testing.assert_close(found, expected / 50, rtol=1e-4, atol=1e-5)
 
 
 def test_the_grid_reaches_both_ends():
-    assert evaluation.grid_offsets(256, 224) == [0, 8, 16, 24, 32]
-    assert evaluation.grid_offsets(341, 224) == [0, 29, 58, 88, 117]
-    assert evaluation.grid_offsets(224, 224) == [0] * 5
+    assert methods.grid_offsets(256, 224) == [0, 8, 16, 24, 32]
+    assert methods.grid_offsets(341, 224) == [0, 29, 58, 88, 117]
+    assert methods.grid_offsets(224, 224) == [0] * 5
     # Halves go to the even neighbour, as config/README.md says: 0.5, 1.5, and 1.5, 4.5.
-    assert evaluation.grid_offsets(226, 224) == [0, 0, 1, 2, 2]
-    assert evaluation.grid_offsets(230, 224) == [0, 2, 3, 4, 6]
+    assert methods.grid_offsets(226, 224) == [0, 0, 1, 2, 2]
+    assert methods.grid_offsets(230, 224) == [0, 2, 3, 4, 6]
 
 
 def test_groups_have_one_size_each_and_hold_every_image_once():
     rng = np.random.default_rng(0)
     heights, widths = rng.choice([375, 333, 500], size=(2, 200))
-    groups = evaluation.groups_of_equal_size(heights, widths, 256, 5 * 256 * 256)
+    groups = methods.groups_of_equal_size(heights, widths, 256, 5 * 256 * 256)
     assert sorted(np.concatenate(groups)) == list(range(200))
     for group in groups:
         sizes = {
@@ -113,7 +113,7 @@ def test_groups_have_one_size_each_and_hold_every_image_once():
 def test_a_splits_posteriors_equal_a_loop_over_pillow_images(method, workers, shard_paths):
     net = small("A")
     shards = Shards(shard_paths("val"))
-    found = evaluation.evaluate(
+    found = methods.evaluate(
         net, shard_paths("val"), method=method, smallest_side=73, mean=MEAN, workers=workers
     )
     for place in range(0, len(shards), 5):
@@ -145,15 +145,15 @@ def test_a_splits_posteriors_equal_a_loop_over_pillow_images(method, workers, sh
 @pytest.mark.parametrize("method", ["dense", "center"])
 def test_some_places_are_rows_of_the_whole(shard_paths, method):
     settings = {"method": method, "smallest_side": 73, "mean": MEAN, "progress": False}
-    whole = evaluation.evaluate(small("A"), shard_paths("val"), **settings)
+    whole = methods.evaluate(small("A"), shard_paths("val"), **settings)
     places = np.array([20, 3, 4, 11])
-    found = evaluation.evaluate(small("A"), shard_paths("val"), **settings, places=places)
+    found = methods.evaluate(small("A"), shard_paths("val"), **settings, places=places)
     np.testing.assert_allclose(found, whole[places], rtol=1e-3, atol=1e-6)
 
 
 def test_a_test_scale_below_the_crop_is_refused(shard_paths):
     with pytest.raises(InputError, match="Q of 60 pixels is smaller than the net's input of 64"):
-        evaluation.evaluate(
+        methods.evaluate(
             small("A"), shard_paths("val"), method="dense", smallest_side=60, mean=MEAN
         )
 
@@ -174,7 +174,7 @@ def test_weights_are_blamed_for_posteriors_that_are_not_finite_and_nothing_else(
 def test_no_tensor_is_left_on_the_cpu_in_a_gpu_run():
     from torch._subclasses.fake_tensor import FakeTensorMode
 
-    from workflow_scripts.vgg.devices import to_input
+    from workflow_scripts.vgg.nets.devices import to_input
 
     with FakeTensorMode(), torch.inference_mode():
         with torch.device("cuda"):
@@ -182,7 +182,7 @@ def test_no_tensor_is_left_on_the_cpu_in_a_gpu_run():
         net.eval()
         pixels = torch.zeros(2, 3, 73, 97, dtype=torch.uint8).to("cuda")
         x = to_input(pixels, torch.zeros(3, device="cuda"), 64.0)
-        dense = evaluation.dense_posteriors(evaluation.DenseConvNet(net), x)
-        crops = evaluation.multicrop_posteriors(net, x)
+        dense = methods.dense_posteriors(methods.DenseConvNet(net), x)
+        crops = methods.multicrop_posteriors(net, x)
     assert dense.device.type == crops.device.type == "cuda"
     assert dense.shape == crops.shape == (2, 10)

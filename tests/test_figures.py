@@ -14,16 +14,11 @@ import yaml
 
 from tests.conftest import ROOT
 from workflow_scripts import draw_figures
-from workflow_scripts.vgg import figures
-from workflow_scripts.vgg.experiments import all_evaluations
-from workflow_scripts.vgg.figure_inputs import (
-    Errors,
-    Measured,
-    at_several_scales,
-    read_history,
-)
-from workflow_scripts.vgg.files import InputError
-from workflow_scripts.vgg.schedule import Plateau
+from workflow_scripts.vgg.report import figures
+from workflow_scripts.vgg.settings.experiments import all_evaluations
+from workflow_scripts.vgg.report.figure_inputs import Errors, Measured, at_several_scales, read_history
+from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.training.schedule import Plateau
 
 TABLES = yaml.safe_load((ROOT / "config/tables.yaml").read_text())
 CLAIMS = yaml.safe_load((ROOT / "config/claims.yaml").read_text())

@@ -20,22 +20,15 @@ import torch
 from safetensors.torch import save_file
 
 from tests.conftest import ROOT
-from workflow_scripts.vgg import (
-    archives,
-    arrays,
-    devkit,
-    files,
-    kaggle,
-    members,
-    parquet,
-    shards,
-    text_artefacts,
-)
-from workflow_scripts.vgg.checkpoints import save_checkpoint
-from workflow_scripts.vgg.files import InputError, exclusive, whole_file
-from workflow_scripts.vgg.staging import stage
-from workflow_scripts.vgg.text_artefacts import write_json
-from workflow_scripts.vgg.weights import load_weights
+from workflow_scripts.vgg.data.sources import archives, devkit, kaggle, members
+from workflow_scripts.vgg.nets.released import arrays
+from workflow_scripts.vgg.core import files, parquet, text_artefacts
+from workflow_scripts.vgg.data import shards
+from workflow_scripts.vgg.training.checkpoints import save_checkpoint
+from workflow_scripts.vgg.core.files import InputError, exclusive, whole_file
+from workflow_scripts.vgg.data.staging import stage
+from workflow_scripts.vgg.core.text_artefacts import write_json
+from workflow_scripts.vgg.nets.weights import load_weights
 
 UNREADABLE = Path("/proc/self/mem")  # opens, and gives errno 5 when its first bytes are read
 HOLD = """

@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from workflow_scripts import train
-from workflow_scripts.vgg import evaluation, training
-from workflow_scripts.vgg.convnets import Architecture, ConvNet
-from workflow_scripts.vgg.devices import explained_memory
-from workflow_scripts.vgg.files import InputError
-from workflow_scripts.vgg.guards import chance_loss, check_flat_line
-from workflow_scripts.vgg.shards import Shards
+from workflow_scripts.vgg.evaluation import methods
+from workflow_scripts.vgg.training import loop
+from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet
+from workflow_scripts.vgg.nets.devices import explained_memory
+from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.training.guards import chance_loss, check_flat_line
+from workflow_scripts.vgg.data.shards import Shards
 
 
 def expected_ids(given, iteration, samples):
@@ -27,7 +28,7 @@ def expected_ids(given, iteration, samples):
 
 def test_a_loss_that_is_not_finite_names_iteration_rate_and_samples(command, tmp_path, monkeypatch):
     """Two pixels that overflow spoil two samples' losses of iteration 7 and no other."""
-    real, calls = training.to_input, []
+    real, calls = loop.to_input, []
 
     def overflowing(*arguments):
         inputs = real(*arguments)
@@ -36,7 +37,7 @@ def test_a_loss_that_is_not_finite_names_iteration_rate_and_samples(command, tmp
             inputs[[2, 5], 0, 3, 3] = math.inf
         return inputs
 
-    monkeypatch.setattr(training, "to_input", overflowing)
+    monkeypatch.setattr(loop, "to_input", overflowing)
     words = command(tmp_path)
     with pytest.raises(InputError) as raised:
         train.main(words)
@@ -49,14 +50,14 @@ def test_a_loss_that_is_not_finite_names_iteration_rate_and_samples(command, tmp
 
 def test_a_gradient_that_is_not_finite_is_told_from_the_loss(command, tmp_path, monkeypatch):
     """The soft-max's gradient overflows in iteration 4, where every loss is still finite."""
-    step = training.Training.step
+    step = loop.Training.step
 
     def exploding(self, *arguments):
         if self.iteration == 3:
             self.net.classifier[-1].bias.register_hook(lambda gradient: gradient * math.inf)
         return step(self, *arguments)
 
-    monkeypatch.setattr(training.Training, "step", exploding)
+    monkeypatch.setattr(loop.Training, "step", exploding)
     words = command(tmp_path)
     with pytest.raises(InputError, match=r"gradient \(its norm is (inf|nan)\).* iteration 4,") as e:
         train.main(words)
@@ -65,13 +66,13 @@ def test_a_gradient_that_is_not_finite_is_told_from_the_loss(command, tmp_path, 
 
 
 def test_nothing_that_is_not_finite_gets_into_a_checkpoint(command, tmp_path, monkeypatch):
-    real, calls = training.to_input, []
+    real, calls = loop.to_input, []
 
     def overflowing(*arguments):
         calls.append(None)
         return real(*arguments) * (math.nan if len(calls) == 12 else 1)
 
-    monkeypatch.setattr(training, "to_input", overflowing)
+    monkeypatch.setattr(loop, "to_input", overflowing)
     words = command(tmp_path, checkpoint_seconds=0)
     with pytest.raises(InputError, match="in iteration 12,"):
         train.main(words)
@@ -119,7 +120,7 @@ def test_a_net_that_learns_is_no_flat_line():
 def test_out_of_memory_in_training_names_the_batch_and_the_cure(command, tmp_path, monkeypatch):
     """An activation too large for any machine: the allocator's own error."""
     monkeypatch.setattr(
-        training, "to_input", lambda pixels, *_: torch.zeros(1).expand(2**40, 3, 64, 64) + 1
+        loop, "to_input", lambda pixels, *_: torch.zeros(1).expand(2**40, 3, 64, 64) + 1
     )
     cure = r"out of memory with 5 samples at once \(train.batch_size 8, train.processes 1\): set "
     with pytest.raises(InputError, match=cure + "train.micro_batch to 2 or less"):
@@ -131,9 +132,9 @@ def test_out_of_memory_in_evaluation_names_the_batch_size(shard_paths, monkeypat
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
 
     net = ConvNet(Architecture("conv3-64", crop=64, classes=10, fc=8, width_divisor=8))
-    monkeypatch.setattr(evaluation, "to_input", full)
+    monkeypatch.setattr(methods, "to_input", full)
     with pytest.raises(InputError, match=r"out of memory with 64 crops .*evaluate.batch_size.*20"):
-        evaluation.evaluate(
+        methods.evaluate(
             net, shard_paths("val"), method="center", smallest_side=64, mean=[0, 0, 0]
         )
 

@@ -12,16 +12,8 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from workflow_scripts.vgg import intervals
-from workflow_scripts.vgg.intervals import (
-    PairedDifference,
-    holm,
-    mean_interval,
-    paired_difference,
-    sign_flip_test,
-    verdict,
-    wilson,
-)
+from workflow_scripts.vgg.results import uncertainty
+from workflow_scripts.vgg.results.uncertainty import PairedDifference, holm, mean_interval, paired_difference, sign_flip_test, verdict, wilson
 
 DRAWS = 2000
 
@@ -288,7 +280,7 @@ def test_the_interval_of_a_mean_over_correlated_seeds_covers_the_true_error(rate
 
 @pytest.mark.parametrize(("seeds", "images"), [(1, 1000), (3, 400)])
 def test_the_bootstraps_interval_covers_the_true_difference(seeds, images, monkeypatch):
-    monkeypatch.setattr(intervals, "RESAMPLES", 2000)  # a fifth, for time's sake
+    monkeypatch.setattr(uncertainty, "RESAMPLES", 2000)  # a fifth, for time's sake
     generator = np.random.default_rng(0)
     found = [paired_difference(*two_nets(generator, seeds, images), n) for n in range(DRAWS)]
     assert_covers([(each.low, each.high) for each in found], -0.1 * 27)

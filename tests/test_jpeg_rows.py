@@ -8,8 +8,8 @@ import simplejpeg
 from PIL import Image
 
 from tests.odd_images import odd_images
-from workflow_scripts.vgg import images
-from workflow_scripts.vgg.jpeg_rows import band_of
+from workflow_scripts.vgg.data import images
+from workflow_scripts.vgg.data.jpeg_rows import band_of
 
 ODD = odd_images(np.random.default_rng(1))
 

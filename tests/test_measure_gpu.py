@@ -16,7 +16,7 @@ from workflow_scripts.bench import session_correctness, session_speed
 from workflow_scripts.bench.session import Part, Session
 from workflow_scripts.bench.session_expected import EXPECTED, Expected
 from workflow_scripts.bench.session_setting import Setting
-from workflow_scripts.vgg.files import InputError
+from workflow_scripts.vgg.core.files import InputError
 
 
 class OnACpu:

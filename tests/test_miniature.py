@@ -14,8 +14,8 @@ import scipy.io
 from PIL import Image
 
 from workflow_scripts.make_miniature import main
-from workflow_scripts.vgg.files import InputError
-from workflow_scripts.vgg.miniature_images import ASPECTS, SHORT_SIDE
+from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.data.sources.miniature.drawing import ASPECTS, SHORT_SIDE
 
 TRAIN, VAL, TEST, CLASSES = 60, 21, 11, 4
 

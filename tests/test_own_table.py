@@ -9,7 +9,7 @@ from tests.browser import focused_by_tab, opened, violations
 from tests.check_report import Check
 from tests.clones import ROOT, outputs, snakemake
 from tests.recomputed import Run
-from workflow_scripts.vgg.report_inputs import FORMS
+from workflow_scripts.vgg.report.inputs import FORMS
 
 pytestmark = [pytest.mark.browser, pytest.mark.workflow]
 NEW = {f"val/D_S256-512/dense_Q{Q}.parquet" for Q in (320, 448)}  # the paper's tables need the rest

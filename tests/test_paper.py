@@ -20,14 +20,18 @@ from torch import nn
 from tests import recompute_cells
 from tests.conftest import ROOT
 from workflow_scripts import measure_statistics, train
-from workflow_scripts.vgg import evaluation, experiments, initialisation, sampling, training
-from workflow_scripts.vgg.convnets import Architecture, ConvNet
-from workflow_scripts.vgg.devices import to_input
-from workflow_scripts.vgg.dropout import seek_dropout
-from workflow_scripts.vgg.loader import TrainingImages
-from workflow_scripts.vgg.posteriors import outcomes, write_posteriors
-from workflow_scripts.vgg.shards import Shards, write_shard
-from workflow_scripts.vgg.weights import save_weights
+from workflow_scripts.vgg.evaluation import methods
+from workflow_scripts.vgg.settings import experiments
+from workflow_scripts.vgg.nets import initialisation
+from workflow_scripts.vgg.data import sampling
+from workflow_scripts.vgg.training import loop
+from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet
+from workflow_scripts.vgg.nets.devices import to_input
+from workflow_scripts.vgg.nets.dropout import seek_dropout
+from workflow_scripts.vgg.data.loader import TrainingImages
+from workflow_scripts.vgg.evaluation.posteriors import outcomes, write_posteriors
+from workflow_scripts.vgg.data.shards import Shards, write_shard
+from workflow_scripts.vgg.nets.weights import save_weights
 
 CONVNETS = yaml.safe_load((ROOT / "config/models.yaml").read_text())["convnets"]
 TABLES = yaml.safe_load((ROOT / "config/tables.yaml").read_text())
@@ -146,11 +150,11 @@ def test_s3_1_sgd_with_momentum_and_weight_decay_by_hand(paths, tmp_path):
     net, start = small(layers, width_divisor=16)
     start = {name: tensor.double().clone() for name, tensor in start.items()}
     images = TrainingImages(paths, 3, 8, 64, (256, 512), np.diag([9.0, 4.0, 2.0]))
-    settings = training.Optimisation(
+    settings = loop.Optimisation(
         batch_size=8, iterations=2, validation_interval=2, dropout=0.0, input_scale=SCALE
     )
-    training.train(
-        net, images, lambda net, stop: (50, 50), 100, settings, training.Running(tmp_path),
+    loop.train(
+        net, images, lambda net, stop: (50, 50), 100, settings, loop.Running(tmp_path),
         mean=MEAN, seed=0, fingerprint="",
     )  # fmt: skip
 
@@ -187,7 +191,7 @@ def test_s3_1_sgd_with_momentum_and_weight_decay_by_hand(paths, tmp_path):
 @torch.inference_mode()
 def test_s3_1_dropout_of_half_follows_the_first_two_fc_layers_only():
     """Dropout with ratio 0.5 regularises the first two fully-connected layers."""
-    net, tensors = small(CONVNETS["A"], dropout=training.Optimisation().dropout, fc=512)
+    net, tensors = small(CONVNETS["A"], dropout=loop.Optimisation().dropout, fc=512)
     x = torch.randn(8, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 50
     seen = {}
     for name, module in net.named_modules():
@@ -235,12 +239,12 @@ def test_s3_1_the_rate_falls_three_times_and_training_ends_on_the_plateau_after(
 
     monkeypatch.setattr(torch.optim.SGD, "step", recorded)
     net, _ = small("conv3-64", crop=8, classes=10, fc=8)
-    settings = training.Optimisation(
+    settings = loop.Optimisation(
         batch_size=2, iterations=1000, validation_interval=5, patience=2, input_scale=255.0
     )
-    history = training.train(
+    history = loop.train(
         net, TrainingImages(paths, 0, 2, 8, (256, 256), np.zeros((3, 3))),
-        lambda net, stop: (int(next(errors)), 5), 100, settings, training.Running(tmp_path),
+        lambda net, stop: (int(next(errors)), 5), 100, settings, loop.Running(tmp_path),
         mean=MEAN, seed=0, fingerprint="",
     ).history  # fmt: skip
     expected = [rate for rate, each in plateaus.items() for _ in each]
@@ -309,9 +313,9 @@ def test_s3_1_deeper_nets_begin_with_layers_of_a(name, tmp_path):
 
 def test_s3_1_batches_of_256_visit_each_image_once_an_epoch_and_wrap():
     """Batches of 256; 370,000 iterations are 74 epochs of 1,281,167 images."""
-    images, size = 1_281_167, training.Optimisation().batch_size
+    images, size = 1_281_167, loop.Optimisation().batch_size
     assert size == 256
-    assert math.ceil(training.Optimisation().iterations * size / images) == 74
+    assert math.ceil(loop.Optimisation().iterations * size / images) == 74
     last = images // size  # the batch in which the first epoch ends and the second begins
     batches = [
         sampling.batch_at(1, iteration, size, images, (256, 256), np.eye(3))
@@ -432,7 +436,7 @@ def test_s3_2_dense_evaluation_slides_the_fc_layers_over_the_whole_image(
         recompute_cells.window_scores(tensors, layers, view, 7, pool_rounding)
         for view in (x, x.flip(3))
     ]
-    found = evaluation.DenseConvNet(net)(x)
+    found = methods.DenseConvNet(net)(x)
     assert found.shape == (1, 1000, *windows)
     spread = maps[0].std()
     torch.testing.assert_close(
@@ -444,7 +448,7 @@ def test_s3_2_dense_evaluation_slides_the_fc_layers_over_the_whole_image(
         assert maps[0].std((0, 1)).mean() > 0.05 * spread, "the places must differ"
 
     expected = sum(scores.mean((0, 1)).softmax(0) for scores in maps) / 2
-    posteriors = evaluation.evaluate(
+    posteriors = methods.evaluate(
         net, store(tmp_path, [pixels]), method="dense", smallest_side=Q, **INPUT
     )
     torch.testing.assert_close(torch.tensor(posteriors[0]), expected, rtol=1e-3, atol=1e-6)
@@ -457,7 +461,7 @@ def test_s3_2_without_padding_dense_evaluation_is_the_net_run_on_crops_32_pixels
     layers = "conv1-64 | conv1-128 | conv1-256 | conv1-512 | conv1-512"
     net, tensors = small(layers, crop=224)
     x = as_input(picture(300, 430))
-    found = evaluation.DenseConvNet(net)(x)
+    found = methods.DenseConvNet(net)(x)
     assert found.shape[2:] == (3, 7)
     for row in range(3):
         for column in range(7):
@@ -479,7 +483,7 @@ def test_s3_2_multicrop_is_the_mean_of_150_crops_over_three_scales(tmp_path):
     paths = store(tmp_path, [pixels])
     found = np.mean(
         [
-            evaluation.evaluate(net, paths, method="multicrop", smallest_side=Q, **INPUT)[0]
+            methods.evaluate(net, paths, method="multicrop", smallest_side=Q, **INPUT)[0]
             for Q in (256, 384, 512)
         ],
         axis=0,
@@ -549,7 +553,7 @@ def test_s4_errors_are_of_means_over_scales_then_methods_then_nets(row, parts, t
             path.parent.mkdir(parents=True, exist_ok=True)
             write_posteriors(path, ids, labels, drawn[model, method, Q], {})
     entries = experiments.find_row(row, TABLES)["evaluations"]
-    own = [evaluation.path(tmp_path, "val") for evaluation in experiments.evaluations(entries)]
+    own = [methods.path(tmp_path, "val") for methods in experiments.evaluations(entries)]
     assert len(set(own)) == len(own) == len(drawn)
     found = outcomes(own)
 

@@ -21,19 +21,21 @@ from tests import recompute_cells
 from tests.conftest import ROOT
 from tests.pages import Page, numbers
 from workflow_scripts import draw_filters, examine_errors, look_through_net, render_pictures
-from workflow_scripts.vgg import evaluation, pictures, pictures_page, score_maps
-from workflow_scripts.vgg.answers import answers, best_fused, class_errors
-from workflow_scripts.vgg.class_names import short_names
-from workflow_scripts.vgg.convnets import Architecture, ConvNet
-from workflow_scripts.vgg.experiments import Evaluation, read_tables
-from workflow_scripts.vgg.files import InputError
-from workflow_scripts.vgg.images import pixels_at
-from workflow_scripts.vgg.initialisation import initialise
-from workflow_scripts.vgg.posteriors import write_posteriors
-from workflow_scripts.vgg.shards import Shards
-from workflow_scripts.vgg.text_artefacts import read_json, write_json
-from workflow_scripts.vgg.webp import thumbnail
-from workflow_scripts.vgg.weights import save_weights
+from workflow_scripts.vgg.evaluation import methods, score_maps
+from workflow_scripts.vgg.settings import pictures_wanted
+from workflow_scripts.vgg.report import pictures_page
+from workflow_scripts.vgg.results.predictions import answers, best_fused, class_errors
+from workflow_scripts.vgg.data.classes import short_names
+from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet
+from workflow_scripts.vgg.settings.experiments import Evaluation, read_tables
+from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.data.images import pixels_at
+from workflow_scripts.vgg.nets.initialisation import initialise
+from workflow_scripts.vgg.evaluation.posteriors import write_posteriors
+from workflow_scripts.vgg.data.shards import Shards
+from workflow_scripts.vgg.core.text_artefacts import read_json, write_json
+from workflow_scripts.vgg.report.thumbnails import thumbnail
+from workflow_scripts.vgg.nets.weights import save_weights
 
 WANTED = yaml.safe_load((ROOT / "config/pictures.yaml").read_text())
 SCHEMA = yaml.safe_load((ROOT / "config/schemas/pictures.schema.yaml").read_text())
@@ -57,11 +59,11 @@ def results(packed, shard_paths, tmp_path_factory):
     net.features[0].weight.data /= 58
     shards = Shards(shard_paths("val"))
     ids, labels = list(shards.ids()), shards.labels
-    wanted = {*pictures.looked_through(WANTED), *pictures.examined(WANTED, TABLES)}
+    wanted = {*pictures_wanted.looked_through(WANTED), *pictures_wanted.examined(WANTED, TABLES)}
     draw = np.random.default_rng(3)
     for e in sorted(wanted, key=str):
         if e.model == MODEL and (e.method == "dense" or e.Q == CROP_SCALE):
-            posteriors = evaluation.evaluate(
+            posteriors = methods.evaluate(
                 net,
                 shard_paths("val"),
                 method=e.method,
@@ -290,7 +292,7 @@ def test_no_tensor_is_left_on_the_cpu_in_a_gpu_run(monkeypatch):
             net = ConvNet(Architecture(MODELS["convnets"]["D"], 10, 64, fc=32, width_divisor=8))
             image = torch.zeros(1, 3, 110, 126)
         net.eval()
-        found = score_maps.score_map(evaluation.DenseConvNet(net), image)
+        found = score_maps.score_map(methods.DenseConvNet(net), image)
         assert found.places.shape == (10, 2, 2)
         assert found.posterior.device.type == "cpu"
         assert score_maps.crop_posteriors(net, image, batch_size=7).shape == (5, 5, 10)
@@ -654,8 +656,8 @@ def test_what_needs_missing_models_is_left_out_and_said_so(
     page = Page(page_of(made, tmp_path))
     assert " ".join(page.text.split()).count(f"Left out: this run has no {MODEL}.") == 6
     assert page.tags["img"] == 1, "the filters"
-    wanted = pictures.looked_through(WANTED, ["A_S256", "E_S256-512"])
-    assert wanted == pictures.examined(WANTED, TABLES, ["A_S256"]) == []
+    wanted = pictures_wanted.looked_through(WANTED, ["A_S256", "E_S256-512"])
+    assert wanted == pictures_wanted.examined(WANTED, TABLES, ["A_S256"]) == []
 
 
 def test_one_net_suffices_for_what_is_asked_of_it_alone(results, shard_paths, tmp_path):
@@ -672,7 +674,7 @@ def test_one_net_suffices_for_what_is_asked_of_it_alone(results, shard_paths, tm
     assert (len(content["hardest"]), content["best_fused"]) == (2, [])
     assert [s["system"] for s in content["hardest"][0]["systems"]] == ["fusion"]
     expected = {Evaluation(MODEL, m, Q) for m in ("dense", "multicrop") for Q in SCALES}
-    assert set(pictures.examined(alone, TABLES, [MODEL])) == expected
+    assert set(pictures_wanted.examined(alone, TABLES, [MODEL])) == expected
 
 
 def test_names_of_classes_and_images_are_shown_as_text(made, tmp_path):
@@ -722,7 +724,7 @@ def test_a_wrong_file_is_named(made, tmp_path):
 
 def test_the_shipped_wishes_fit_their_schema_and_name_what_there_is():
     jsonschema.validate(WANTED, SCHEMA)
-    pictures.check_pictures(WANTED, MODELS["models"], TABLES)
+    pictures_wanted.check_pictures(WANTED, MODELS["models"], TABLES)
 
 
 @pytest.mark.parametrize(
@@ -753,4 +755,4 @@ def test_a_slip_in_what_is_asked_for_is_found(section, change):
 def test_models_and_rows_must_be_defined(section, change, message):
     wanted = WANTED | {section: WANTED[section] | change}
     with pytest.raises(InputError, match=message):
-        pictures.check_pictures(wanted, MODELS["models"], TABLES)
+        pictures_wanted.check_pictures(wanted, MODELS["models"], TABLES)

@@ -15,10 +15,11 @@ from tests.conftest import ROOT
 from tests.flop_by_hand import FIRST, by_hand
 from tests.pages import Page, numbers
 from workflow_scripts import plan as plan_command
-from workflow_scripts.vgg import cost_records, plan_tables, report
-from workflow_scripts.vgg.arithmetic import evaluation_flop
-from workflow_scripts.vgg.experiments import Evaluation
-from workflow_scripts.vgg.planning import Job, Planner, critical_path, most_checkpoints
+from workflow_scripts.vgg.planning import records
+from workflow_scripts.vgg.report import plan_tables, pages
+from workflow_scripts.vgg.planning.arithmetic import evaluation_flop
+from workflow_scripts.vgg.settings.experiments import Evaluation
+from workflow_scripts.vgg.planning.planner import Job, Planner, critical_path, most_checkpoints
 
 DEFINITIONS = yaml.safe_load((ROOT / "config/models.yaml").read_text())
 README = (ROOT / "README.md").read_text()
@@ -185,7 +186,7 @@ def test_actual_cost_stands_beside_the_planned():
         ("tabulate", "table3"): record(images=None, images_per_second=None),
     }
     jobs = [training, store, missing]
-    cost_records.compare(jobs, records)
+    records.compare(jobs, records)
     # 5e12 FLOP an image, 8 images a second on 4 devices: 10 TFLOP/s each, plateau or not.
     assert training.actual["tflops"] == pytest.approx(10)
     assert (training.actual["wall_hours"], training.actual["device_hours"]) == (2, 8)
@@ -194,7 +195,7 @@ def test_actual_cost_stands_beside_the_planned():
     assert (store.actual["peak_memory_mb"], store.actual["node"]) == (70, ["n1", "n2"])
     assert (store.actual["wall_hours"], store.actual["slurm_job_id"]) == (4, ["5"])
     assert missing.actual is None
-    rows = {row["rule"]: row for row in cost_records.by_rule(jobs, records)}
+    rows = {row["rule"]: row for row in records.by_rule(jobs, records)}
     assert list(rows) == ["train_convnet", "pack_shard", "tabulate"]
     assert (rows["train_convnet"]["jobs"], rows["train_convnet"]["actual"]["jobs"]) == (2, 1)
     assert rows["pack_shard"]["actual"]["wall_hours"] == 6
@@ -219,7 +220,7 @@ def small_plan(tmp_path, records=None, **changes):
 
 def test_the_page_shows_every_number_of_the_plan_and_says_what_is_assumed(tmp_path):
     plan = small_plan(tmp_path)
-    page = Page(report.render_plan(plan, FULL))
+    page = Page(pages.render_plan(plan, FULL))
     unseen = ("after", "batch_size", "S", "assumptions", "flop_per_image", "unknown", "core_hours")
     assert numbers(plan, without=unseen) <= page.numbers()
     assert {job["flop_per_image"] for job in plan["jobs"] if job["flop"]} <= page.values
@@ -229,7 +230,7 @@ def test_the_page_shows_every_number_of_the_plan_and_says_what_is_assumed(tmp_pa
             assert said in text
         assert "actual wall" not in text
     assert page.tags["script"] == 1
-    assert not re.search(r"@import|url\((?!#)|src=", report.render_plan(plan, FULL))
+    assert not re.search(r"@import|url\((?!#)|src=", pages.render_plan(plan, FULL))
 
 
 def test_columns_of_actual_cost_appear_once_there_are_records(tmp_path):
@@ -238,7 +239,7 @@ def test_columns_of_actual_cost_appear_once_there_are_records(tmp_path):
         ("tabulate", "table3"): record(images=None, images_per_second=None),
     }
     plan = small_plan(tmp_path, records)
-    page = Page(report.render_plan(plan, FULL))
+    page = Page(pages.render_plan(plan, FULL))
     (row,) = (line for line in section(plan_tables.as_text(plan), "Trainings") if "A_S256" in line)
     for text in (page.text, row):
         for shown in ("2.0 h", "2,000", "50.0 MB", "n1"):
@@ -255,7 +256,7 @@ def test_jobs_of_an_unknown_number_of_images_are_named_and_in_no_total(tmp_path)
     assert plan["totals"]["device_hours"] == pytest.approx(
         94_720_000 * (3 * by_hand("A") - FIRST) / 100e12 / 3600
     )
-    for text in (plan_tables.as_text(plan), Page(report.render_plan(plan, FULL)).text):
+    for text in (plan_tables.as_text(plan), Page(pages.render_plan(plan, FULL)).text):
         assert "2 jobs work on an unknown number of images" in " ".join(text.split())
         assert "val an unknown number" in text
 

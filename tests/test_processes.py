@@ -15,8 +15,8 @@ from tests.conftest import ROOT
 from tests.test_interruptions import LONG, assert_same, children, wait_for
 from tests.trainings import history
 from workflow_scripts import train
-from workflow_scripts.vgg.files import InputError
-from workflow_scripts.vgg.processes import Processes
+from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.training.distributed import Processes
 
 TORCHRUN = [  # as rules/common/train.smk has it
     *(sys.executable, "-m", "torch.distributed.run", "--standalone"),

@@ -17,7 +17,7 @@ from pypdf import PdfReader
 
 from tests import debian
 from tests.conftest import ROOT
-from workflow_scripts.vgg.tables import write_table
+from workflow_scripts.vgg.results.tables import write_table
 
 NAMES = [f"table{number}" for number in range(1, 8)]
 PACKAGES = ("texlive-latex-base", "texlive-latex-recommended")

@@ -9,7 +9,7 @@ import pytest
 from tests.clones import TINY, configured_clone, planned, snakemake
 from tests.kill_workflow import Run, wait_until
 from tests.slurm_cluster import read_proc
-from workflow_scripts.vgg.files import sha256
+from workflow_scripts.vgg.core.files import sha256
 
 pytestmark = pytest.mark.workflow
 DEADLINE = 300  # seconds

@@ -30,11 +30,11 @@ from torchvision.models.vgg import make_layers
 
 from tests import fuzz_weights
 from workflow_scripts import evaluate, export_weights, import_weights
-from workflow_scripts.vgg.convnets import Architecture, ConvNet
-from workflow_scripts.vgg.files import InputError
-from workflow_scripts.vgg.initialisation import initialise
-from workflow_scripts.vgg.parquet import read_metadata
-from workflow_scripts.vgg.weights import load_weights, save_weights
+from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet
+from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.nets.initialisation import initialise
+from workflow_scripts.vgg.core.parquet import read_metadata
+from workflow_scripts.vgg.nets.weights import load_weights, save_weights
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = yaml.safe_load((ROOT / "config/models.yaml").read_text())["convnets"]

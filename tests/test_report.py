@@ -16,9 +16,9 @@ import yaml
 from tests.conftest import ROOT
 from tests.pages import Page, numbers
 from workflow_scripts import render_index, render_table
-from workflow_scripts.vgg import report, report_inputs
-from workflow_scripts.vgg.files import InputError
-from workflow_scripts.vgg.text_artefacts import write_svg
+from workflow_scripts.vgg.report import pages, inputs
+from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.core.text_artefacts import write_svg
 
 HOSTILE = "<script>alert('S')</script>\"&<b>"
 
@@ -29,7 +29,7 @@ def cell(measured, low, high, errors, paper, entered=False, bold=False):
     values = (measured, low, high, errors, images, paper, difference, entered, bold)
     seeds = None if measured is None or entered else 1
     values += (seeds, None, None if seeds is None else [measured])
-    return dict(zip(report_inputs.CELL_KEYS, values, strict=True))
+    return dict(zip(inputs.CELL_KEYS, values, strict=True))
 
 
 def evaluation(model, split, seed=3, Q=288, method="dense", weights="0123456789abcdef" * 4):
@@ -143,14 +143,14 @@ def evaluations():
 def configurations():
     a = ["conv3-64", "maxpool", "conv3-128", "maxpool", "FC-4096", "soft-max"]
     b = ["conv3-64", "conv3-64", "maxpool", "conv3-128", "maxpool", "FC-4096", "soft-max"]
-    keys = report_inputs.ROW_KEYS["configurations"]
+    keys = inputs.ROW_KEYS["configurations"]
     rows = [("A", 3, 3, a, True), ("B", 4, 4, b, True), ("B-5x5", 3, None, a, None)]
     return table("table1", "configurations", [dict(zip(keys, row, strict=True)) for row in rows])
 
 
 @pytest.fixture
 def parameters():
-    keys = report_inputs.ROW_KEYS["parameters"]
+    keys = inputs.ROW_KEYS["parameters"]
     rows = [("A", 132863336, 133, -0.136664, 654321), ("B-5x5", 134503528, None, None, 54321)]
     return table("table2", "parameters", [dict(zip(keys, row, strict=True)) for row in rows])
 
@@ -161,9 +161,9 @@ def claims():
         *("B", "A", "equivalent", 1.5, "top1_val", 23.53, 24.07),
         *(-0.54, -2.03, 0.93, 0.71, 0.853, 417, 1, [-0.54], None, None, None, 0.1, "inconclusive"),
     )
-    comparison = dict(zip(report_inputs.COMPARISON_KEYS, values, strict=True))
+    comparison = dict(zip(inputs.COMPARISON_KEYS, values, strict=True))
     speed = {"expected_processes": 4, "expected_speedup": 3.75, "margin": 0.25, "measured": []}
-    keys = report_inputs.CLAIM_KEYS
+    keys = inputs.CLAIM_KEYS
     return {
         "experiment": "m",
         "seeds": [3],
@@ -286,7 +286,7 @@ def test_both_metrics_of_a_split_share_a_provenance(evaluations, config):
     for row in evaluations["rows"]:
         row["metrics"]["top5_val"] = row["metrics"].pop("top5_test")
         row["submission"] = None
-    html = report.render_table(evaluations, config)
+    html = pages.render_table(evaluations, config)
     buttons = [button["attributes"] for button in Page(html).elements["button"]]
     opening = [b["popovertarget"] for b in buttons if "popovertargetaction" not in b]
     assert opening == ["table7-1-val", "table7-2-val", "table7-2-val"]
@@ -337,7 +337,7 @@ def test_the_commands_of_a_number_can_be_copied(run):
 def test_records_of_versions_that_kept_no_arguments_have_no_command(evaluations, config):
     old = {key: value for key, value in record("evaluate").items() if key != "arguments"}
     records = {("evaluate_convnet", "val_A_S256_dense_Q288"): old}
-    page = Page(report.render_table(evaluations, config, records=records))
+    page = Page(pages.render_table(evaluations, config, records=records))
     assert "pre" not in page.elements
     assert "1 min 23 s" in page.named("table7-1-val")
 
@@ -370,7 +370,7 @@ def with_seeds(evaluations, config):
 
 def test_several_seeds_show_mean_spread_and_each_seed(evaluations, config):
     per_seed = with_seeds(evaluations, config)
-    html = report.render_table(evaluations, config)
+    html = pages.render_table(evaluations, config)
     page, text = Page(html), " ".join(Page(html).text.split())
     (row,) = (row for row in page.rows if row and row[0] == 10.7914)
     assert row[:6] == [10.7914, 1.0989, 9.5, 13.75, 12.5, 10.7914 - 12.5]
@@ -397,7 +397,7 @@ def test_jobs_of_other_seeds_are_those_in_the_folder_of_the_seed(evaluations, co
         ("evaluate_convnet", "val_E_dense_Q384"): record("evaluate", ["--scale", "three"]),
         ("train_convnet", "seed8/D"): record("train", ["--seed", "eight"]),
     }
-    panel = Page(report.render_table(evaluations, config, records=records)).named("table7-2-val")
+    panel = Page(pages.render_table(evaluations, config, records=records)).named("table7-2-val")
     parts = {part[:9]: part for part in re.split(r"(?=[DE], seed \d )", panel)}
     assert "--scale three" in parts["E, seed 3"]
     assert "--scale five" in parts["E, seed 5"]
@@ -406,15 +406,15 @@ def test_jobs_of_other_seeds_are_those_in_the_folder_of_the_seed(evaluations, co
 
 
 def test_one_seed_is_called_one(evaluations, config):
-    text = spaced(report.render_table(evaluations, config))
+    text = spaced(pages.render_table(evaluations, config))
     assert "every net was trained once, with seed 3 (n = 1)" in text
     assert "±" not in text
 
 
 def test_bold_is_what_the_paper_prints_bold(evaluations, config):
     for html in (
-        report.render_table(evaluations, config),
-        report.render_index([evaluations], {"claims": []}, [], config),
+        pages.render_table(evaluations, config),
+        pages.render_index([evaluations], {"claims": []}, [], config),
     ):
         bold = re.findall(r'<td class="n paper[^"]*">(<strong>)?<data value="([\d.]+)"', html)
         assert {value for strong, value in bold if strong} == {"12.5"}
@@ -518,11 +518,11 @@ def test_hostile_labels_are_shown_as_text(evaluations, claims, config):
     evaluations |= {"title": HOSTILE, "notes": [HOSTILE]}
     claims["claims"][0] |= {"claim": HOSTILE, "note": HOSTILE}
     config["choices"]["resize_filter"] = HOSTILE
-    offered = [report_inputs.Download(HOSTILE, HOSTILE, "text/csv", b"")]
+    offered = [inputs.Download(HOSTILE, HOSTILE, "text/csv", b"")]
     kept = {("evaluate_convnet", HOSTILE): record(HOSTILE, [HOSTILE])}
     for html in (
-        report.render_table(evaluations, config, downloads=offered, records=kept),
-        report.render_index(
+        pages.render_table(evaluations, config, downloads=offered, records=kept),
+        pages.render_index(
             [evaluations], claims, [], config, records=kept, downloads={"claims": offered}
         ),
     ):
@@ -554,13 +554,13 @@ def test_pages_link_only_to_pages_that_are_there(run):
 def test_sides_of_a_comparison_link_to_the_provenance_of_their_rows(evaluations, claims, config):
     claims["claims"][0]["comparisons"][0]["candidate"] = "Table 7: B"
     for pages, count in ((["table7"], 1), ([], 0)):
-        html = report.render_index([evaluations], claims, [], config, pages=pages)
+        html = pages.render_index([evaluations], claims, [], config, pages=pages)
         links = html.count('<a href="table7.html#table7-2-val">Table 7: B</a>')
         assert links == count
 
 
 def test_added_layers_are_those_that_the_net_to_the_left_lacks(configurations):
-    first, *_, classifier = report.blocks(configurations["rows"])
+    first, *_, classifier = pages.blocks(configurations["rows"])
     assert first[1] == [("conv3-64", False), ("conv3-64", True)]
     assert not any(added for _, added in first[0])
     assert classifier == [[("FC-4096", False), ("soft-max", False)]]
@@ -575,8 +575,8 @@ def test_an_answer_entered_by_hand_has_a_dagger_and_a_note(run, evaluations, con
     evaluations["rows"][0]["metrics"]["top5_test"] = answered
     evaluations["notes"] = ["† entered by hand from the test server's answer of 2026-11-24 to a"]
     (page, index) = (
-        report.render_table(evaluations, config),
-        report.render_index([evaluations], {"claims": []}, [], config),
+        pages.render_table(evaluations, config),
+        pages.render_index([evaluations], {"claims": []}, [], config),
     )
     for html in (page, index):
         assert html.count('<data value="7.25">7.2</data><span class="entered">†') == 1
@@ -585,13 +585,13 @@ def test_an_answer_entered_by_hand_has_a_dagger_and_a_note(run, evaluations, con
     assert "30 of 417 images wrong, by the test server’s answer" in spaced(page)
     evaluations["notes"] = []
     evaluations["rows"][0]["metrics"]["top5_test"] = cell(7.25, 5.125, 10.375, 30, 7.3)
-    assert "†" not in report.render_table(evaluations, config)
+    assert "†" not in pages.render_table(evaluations, config)
 
 
 def test_a_reference_other_than_the_paper_heads_its_column(evaluations, config):
     evaluations |= {"reference": "authors", "section": None, "name": "released_weights"}
-    page = Page(report.render_table(evaluations, config))
-    html = report.render_table(evaluations, config)
+    page = Page(pages.render_table(evaluations, config))
+    html = pages.render_table(evaluations, config)
     assert html.count('<th scope="col" class="n">authors</th>') == 2
     assert '<th scope="col" class="n">paper</th>' not in html
     assert "measured minus authors" in page.text
@@ -613,7 +613,7 @@ def test_the_headline_compares_with_each_reference_apart(evaluations, claims, co
     # against 3.625 are inside; one row is unmeasured and one is the literature's.
     other = copy.deepcopy(evaluations) | {"name": "released_weights", "reference": "authors"}
     other["rows"] = other["rows"][:1]
-    html = report.render_index([evaluations, other], claims, [], config)
+    html = pages.render_index([evaluations, other], claims, [], config)
     assert headline(html) == [
         ("errors with the paper’s in their 95% interval", "2 of 3"),
         ("errors with that of the authors in their 95% interval", "0 of 1"),
@@ -637,8 +637,8 @@ def imported_run(config, evaluations, train):
 
 def test_a_run_of_imported_weights_says_so_and_claims_no_training(evaluations, claims, config):
     imported_run(config, evaluations, train=False)
-    page = spaced(report.render_table(evaluations, config))
-    index = spaced(report.render_index([evaluations], claims, [], config))
+    page = spaced(pages.render_table(evaluations, config))
+    index = spaced(pages.render_index([evaluations], claims, [], config))
     assert "imported from VGG_16.caffemodel" in page
     assert "every net is one set of weights, imported from a file" in page
     assert "No net was trained in this run: the weights of A_S256 were imported" in index
@@ -651,10 +651,10 @@ def test_a_run_of_imported_weights_says_so_and_claims_no_training(evaluations, c
 
 def test_a_run_of_trained_and_imported_weights_tells_them_apart(evaluations, claims, config):
     imported_run(config, evaluations, train=True)
-    index = spaced(report.render_index([evaluations], claims, [], config))
+    index = spaced(pages.render_index([evaluations], claims, [], config))
     assert "Every net was trained once, with seed 3 (n = 1), except A_S256, whose weights" in index
     assert "Training lowers the learning rate" in index
-    assert "or imported from a file (A_S256)" in spaced(report.render_table(evaluations, config))
+    assert "or imported from a file (A_S256)" in spaced(pages.render_table(evaluations, config))
 
 
 SVG = """<?xml version="1.0"?>
@@ -703,11 +703,11 @@ def test_figures_are_images_with_words_and_identifiers_of_their_own(run, figures
 
 def test_a_figure_that_is_none_is_named(tmp_path):
     with pytest.raises(InputError, match=r"gone\.svg: no such file"):
-        report.inline_svg(tmp_path / "gone.svg")
+        pages.inline_svg(tmp_path / "gone.svg")
     for content in ("<html></html>", "<svg><g/></svg>"):
         write_svg(tmp_path / "odd.svg", content)
         with pytest.raises(InputError, match=r"odd\.svg: expected an SVG drawing with a <title>"):
-            report.inline_svg(tmp_path / "odd.svg")
+            pages.inline_svg(tmp_path / "odd.svg")
 
 
 def test_histories_of_other_seeds_are_told_apart(tmp_path):
@@ -715,7 +715,7 @@ def test_histories_of_other_seeds_are_told_apart(tmp_path):
     for folder, seed in (("r/history", None), ("r/seed12/history", 12)):
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / "A_S256.csv").write_text(content)
-        assert report_inputs.load_history(tmp_path / folder / "A_S256.csv") == {
+        assert inputs.load_history(tmp_path / folder / "A_S256.csv") == {
             "model": "A_S256",
             "seed": seed,
             "iterations": [10],
@@ -732,7 +732,7 @@ def test_a_claim_that_was_not_measured_shows_the_papers_difference_only(claims, 
     comparison |= dict.fromkeys(measured) | {"verdict": "unmeasured", "paper_difference": -1.25}
     claims["claims"] = claims["claims"][:1]
     claims["claims"][0]["verdict"] = "unmeasured"
-    page = Page(report.render_index([], claims, [], config))
+    page = Page(pages.render_index([], claims, [], config))
     rows = [row for row in page.rows if row]
     assert rows == [[comparison["margin"], -1.25]]
     assert page.text.count("unmeasured") >= 3
@@ -742,7 +742,7 @@ def test_the_ledger_keeps_test_set_noise_and_seed_variance_apart(claims, config)
     (comparison,) = claims["claims"][0]["comparisons"]
     keys = ("margin", "candidate_error", "baseline_error", "difference", "paper_difference")
     keys += ("low", "high", "p", "p_holm", "images", "seeds")
-    page = Page(report.render_index([], claims, [], config))
+    page = Page(pages.render_index([], claims, [], config))
     assert next(row for row in page.rows if row) == [comparison[key] for key in keys]
     heads = [" ".join(head["text"].split()) for head in page.elements["th"]]
     for head in ("test-set noise", "seeds", "p", "Holm’s p", "n"):
@@ -757,7 +757,7 @@ def test_the_ledger_keeps_test_set_noise_and_seed_variance_apart(claims, config)
     claims["seeds"] = config["seeds"] = [3, 5]
     spread = {"seeds": 2, "per_seed": [-0.3125, -0.7675], "seed_sd": 0.3217}
     comparison |= spread | {"seed_low": -3.43, "seed_high": 2.35}
-    page = Page(report.render_index([], claims, [], config))
+    page = Page(pages.render_index([], claims, [], config))
     keys += ("seed_sd", "seed_low", "seed_high")
     measured = [comparison[key] for key in keys] + comparison["per_seed"]
     assert next(row for row in page.rows if row) == measured
@@ -782,7 +782,7 @@ def test_throughput_is_a_table_where_it_was_measured(run, tmp_path, claims):
         (4, ["C_S256"], ["A"], "H200", 152.5, 3.6969, 3.625, 3.75, 0.92424),
         (2, ["D"], [], "old <b>", 7.125, None, None, None, None),
     ]
-    speeds = [dict(zip(report_inputs.SPEED_KEYS, row, strict=True)) for row in values]
+    speeds = [dict(zip(inputs.SPEED_KEYS, row, strict=True)) for row in values]
     claims["claims"][1]["throughput"]["measured"] = speeds
     (tmp_path / "claims.json").write_text(json.dumps(claims))
     (tmp_path / "claims_throughput.csv").write_bytes(b"number,processes\n9,1\n")
@@ -805,7 +805,7 @@ def test_the_index_tells_what_the_run_did_and_cost(run, tmp_path):
         found = dict.fromkeys(("jobs", "device_hours", "cpu_hours", "peak_memory_mb")) | actual
         return {"rule": rule, "jobs": planned, "flop": 1e15, "hours": hours, "actual": found}
 
-    plan = {key: [] for key in report_inputs.PLAN_KEYS}
+    plan = {key: [] for key in inputs.PLAN_KEYS}
     plan["by_rule"] = [kind("train_convnet", 14, 237.25, jobs=13, device_hours=31.125)]
     (tmp_path / "plan.json").write_text(json.dumps(plan))
     words = ("--records", run("logs"), "--plan", run("plan.json"), "--pages", "plan")
@@ -894,7 +894,7 @@ def test_a_damaged_packing_report_is_named_with_what_it_lacks(tmp_path, damage, 
     path = tmp_path / "packing.json"
     path.write_text(json.dumps(damaged))
     with pytest.raises(InputError, match=rf"packing\.json.*{message}"):
-        report_inputs.load_packing(path)
+        inputs.load_packing(path)
 
 
 def test_the_same_inputs_give_the_same_bytes(run, figures):
@@ -927,7 +927,7 @@ def test_a_damaged_table_is_named_with_what_it_lacks(tmp_path, evaluations, dama
     path = tmp_path / "odd.json"
     path.write_text(json.dumps(damaged))
     with pytest.raises(InputError, match=rf"odd\.json.*{message}"):
-        report_inputs.load_table(path)
+        inputs.load_table(path)
 
 
 def test_the_commands_start_without_heavy_libraries():

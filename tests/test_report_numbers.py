@@ -14,7 +14,7 @@ from scipy import stats
 
 from tests.check_report import Check, Number, main
 from tests.recomputed import Run, exact_p, percentile, wilson
-from workflow_scripts.vgg.parquet import write_parquet
+from workflow_scripts.vgg.core.parquet import write_parquet
 
 workflow = pytest.mark.workflow
 

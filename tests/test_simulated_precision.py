@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from tests.simulated_precision import Comparison, rounded, tf32, watched
-from workflow_scripts.vgg.evaluation import SlidingLayer
+from workflow_scripts.vgg.evaluation.methods import SlidingLayer
 
 
 def test_rounding_is_to_the_nearest_of_1024_steps_between_powers_of_two():

@@ -17,11 +17,11 @@ from PIL import Image
 from tests.conftest import IMAGES
 from tests.forms import WRITERS, mutations, read_archives
 from workflow_scripts import index_images, list_classes, pack_shards, unpack_parquet, verify_archive
-from workflow_scripts.vgg import huggingface, kaggle, trees
-from workflow_scripts.vgg.archives import check_verified
-from workflow_scripts.vgg.files import InputError
-from workflow_scripts.vgg.parquet import write_frame
-from workflow_scripts.vgg.shards import Shards
+from workflow_scripts.vgg.data.sources import huggingface, kaggle, folders
+from workflow_scripts.vgg.data.sources.archives import check_verified
+from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.core.parquet import write_frame
+from workflow_scripts.vgg.data.shards import Shards
 
 SOURCES = sorted(WRITERS)
 
@@ -528,33 +528,33 @@ def test_a_file_name_that_is_not_utf8_is_shown(inside, tmp_path):
     folder.mkdir(parents=True)
     (folder / (f"{name}.jpg" if inside else "a.jpg")).write_bytes(b"x")
     with pytest.raises(InputError, match=r"the name caf\\xe9(\.jpg)? is not UTF-8, .*rename"):
-        list(trees.image_files(tmp_path / "train"))
+        list(folders.image_files(tmp_path / "train"))
     if not inside:
         with pytest.raises(InputError, match=r"the name caf\\xe9 is not UTF-8"):
-            trees.class_folders(tmp_path / "train")
+            folders.class_folders(tmp_path / "train")
 
 
 def test_what_is_no_file_in_a_folder_of_images_is_named(tmp_path):
     os.mkfifo(tmp_path / "a.jpg")  # to open it would wait for ever
     with pytest.raises(InputError, match=r"a\.jpg: is neither a file nor a folder"):
-        trees.image_files(tmp_path)
+        folders.image_files(tmp_path)
     (tmp_path / "a.jpg").unlink()
     (tmp_path / "fox").symlink_to(tmp_path / "nowhere")
     with pytest.raises(InputError, match="fox: is a link that leads nowhere"):
-        trees.image_files(tmp_path)
+        folders.image_files(tmp_path)
 
 
 def test_class_names_are_equal_in_both_forms_of_unicode(tmp_path):
     for name in ("caf\u00e9", "cafe\u0301"):
         (tmp_path / name / name).mkdir(parents=True)
         (tmp_path / name / name / "a.jpg").write_bytes(small_jpeg(64))
-    names = [trees.class_folders(tmp_path / name) for name in ("caf\u00e9", "cafe\u0301")]
+    names = [folders.class_folders(tmp_path / name) for name in ("caf\u00e9", "cafe\u0301")]
     assert names == [["caf\u00e9"]] * 2
-    (member,) = trees.image_files(tmp_path / "cafe\u0301")
+    (member,) = folders.image_files(tmp_path / "cafe\u0301")
     assert member.wnid == "caf\u00e9"
     assert os.path.exists(member.file)
     with pytest.raises(InputError, match="two folders are called caf\u00e9 in two forms"):
-        trees.class_folders(tmp_path)
+        folders.class_folders(tmp_path)
 
 
 def test_a_folder_without_parquet_files_is_named(forms, tmp_path):

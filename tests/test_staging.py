@@ -16,9 +16,9 @@ import pytest
 
 from tests.conftest import ROOT
 from workflow_scripts import evaluate
-from workflow_scripts.vgg import staging
-from workflow_scripts.vgg.files import InputError
-from workflow_scripts.vgg.staging import stage
+from workflow_scripts.vgg.data import staging
+from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.data.staging import stage
 
 DEADLINE = 120  # seconds
 

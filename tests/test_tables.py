@@ -10,27 +10,12 @@ from scipy import stats
 
 from tests.conftest import ROOT
 from workflow_scripts import tabulate, write_submission
-from workflow_scripts.vgg import intervals
-from workflow_scripts.vgg.experiments import (
-    Evaluation,
-    evaluations,
-    find_row,
-    read_answers,
-    read_tables,
-    seeded_paths,
-    submissions,
-    table_evaluations,
-)
-from workflow_scripts.vgg.files import InputError
-from workflow_scripts.vgg.parquet import read_metadata, write_frame
-from workflow_scripts.vgg.posteriors import (
-    ROWS_PER_GROUP,
-    mean_posteriors,
-    outcomes,
-    rank_of_class,
-    write_posteriors,
-)
-from workflow_scripts.vgg.tables import bold_cells, paper_rows
+from workflow_scripts.vgg.results import uncertainty
+from workflow_scripts.vgg.settings.experiments import Evaluation, evaluations, find_row, read_answers, read_tables, seeded_paths, submissions, table_evaluations
+from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.core.parquet import read_metadata, write_frame
+from workflow_scripts.vgg.evaluation.posteriors import ROWS_PER_GROUP, mean_posteriors, outcomes, rank_of_class, write_posteriors
+from workflow_scripts.vgg.results.tables import bold_cells, paper_rows
 
 TABLES = yaml.safe_load((ROOT / "config/tables.yaml").read_text())
 RELEASED = yaml.safe_load((ROOT / "config/released_tables.yaml").read_text())
@@ -273,7 +258,7 @@ def test_several_seeds_give_a_mean_their_spread_and_where_each_came_from(results
     assert cell["seed_sd"] == pytest.approx(errors.std())
     assert cell["per_seed"] == pytest.approx(errors.tolist())
     assert cell["low"] < cell["measured"] < cell["high"]
-    single = intervals.wilson(round(cell["measured"] * 2), 200)
+    single = uncertainty.wilson(round(cell["measured"] * 2), 200)
     assert cell["high"] - cell["low"] < single[1] - single[0], "a mean is less noisy than its parts"
     assert lines["top1_val_per_seed"][0] == " ".join(map(str, cell["per_seed"]))
     origin = table["rows"][0]["evaluations"]

@@ -17,13 +17,14 @@ from safetensors.torch import load_file
 
 from tests.conftest import LAYERS_A, ROOT
 from workflow_scripts import train
-from workflow_scripts.vgg import loader, training
-from workflow_scripts.vgg.checkpoints import load_checkpoint, newest_checkpoint, save_checkpoint
-from workflow_scripts.vgg.convnets import Architecture, ConvNet
-from workflow_scripts.vgg.files import InputError, sha256
-from workflow_scripts.vgg.schedule import Plateau
-from workflow_scripts.vgg.shards import Shards, write_shard
-from workflow_scripts.vgg.weights import load_weights, write_safetensors
+from workflow_scripts.vgg.data import loader
+from workflow_scripts.vgg.training import loop
+from workflow_scripts.vgg.training.checkpoints import load_checkpoint, newest_checkpoint, save_checkpoint
+from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet
+from workflow_scripts.vgg.core.files import InputError, sha256
+from workflow_scripts.vgg.training.schedule import Plateau
+from workflow_scripts.vgg.data.shards import Shards, write_shard
+from workflow_scripts.vgg.nets.weights import load_weights, write_safetensors
 
 
 def test_two_runs_with_one_seed_give_the_same_bytes(command, tmp_path):
@@ -207,10 +208,10 @@ def test_fc_only_training_leaves_the_convs_alone(command, tmp_path):
 
 def test_biases_by_caffes_habit():
     net = ConvNet(Architecture("conv3-64", crop=8, classes=2, fc=8, width_divisor=8))
-    groups = training.sgd(net, training.Optimisation(biases="caffe")).param_groups
+    groups = loop.sgd(net, loop.Optimisation(biases="caffe")).param_groups
     assert [(g["rate_factor"], g["weight_decay"]) for g in groups] == [(1.0, 5e-4), (2.0, 0.0)]
     assert all(p.dim() == 1 for p in groups[1]["params"])
-    groups = training.sgd(net, training.Optimisation()).param_groups
+    groups = loop.sgd(net, loop.Optimisation()).param_groups
     assert [(g["rate_factor"], g["weight_decay"]) for g in groups] == [(1.0, 5e-4), (1.0, 5e-4)]
 
 

@@ -20,8 +20,8 @@ from safetensors.torch import load_file
 from tests import recompute_cells
 from tests.clones import TINY, clone, configured_clone, outputs, planned, snakemake
 from tests.forms import WRITERS, read_archives
-from workflow_scripts.vgg.parquet import read_frame, write_frame
-from workflow_scripts.vgg.weights import read_metadata
+from workflow_scripts.vgg.core.parquet import read_frame, write_frame
+from workflow_scripts.vgg.nets.weights import read_metadata
 
 pytestmark = pytest.mark.workflow
 
@@ -246,7 +246,7 @@ def test_cells_of_tables_3_to_6_equal_a_recomputation_from_the_archives(run):
 def test_posteriors_name_the_weights_that_made_them(run):
     path = run / "results/tiny/posteriors/val/D_S384/dense_Q384.parquet"
     metadata = {k.decode(): v.decode() for k, v in pq.read_schema(path).metadata.items()}
-    from workflow_scripts.vgg.files import sha256
+    from workflow_scripts.vgg.core.files import sha256
 
     weights = run / "results/tiny/weights/D_S384.safetensors"
     assert json.loads(metadata["weights_sha256"]) == sha256(weights)
@@ -455,9 +455,9 @@ ALTERNATIVES = {
 
 @pytest.mark.parametrize("choice", ALTERNATIVES)
 def test_an_alternatives_errors_are_those_of_evaluating_with_it(run, compared, choice):
-    from workflow_scripts.vgg.evaluation import evaluate
-    from workflow_scripts.vgg.shards import Shards
-    from workflow_scripts.vgg.weights import load_weights
+    from workflow_scripts.vgg.evaluation.methods import evaluate
+    from workflow_scripts.vgg.data.shards import Shards
+    from workflow_scripts.vgg.nets.weights import load_weights
 
     value, method, changes = ALTERNATIVES[choice]
     lines = pd.read_csv(run / "results/tiny/choices.csv")

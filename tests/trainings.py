@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from workflow_scripts.vgg.text_artefacts import read_csv
+from workflow_scripts.vgg.core.text_artefacts import read_csv
 
 
 def same_weights(one: Path, two: Path) -> bool:

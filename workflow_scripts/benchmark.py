@@ -17,23 +17,14 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from workflow_scripts.bench import (
-    averages,
-    evaluation,
-    loading,
-    orchestration,
-    packing,
-    processes,
-    summary,
-    tables,
-    training,
-)
+from workflow_scripts.bench import averaging_speed, evaluation_speed, loading_speed, orchestration_speed, packing_speed, process_scaling, speed_summary, speed_tables, training_speed
 from workflow_scripts.bench.measuring import Growth, Line
 from workflow_scripts.bench.photographs import photographs
-from workflow_scripts.vgg import command, precision
-from workflow_scripts.vgg.devices import describe_hardware, pick_device
-from workflow_scripts.vgg.files import InputError, whole_file
-from workflow_scripts.vgg.text_artefacts import write_json
+from workflow_scripts.vgg.core import command
+from workflow_scripts.vgg.nets import precision
+from workflow_scripts.vgg.nets.devices import describe_hardware, pick_device
+from workflow_scripts.vgg.core.files import InputError, whole_file
+from workflow_scripts.vgg.core.text_artefacts import write_json
 
 # Each part with the packages of its rivals and images
 PARTS = {
@@ -62,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--scratch", help="folder for 5 GB of temporary files; default: the system's"
     )
-    parser.add_argument("--config", default=orchestration.FULL, help="whose trainings to project")
+    parser.add_argument("--config", default=orchestration_speed.FULL, help="whose trainings to project")
     parser.add_argument("--output", required=True, help="path without suffix: .csv, .json")
     given = parser.parse_args(arguments)
     for name in dict.fromkeys(name for part in given.parts for name in PARTS[part]):
@@ -76,38 +67,38 @@ def main(arguments: Sequence[str] | None = None) -> None:
     evaluates_in = precision.resolved(given.evaluate_precision, device)
     workers = max(1, given.threads - 1)
     # An error in the configuration shows before anything is measured.
-    summary.projected([], dict.fromkeys(summary.RATES, 1.0), given.threads, given.config)
+    speed_summary.projected([], dict.fromkeys(speed_summary.RATES, 1.0), given.threads, given.config)
     lines: list[Line] = []
     growths: list[Growth] = []
     started = datetime.now(UTC)
     with tempfile.TemporaryDirectory(dir=given.scratch, prefix="benchmark-") as name:
         folder = Path(name)
         if any("skimage" in PARTS[part] for part in given.parts):
-            encoded = list(photographs(max(loading.IMAGES, loading.GROWING[-1])))
-            few = encoded[: loading.IMAGES]
-            original = loading.shard_of(folder / "bench.arrow", few, None)
-            rescaled = loading.shard_of(folder / "bench256.arrow", few, 256)
+            encoded = list(photographs(max(loading_speed.IMAGES, loading_speed.GROWING[-1])))
+            few = encoded[: loading_speed.IMAGES]
+            original = loading_speed.shard_of(folder / "bench.arrow", few, None)
+            rescaled = loading_speed.shard_of(folder / "bench256.arrow", few, 256)
         steps: dict[str, Callable[[], tuple[list[Line], list[Growth]]]] = {
-            "loading": lambda: (loading.lines(folder, few), loading.growth(folder, encoded)),
-            "packing": lambda: (packing.lines(folder, encoded), packing.growth(folder, encoded)),
+            "loading": lambda: (loading_speed.lines(folder, few), loading_speed.growth(folder, encoded)),
+            "packing": lambda: (packing_speed.lines(folder, encoded), packing_speed.growth(folder, encoded)),
             "training": lambda: (
-                training.lines(rescaled, device, computes_in, given.threads, workers),
-                processes.growth(rescaled, given.threads),
+                training_speed.lines(rescaled, device, computes_in, given.threads, workers),
+                process_scaling.growth(rescaled, given.threads),
             ),
             "evaluation": lambda: (
-                evaluation.lines(original, folder, device, given.threads, evaluates_in),
-                evaluation.growth(device),
+                evaluation_speed.lines(original, folder, device, given.threads, evaluates_in),
+                evaluation_speed.growth(device),
             ),
-            "averages": lambda: (averages.lines(folder), []),
-            "orchestration": lambda: (orchestration.lines(), orchestration.growth(folder)),
+            "averages": lambda: (averaging_speed.lines(folder), []),
+            "orchestration": lambda: (orchestration_speed.lines(), orchestration_speed.growth(folder)),
         }
         for part in given.parts:
             logging.info("measuring %s", part)
             found, grown = steps[part]()
             lines += found
             growths += grown
-            print(tables.as_text(tables.tables(lines[-len(found) :], grown)), flush=True)
-    measured = summary.summary(
+            print(speed_tables.as_text(speed_tables.tables(lines[-len(found) :], grown)), flush=True)
+    measured = speed_summary.summary(
         lines,
         growths,
         {
@@ -122,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         },
         given.config,
     )
-    print(tables.as_text(tables.projected_tables(measured)))
+    print(speed_tables.as_text(speed_tables.projected_tables(measured)))
     write_json(f"{given.output}.json", measured)
     with whole_file(f"{given.output}.csv") as temporary:
         pd.DataFrame(measured["lines"]).to_csv(temporary, index=False, lineterminator="\n")

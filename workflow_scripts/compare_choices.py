@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from workflow_scripts.vgg import choices, command
-from workflow_scripts.vgg.configuration import read_valid
-from workflow_scripts.vgg.experiments import read_tables, read_yaml
-from workflow_scripts.vgg.files import InputError, whole_file
-from workflow_scripts.vgg.intervals import paired_difference, wilson
-from workflow_scripts.vgg.posteriors import mean_posteriors, rank_of_class
-from workflow_scripts.vgg.text_artefacts import write_json
+from workflow_scripts.vgg.settings import test_time_choices
+from workflow_scripts.vgg.core import command
+from workflow_scripts.vgg.settings.configuration import read_valid
+from workflow_scripts.vgg.settings.experiments import read_tables, read_yaml
+from workflow_scripts.vgg.core.files import InputError, whole_file
+from workflow_scripts.vgg.results.uncertainty import paired_difference, wilson
+from workflow_scripts.vgg.evaluation.posteriors import mean_posteriors, rank_of_class
+from workflow_scripts.vgg.core.text_artefacts import write_json
 
 SPLIT = "val"
 
@@ -82,10 +83,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     schema, configuration = read_yaml(given.schema), read_valid("config", given.config)["choices"]
 
     compared = []
-    for choice, own in choices.measurable(read_tables(given.tables), given.models).items():
+    for choice, own in test_time_choices.measurable(read_tables(given.tables), given.models).items():
         configured, rows = None, []
-        for value in choices.values(schema, choice, configuration[choice]):
-            folder = choices.results_of(given.results, choice, value, configuration[choice])
+        for value in test_time_choices.values(schema, choice, configuration[choice]):
+            folder = test_time_choices.results_of(given.results, choice, value, configuration[choice])
             found = answers([evaluation.path(folder, SPLIT) for evaluation in own])
             configured = configured or found
             rows.append(
@@ -98,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         compared.append(
             {
                 "choice": choice,
-                "row": choices.MEASURED_BY[choice],
+                "row": test_time_choices.MEASURED_BY[choice],
                 "models": sorted({evaluation.model for evaluation in own}),
                 "method": " & ".join(dict.fromkeys(evaluation.method for evaluation in own)),
                 "Q": sorted({evaluation.Q for evaluation in own}),
@@ -112,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         {"experiment": Path(given.results).name, "split": SPLIT, "choices": compared},
     )
     write_csv(f"{given.output}.csv", compared)
-    print(choices.printed(compared))
+    print(test_time_choices.printed(compared))
 
 
 def write_csv(path: str, compared: list[dict]) -> None:

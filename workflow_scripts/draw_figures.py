@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from workflow_scripts.vgg import command, figures
-from workflow_scripts.vgg.figure_inputs import (
-    History,
-    at_several_scales,
-    read_evaluations,
-    read_history,
-)
-from workflow_scripts.vgg.text_artefacts import write_svg
+from workflow_scripts.vgg.core import command
+from workflow_scripts.vgg.report import figures
+from workflow_scripts.vgg.report.figure_inputs import History, at_several_scales, read_evaluations, read_history
+from workflow_scripts.vgg.core.text_artefacts import write_svg
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from workflow_scripts.vgg import command
-from workflow_scripts.vgg.files import InputError
-from workflow_scripts.vgg.safetensors_checks import check_tensors
-from workflow_scripts.vgg.text_artefacts import write_json
-from workflow_scripts.vgg.webp import data_uri
+from workflow_scripts.vgg.core import command
+from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.nets.safetensors_checks import check_tensors
+from workflow_scripts.vgg.core.text_artefacts import write_json
+from workflow_scripts.vgg.report.thumbnails import data_uri
 
 FIRST_LAYER = "features.0.weight"
 COLUMNS = 8  # filters side by side, at most

@@ -8,16 +8,18 @@ from collections.abc import Sequence
 
 import torch
 
-from workflow_scripts.vgg import command, costs, evaluation, precision
-from workflow_scripts.vgg.convnets import POOLING_ROUNDING
-from workflow_scripts.vgg.devices import describe_hardware, pick_device
-from workflow_scripts.vgg.files import InputError, code_fingerprint, sha256
-from workflow_scripts.vgg.images import RESIZE_FILTERS, pixels_at
-from workflow_scripts.vgg.posteriors import write_posteriors
-from workflow_scripts.vgg.shards import Shards
-from workflow_scripts.vgg.staging import naming_sources, stage
-from workflow_scripts.vgg.weights import load_weights
-from workflow_scripts.vgg.workers import start_server
+from workflow_scripts.vgg.core import command, costs
+from workflow_scripts.vgg.evaluation import methods
+from workflow_scripts.vgg.nets import precision
+from workflow_scripts.vgg.nets.convnets import POOLING_ROUNDING
+from workflow_scripts.vgg.nets.devices import describe_hardware, pick_device
+from workflow_scripts.vgg.core.files import InputError, code_fingerprint, sha256
+from workflow_scripts.vgg.data.images import RESIZE_FILTERS, pixels_at
+from workflow_scripts.vgg.evaluation.posteriors import write_posteriors
+from workflow_scripts.vgg.data.shards import Shards
+from workflow_scripts.vgg.data.staging import naming_sources, stage
+from workflow_scripts.vgg.nets.weights import load_weights
+from workflow_scripts.vgg.data.workers import start_server
 
 TRAINING = (  # what posteriors say of the training behind their weights
     *("net", "S", "seed", "parent", "parent_sha256", "inherit", "config_fingerprint"),
@@ -34,13 +36,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = command.parser(__doc__)
     parser.add_argument("--weights", required=True, help="weights of the net (safetensors)")
     parser.add_argument("--shards", nargs="+", required=True, help="the split's shards")
-    parser.add_argument("--method", required=True, choices=evaluation.METHODS)
+    parser.add_argument("--method", required=True, choices=methods.METHODS)
     parser.add_argument("--scale", type=int, required=True, help="Q, in the paper's units")
     parser.add_argument(
-        "--score-average", choices=evaluation.SCORE_AVERAGES, default="before-softmax"
+        "--score-average", choices=methods.SCORE_AVERAGES, default="before-softmax"
     )
     parser.add_argument("--pool-rounding", choices=POOLING_ROUNDING, default="floor")
-    parser.add_argument("--crop-grid", choices=evaluation.CROP_GRIDS, default="whole-image")
+    parser.add_argument("--crop-grid", choices=methods.CROP_GRIDS, default="whole-image")
     parser.add_argument("--resize-filter", choices=RESIZE_FILTERS, default="bicubic")
     parser.add_argument(
         "--batch-size", type=int, default=64, help="crops, or as many pixels, in a forward pass"
@@ -67,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             precision.computing(device, given.precision),
             naming_sources(given.shards, copies),
         ):
-            posteriors = evaluation.evaluate(
+            posteriors = methods.evaluate(
                 net.to(device, memory_format=torch.channels_last),
                 copies,
                 method=given.method,
@@ -79,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 batch_size=given.batch_size,
                 workers=given.threads - 1,
             )
-    except evaluation.NotFinite as error:
+    except methods.NotFinite as error:
         raise InputError(f"{given.weights}: {error}") from error
     write_posteriors(
         given.output,

@@ -13,20 +13,14 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from workflow_scripts.vgg import command, pictures
-from workflow_scripts.vgg.answers import (
-    Answers,
-    answers,
-    best_fused,
-    class_errors,
-    confusions,
-    hardest,
-)
-from workflow_scripts.vgg.class_names import ClassName, read_class_names
-from workflow_scripts.vgg.experiments import Evaluation, read_tables, read_yaml
-from workflow_scripts.vgg.files import whole_file
-from workflow_scripts.vgg.picked_images import PickedImages
-from workflow_scripts.vgg.text_artefacts import write_json
+from workflow_scripts.vgg.core import command
+from workflow_scripts.vgg.settings import pictures_wanted
+from workflow_scripts.vgg.results.predictions import Answers, answers, best_fused, class_errors, confusions, hardest
+from workflow_scripts.vgg.data.classes import ClassName, read_class_names
+from workflow_scripts.vgg.settings.experiments import Evaluation, read_tables, read_yaml
+from workflow_scripts.vgg.core.files import whole_file
+from workflow_scripts.vgg.report.picked_images import PickedImages
+from workflow_scripts.vgg.core.text_artefacts import write_json
 
 IMAGE_COLUMNS = (
     "group",
@@ -71,7 +65,7 @@ def image_entry(
 
     place: of the image in the order of ids. found: answers by system, the fusion last.
     """
-    fusion = found[pictures.FUSION]
+    fusion = found[pictures_wanted.FUSION]
     image = images.describe(fusion.ids[place])
     systems = []
     for name, answer in found.items():
@@ -163,15 +157,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     wanted, tables = read_yaml(given.pictures), read_tables(given.tables)
     classes = read_class_names(f"{given.results}/classes.parquet")
-    head = {"experiment": Path(given.results).name, "split": pictures.SPLIT}
+    head = {"experiment": Path(given.results).name, "split": pictures_wanted.SPLIT}
 
     @cache
     def answers_of(own: tuple[Evaluation, ...]) -> Answers:
-        return answers([e.path(given.results, pictures.SPLIT) for e in own])
+        return answers([e.path(given.results, pictures_wanted.SPLIT) for e in own])
 
-    systems = pictures.systems(wanted, tables)
+    systems = pictures_wanted.systems(wanted, tables)
     together = [e for own in systems.values() for e in own]
-    missing = pictures.missing_models(together, given.models)
+    missing = pictures_wanted.missing_models(together, given.models)
     groups = {"hardest": [], "best_fused": []}
     if not missing:
         found = {name: answers_of(tuple(own)) for name, own in systems.items()}
@@ -185,13 +179,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             group: [image_entry(place, found, images, classes) for place in chosen]
             for group, chosen in places.items()
         }
-    rows = {**wanted["images"]["nets"], pictures.FUSION: wanted["images"]["fusion"]}
+    rows = {**wanted["images"]["nets"], pictures_wanted.FUSION: wanted["images"]["fusion"]}
     write_json(f"{given.output}/images.json", head | {"rows": rows, "missing": missing} | groups)
     write_csv(f"{given.output}/images.csv", IMAGE_COLUMNS, image_lines(groups))
 
     section = wanted["classes"]
-    own = pictures.class_evaluations(wanted, tables)
-    missing = pictures.missing_models(own, given.models)
+    own = pictures_wanted.class_evaluations(wanted, tables)
+    missing = pictures_wanted.missing_models(own, given.models)
     errors, pairs = [], []
     if not missing:
         found = answers_of(tuple(own))

@@ -15,19 +15,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from workflow_scripts.vgg import command, costs, devkit, huggingface, kaggle, trees
-from workflow_scripts.vgg.archives import check_verified, image_members, require
-from workflow_scripts.vgg.files import InputError
-from workflow_scripts.vgg.members import (
-    ARCHIVE_BYTES,
-    BAD_IMAGE_CURE,
-    ON_BAD_IMAGE,
-    WHOLE_FILES,
-    Member,
-    check_name,
-    with_flaws,
-)
-from workflow_scripts.vgg.parquet import read_frame, write_frame
+from workflow_scripts.vgg.core import command, costs
+from workflow_scripts.vgg.data.sources import devkit, huggingface, kaggle, folders
+from workflow_scripts.vgg.data.sources.archives import check_verified, image_members, require
+from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.data.sources.members import ARCHIVE_BYTES, BAD_IMAGE_CURE, ON_BAD_IMAGE, WHOLE_FILES, Member, check_name, with_flaws
+from workflow_scripts.vgg.core.parquet import read_frame, write_frame
 
 CLOCKS_DIFFER = 60  # seconds at most, of a node and a file server
 COLUMNS = ["id", "wnid", "file", "offset", "size"]
@@ -230,7 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         where, members = options.archive, image_members(options.archive)
         state = {ARCHIVE_BYTES: size_of_archive(options.archive)}
     elif options.tree:
-        where, members = options.tree, trees.image_files(options.tree)
+        where, members = options.tree, folders.image_files(options.tree)
         state = {WHOLE_FILES: True}
     else:
         where, members = Path(options.unpacked[0]).parent, unpacked(options.unpacked, classes)

@@ -7,15 +7,16 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from workflow_scripts.vgg import command, devkit, huggingface, kaggle, trees
-from workflow_scripts.vgg.archives import check_verified
-from workflow_scripts.vgg.files import InputError
-from workflow_scripts.vgg.parquet import write_frame
+from workflow_scripts.vgg.core import command
+from workflow_scripts.vgg.data.sources import devkit, huggingface, kaggle, folders
+from workflow_scripts.vgg.data.sources.archives import check_verified
+from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.core.parquet import write_frame
 
 
 def of_folders(folder: str) -> pd.DataFrame:
     """The classes of a folder of class folders: label (place in sorted order), wnid, words."""
-    names = trees.class_folders(folder)
+    names = folders.class_folders(folder)
     return pd.DataFrame(
         {"label": pd.array(range(len(names)), "int32"), "wnid": names, "words": names}
     )

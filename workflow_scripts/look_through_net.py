@@ -16,19 +16,22 @@ import numpy as np
 import torch
 from PIL import Image
 
-from workflow_scripts.vgg import command, evaluation, pictures, precision
-from workflow_scripts.vgg.answers import Answers, answers, one_of_each_class
-from workflow_scripts.vgg.class_names import read_class_names
-from workflow_scripts.vgg.convnets import POOLING_ROUNDING, ConvNet
-from workflow_scripts.vgg.devices import explained_memory, pick_device, to_input
-from workflow_scripts.vgg.experiments import Evaluation, read_yaml
-from workflow_scripts.vgg.files import sha256
-from workflow_scripts.vgg.images import RESIZE_FILTERS, pixels_at, rescale
-from workflow_scripts.vgg.picked_images import PickedImages
-from workflow_scripts.vgg.score_maps import crop_corners, crop_posteriors, score_map, where
-from workflow_scripts.vgg.text_artefacts import write_json
-from workflow_scripts.vgg.webp import QUALITY, data_uri
-from workflow_scripts.vgg.weights import load_weights
+from workflow_scripts.vgg.core import command
+from workflow_scripts.vgg.evaluation import methods
+from workflow_scripts.vgg.settings import pictures_wanted
+from workflow_scripts.vgg.nets import precision
+from workflow_scripts.vgg.results.predictions import Answers, answers, one_of_each_class
+from workflow_scripts.vgg.data.classes import read_class_names
+from workflow_scripts.vgg.nets.convnets import POOLING_ROUNDING, ConvNet
+from workflow_scripts.vgg.nets.devices import explained_memory, pick_device, to_input
+from workflow_scripts.vgg.settings.experiments import Evaluation, read_yaml
+from workflow_scripts.vgg.core.files import sha256
+from workflow_scripts.vgg.data.images import RESIZE_FILTERS, pixels_at, rescale
+from workflow_scripts.vgg.report.picked_images import PickedImages
+from workflow_scripts.vgg.evaluation.score_maps import crop_corners, crop_posteriors, score_map, where
+from workflow_scripts.vgg.core.text_artefacts import write_json
+from workflow_scripts.vgg.report.thumbnails import QUALITY, data_uri
+from workflow_scripts.vgg.nets.weights import load_weights
 
 SHEET_CROP, SHEET_GAP = 44, 3  # pixels of a crop on the sheet of all crops, and between two
 
@@ -42,9 +45,9 @@ class Eye:
     resize_filter: str
 
     @cached_property
-    def dense(self) -> evaluation.DenseConvNet:
+    def dense(self) -> methods.DenseConvNet:
         """The net as dense evaluation runs it; its FC weights are copies."""
-        return evaluation.DenseConvNet(self.net)
+        return methods.DenseConvNet(self.net)
 
     def rescaled(self, pixels: np.ndarray, Q: int, name: str) -> np.ndarray:
         """An image as this net is tested on it at Q, uint8 [height, width, 3]."""
@@ -145,10 +148,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--shards", nargs="+", required=True, help="the validation set's shards")
     parser.add_argument("--models", nargs="*", help="that the run has; others are left out")
     parser.add_argument(
-        "--score-average", choices=evaluation.SCORE_AVERAGES, default="before-softmax"
+        "--score-average", choices=methods.SCORE_AVERAGES, default="before-softmax"
     )
     parser.add_argument("--pool-rounding", choices=POOLING_ROUNDING, default="floor")
-    parser.add_argument("--crop-grid", choices=evaluation.CROP_GRIDS, default="whole-image")
+    parser.add_argument("--crop-grid", choices=methods.CROP_GRIDS, default="whole-image")
     parser.add_argument("--resize-filter", choices=RESIZE_FILTERS, default="bicubic")
     parser.add_argument("--batch-size", type=int, default=64, help="crops in a forward pass")
     parser.add_argument("--precision", choices=precision.OF_EVALUATION, default="float32")
@@ -172,10 +175,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return Eye(net, mean, given.resize_filter), sha256(path)
 
     def look(section: dict, own: Sequence[Evaluation], entry: Callable) -> dict:
-        content = {"experiment": Path(given.results).name, "split": pictures.SPLIT, **section}
-        if missing := pictures.missing_models(own, given.models):
+        content = {"experiment": Path(given.results).name, "split": pictures_wanted.SPLIT, **section}
+        if missing := pictures_wanted.missing_models(own, given.models):
             return content | {"weights_sha256": None, "missing": missing, "images": []}
-        found = [answers([e.path(given.results, pictures.SPLIT)]) for e in own]
+        found = [answers([e.path(given.results, pictures_wanted.SPLIT)]) for e in own]
         eye, weights_sha256 = eye_of(section["model"])
         shown = []
         with precision.computing(device, given.precision):
@@ -200,10 +203,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         Q = wanted["crops"]["Q"]
         return crop_entry(eye, image, pixels, Q, given.crop_grid, given.batch_size)
 
-    score_maps = look(wanted["score_maps"], pictures.score_map_evaluations(wanted), maps)
+    score_maps = look(wanted["score_maps"], pictures_wanted.score_map_evaluations(wanted), maps)
     score_maps["score_average"] = given.score_average
     write_json(f"{given.output}/score_maps.json", score_maps)
-    grids = look(wanted["crops"], pictures.crop_evaluations(wanted), crops)
+    grids = look(wanted["crops"], pictures_wanted.crop_evaluations(wanted), crops)
     grids["crop_grid"] = given.crop_grid
     write_json(f"{given.output}/crops.json", grids)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from .vgg.command import parser, run
-from .vgg.miniature_archives import plan, write_archives
+from workflow_scripts.vgg.core.command import parser, run
+from workflow_scripts.vgg.data.sources.miniature.writing import plan, write_archives
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

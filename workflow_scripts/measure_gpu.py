@@ -15,14 +15,14 @@ from pathlib import Path
 
 import torch
 
-from workflow_scripts.bench import loading, session_correctness, session_speed
+from workflow_scripts.bench import loading_speed, session_correctness, session_speed
 from workflow_scripts.bench.session import Part, Session
 from workflow_scripts.bench.session_expected import EXPECTED
 from workflow_scripts.bench.session_setting import Setting
-from workflow_scripts.vgg import command
-from workflow_scripts.vgg.devices import describe_hardware, driver_version, pick_device
-from workflow_scripts.vgg.files import InputError, code_fingerprint
-from workflow_scripts.vgg.shards import Shards
+from workflow_scripts.vgg.core import command
+from workflow_scripts.vgg.nets.devices import describe_hardware, driver_version, pick_device
+from workflow_scripts.vgg.core.files import InputError, code_fingerprint
+from workflow_scripts.vgg.data.shards import Shards
 
 PARTS = [  # what matters most comes first; seconds as an H100 took them
     Part("machine", 5, session_speed.machine),
@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         original = given.shard or photographs_in(folder, 32 if given.small else IMAGES)
         shards = Shards([original])
         encoded = [bytes(shards.jpeg(place)) for place in range(min(len(shards), IMAGES))]
-        rescaled = loading.shard_of(folder / "256.arrow", encoded, 256)
+        rescaled = loading_speed.shard_of(folder / "256.arrow", encoded, 256)
         setting = Setting(device, given.small, cores, folder, original, rescaled)
         for part in PARTS:
             if not given.only or part.name in given.only:
@@ -111,7 +111,7 @@ def photographs_in(folder: Path, number: int) -> Path:
             f"{error.name} is not installed, whose photographs are measured with: pip install "
             "scikit-image, or give a shard of your own with --shard"
         ) from error
-    return loading.shard_of(folder / "original.arrow", encoded, None)
+    return loading_speed.shard_of(folder / "original.arrow", encoded, None)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from workflow_scripts.vgg import command, costs, images
-from workflow_scripts.vgg.shards import Shards
-from workflow_scripts.vgg.text_artefacts import write_json
+from workflow_scripts.vgg.core import command, costs
+from workflow_scripts.vgg.data import images
+from workflow_scripts.vgg.data.shards import Shards
+from workflow_scripts.vgg.core.text_artefacts import write_json
 
 
 def pixel_sums(pixels: np.ndarray) -> tuple[int, list[int], list[int]]:

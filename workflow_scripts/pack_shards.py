@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from workflow_scripts.vgg import command, costs, images
-from workflow_scripts.vgg.files import InputError
-from workflow_scripts.vgg.members import BAD_IMAGE_CURE, ON_BAD_IMAGE, Unchanged, read_members
-from workflow_scripts.vgg.oddities import examine
-from workflow_scripts.vgg.parquet import read_frame, read_metadata
-from workflow_scripts.vgg.shards import bounds, write_shard
-from workflow_scripts.vgg.text_artefacts import write_json
+from workflow_scripts.vgg.core import command, costs
+from workflow_scripts.vgg.data import images
+from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.data.sources.members import BAD_IMAGE_CURE, ON_BAD_IMAGE, Unchanged, read_members
+from workflow_scripts.vgg.data.oddities import examine
+from workflow_scripts.vgg.core.parquet import read_frame, read_metadata
+from workflow_scripts.vgg.data.shards import bounds, write_shard
+from workflow_scripts.vgg.core.text_artefacts import write_json
 
 LARGEST_SCALE = 1024  # at which an image of original bytes must still be read, in the paper's units
 

@@ -9,19 +9,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from workflow_scripts.vgg import command, cost_records, plan_tables, report, report_inputs
-from workflow_scripts.vgg.arithmetic import forward_flop, training_flop
-from workflow_scripts.vgg.configuration import read_valid
-from workflow_scripts.vgg.cost_records import total
-from workflow_scripts.vgg.experiments import (
-    all_checked,
-    all_evaluations,
-    read_tables,
-    read_yaml,
-)
-from workflow_scripts.vgg.files import whole_file
-from workflow_scripts.vgg.planning import Job, Planner, critical_path, most_checkpoints
-from workflow_scripts.vgg.text_artefacts import write_json
+from workflow_scripts.vgg.core import command
+from workflow_scripts.vgg.planning import records
+from workflow_scripts.vgg.report import plan_tables, pages, inputs
+from workflow_scripts.vgg.planning.arithmetic import forward_flop, training_flop
+from workflow_scripts.vgg.settings.configuration import read_valid
+from workflow_scripts.vgg.planning.records import total
+from workflow_scripts.vgg.settings.experiments import all_checked, all_evaluations, read_tables, read_yaml
+from workflow_scripts.vgg.core.files import whole_file
+from workflow_scripts.vgg.planning.planner import Job, Planner, critical_path, most_checkpoints
+from workflow_scripts.vgg.core.text_artefacts import write_json
 
 DEVICE_RULES = ("train_convnet", "evaluate_convnet", "evaluate_choice")
 
@@ -85,7 +82,7 @@ def measured_rates(path: str, stated: dict, precision: str) -> dict:
     precision: of the configuration's evaluations, for which a rate in another says nothing.
     `measured_on` names the benchmark's hardware.
     """
-    measured = report_inputs.load_benchmarks(path)
+    measured = inputs.load_benchmarks(path)
     rates = {key: rate for key, rate in measured["rates"].items() if rate is not None}
     if "evaluate_tflops" in rates:
         machine, rate = measured["machine"], rates.pop("evaluate_tflops")
@@ -98,7 +95,7 @@ def measured_rates(path: str, stated: dict, precision: str) -> dict:
 
 def make_plan(planner: Planner, jobs: Sequence[Job], records: dict) -> dict:
     """The whole plan as plan.json has it. Sets the jobs' `actual` from the records."""
-    cost_records.compare(jobs, records)
+    records.compare(jobs, records)
     splits = list(dict.fromkeys(job.split for job in jobs if job.rule == "pack_shard"))
     chain, parts = critical_path(jobs), disk(planner, jobs, splits)
     return {
@@ -115,7 +112,7 @@ def make_plan(planner: Planner, jobs: Sequence[Job], records: dict) -> dict:
             "unknown": sum(job.hours is None for job in jobs),
         },
         "nets": convnets(planner, jobs),
-        "by_rule": cost_records.by_rule(jobs, records),
+        "by_rule": records.by_rule(jobs, records),
         "jobs": [asdict(job) for job in jobs],
         "disk": parts,
         "critical_path": [
@@ -156,14 +153,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if config["evaluate"]["precision"] != "float32":
         checked = all_checked(tables, given.models)
     jobs = planner.jobs(given.stores, given.models, evaluations, given.splits, checked)
-    plan = make_plan(planner, jobs, cost_records.read_records(given.records))
+    plan = make_plan(planner, jobs, records.read_records(given.records))
 
     print(plan_tables.as_text(plan))
     write_json(f"{given.output}.json", plan)
     with whole_file(f"{given.output}.csv") as temporary:
         csv_lines(plan).to_csv(temporary, index=False)
     with whole_file(given.page) as temporary:
-        temporary.write_text(report.render_plan(plan, config, given.index), encoding="utf-8")
+        temporary.write_text(pages.render_plan(plan, config, given.index), encoding="utf-8")
     print(f"\nThe same as a page: {os.path.abspath(given.page)}")
 
 

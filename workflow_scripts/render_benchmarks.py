@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from workflow_scripts.vgg import report, report_inputs
-from workflow_scripts.vgg.command import parser, run
-from workflow_scripts.vgg.files import whole_file
+from workflow_scripts.vgg.report import pages, inputs
+from workflow_scripts.vgg.core.command import parser, run
+from workflow_scripts.vgg.core.files import whole_file
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -17,9 +17,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.add_argument("--output", required=True, help="the HTML page to write")
     given = options.parse_args(arguments)
 
-    page = report.render_benchmarks(
-        report_inputs.load_benchmarks(given.summary),
-        report_inputs.load_config(given.config),
+    page = pages.render_benchmarks(
+        inputs.load_benchmarks(given.summary),
+        inputs.load_config(given.config),
         given.index,
     )
     with whole_file(given.output) as temporary:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from workflow_scripts.vgg import report, report_inputs
-from workflow_scripts.vgg.command import parser, run
-from workflow_scripts.vgg.files import whole_file
+from workflow_scripts.vgg.report import pages, inputs
+from workflow_scripts.vgg.core.command import parser, run
+from workflow_scripts.vgg.core.files import whole_file
 
 
 def main(arguments: Sequence[str] | None) -> None:
@@ -18,10 +18,10 @@ def main(arguments: Sequence[str] | None) -> None:
     options.add_argument("--output", required=True, help="the HTML page to write")
     given = options.parse_args(arguments)
 
-    page = report.render_choices(
-        report_inputs.load_compared_choices(given.choices),
-        report_inputs.load_config(given.config),
-        report_inputs.load_choices(given.schema) if given.schema else None,
+    page = pages.render_choices(
+        inputs.load_compared_choices(given.choices),
+        inputs.load_config(given.config),
+        inputs.load_choices(given.schema) if given.schema else None,
         given.index,
     )
     with whole_file(given.output) as temporary:

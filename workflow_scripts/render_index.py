@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from workflow_scripts.vgg import report, report_inputs
-from workflow_scripts.vgg.command import parser, run
-from workflow_scripts.vgg.files import whole_file
+from workflow_scripts.vgg.report import pages, inputs
+from workflow_scripts.vgg.core.command import parser, run
+from workflow_scripts.vgg.core.files import whole_file
 
 
 def main(arguments: Sequence[str] | None) -> None:
@@ -45,18 +45,18 @@ def main(arguments: Sequence[str] | None) -> None:
     offered["throughput"] = Path(given.claims).with_name("claims_throughput.csv")
     if given.evaluations:
         offered["evaluations"] = given.evaluations
-    page = report.render_index(
-        [report_inputs.load_table(path) for path in given.tables],
-        report_inputs.load_claims(given.claims),
-        [report_inputs.load_history(path) for path in given.history],
-        report_inputs.load_config(given.config),
-        schema=report_inputs.load_choices(given.schema) if given.schema else None,
-        packing=report_inputs.load_packing(given.packing) if given.packing else None,
+    page = pages.render_index(
+        [inputs.load_table(path) for path in given.tables],
+        inputs.load_claims(given.claims),
+        [inputs.load_history(path) for path in given.history],
+        inputs.load_config(given.config),
+        schema=inputs.load_choices(given.schema) if given.schema else None,
+        packing=inputs.load_packing(given.packing) if given.packing else None,
         figures=given.figures,
-        plan=report_inputs.load_plan(given.plan) if given.plan else None,
-        records=report_inputs.load_records(given.records),
+        plan=inputs.load_plan(given.plan) if given.plan else None,
+        records=inputs.load_records(given.records),
         pages=given.pages,
-        downloads={name: report_inputs.load_downloads(path) for name, path in offered.items()},
+        downloads={name: inputs.load_downloads(path) for name, path in offered.items()},
     )
     with whole_file(given.output) as temporary:
         temporary.write_text(page, encoding="utf-8")

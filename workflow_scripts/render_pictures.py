@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from workflow_scripts.vgg import pictures_page, report_inputs
-from workflow_scripts.vgg.command import parser, run
-from workflow_scripts.vgg.files import whole_file
+from workflow_scripts.vgg.report import pictures_page, inputs
+from workflow_scripts.vgg.core.command import parser, run
+from workflow_scripts.vgg.core.files import whole_file
 
 
 def main(arguments: Sequence[str] | None) -> None:
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None) -> None:
 
     page = pictures_page.render_pictures(
         {kind: pictures_page.load(kind, getattr(given, kind)) for kind in pictures_page.KEYS},
-        report_inputs.load_config(given.config),
+        inputs.load_config(given.config),
         given.pages,
     )
     with whole_file(given.output) as temporary:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from workflow_scripts.vgg import report, report_inputs
-from workflow_scripts.vgg.command import parser, run
-from workflow_scripts.vgg.files import whole_file
+from workflow_scripts.vgg.report import pages, inputs
+from workflow_scripts.vgg.core.command import parser, run
+from workflow_scripts.vgg.core.files import whole_file
 
 
 def main(arguments: Sequence[str] | None) -> None:
@@ -24,14 +24,14 @@ def main(arguments: Sequence[str] | None) -> None:
     options.add_argument("--output", required=True, help="the HTML page to write")
     given = options.parse_args(arguments)
 
-    page = report.render_table(
-        report_inputs.load_table(given.table),
-        report_inputs.load_config(given.config),
+    page = pages.render_table(
+        inputs.load_table(given.table),
+        inputs.load_config(given.config),
         given.previous,
         given.next,
         index=given.index,
-        downloads=report_inputs.load_downloads(given.table),
-        records=report_inputs.load_records(given.records),
+        downloads=inputs.load_downloads(given.table),
+        records=inputs.load_records(given.records),
     )
     with whole_file(given.output) as temporary:
         temporary.write_text(page, encoding="utf-8")

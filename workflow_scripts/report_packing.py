@@ -6,8 +6,8 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from workflow_scripts.vgg import command
-from workflow_scripts.vgg.text_artefacts import read_json, write_json
+from workflow_scripts.vgg.core import command
+from workflow_scripts.vgg.core.text_artefacts import read_json, write_json
 
 KEYS = ("images", "source_bytes", "bytes", "oddities", "skipped")
 

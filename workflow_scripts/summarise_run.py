@@ -6,11 +6,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from workflow_scripts.vgg import choices, command
-from workflow_scripts.vgg.cost_records import read_records
-from workflow_scripts.vgg.experiments import read_tables
-from workflow_scripts.vgg.tables import read_lines
-from workflow_scripts.vgg.text_artefacts import read_json
+from workflow_scripts.vgg.settings import test_time_choices
+from workflow_scripts.vgg.core import command
+from workflow_scripts.vgg.planning.records import read_records
+from workflow_scripts.vgg.settings.experiments import read_tables
+from workflow_scripts.vgg.results.tables import read_lines
+from workflow_scripts.vgg.core.text_artefacts import read_json
 
 
 def errors(results: Path, tables: dict) -> str:
@@ -67,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "\nWhat the test-time choices change (* as configured; errors in %, 95% intervals; "
             "images whose top-1 class or outcome changed)"
         )
-        print(choices.printed(read_json(compared)["choices"]))
+        print(test_time_choices.printed(read_json(compared)["choices"]))
     index = Path("reports/index.html")
     if index.exists():
         print(f"\nReport: {index.resolve()}")

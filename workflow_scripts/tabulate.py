@@ -7,19 +7,11 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from workflow_scripts.vgg import checks, command, tables
-from workflow_scripts.vgg.experiments import (
-    check_answers,
-    check_row,
-    check_rows,
-    evaluations,
-    has_models,
-    read_answers,
-    read_tables,
-    read_yaml,
-)
-from workflow_scripts.vgg.files import InputError
-from workflow_scripts.vgg.posteriors import Outcomes, check_paired, outcomes
+from workflow_scripts.vgg.results import float32_checks, tables
+from workflow_scripts.vgg.core import command
+from workflow_scripts.vgg.settings.experiments import check_answers, check_row, check_rows, evaluations, has_models, read_answers, read_tables, read_yaml
+from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.evaluation.posteriors import Outcomes, check_paired, outcomes
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -111,9 +103,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.precision != "float32":
         table["check"] = None
         if row := check_row(entry, given.models):
-            table["check"] = checks.check(row, given.results, given.precision)
-            table["notes"].append(checks.check_note(table["check"]))
-        elif note := checks.elsewhere_note(given.table, entries):
+            table["check"] = float32_checks.check(row, given.results, given.precision)
+            table["notes"].append(float32_checks.check_note(table["check"]))
+        elif note := float32_checks.elsewhere_note(given.table, entries):
             table["notes"].append(note)
     tables.write_table(given.output, table, tables.flat(table))
 

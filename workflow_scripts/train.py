@@ -18,27 +18,24 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from workflow_scripts.vgg import command, costs, initialisation, precision, sampling, training
-from workflow_scripts.vgg.convnets import LRN_CONSTANTS, Architecture, ConvNet
-from workflow_scripts.vgg.devices import describe_hardware, pick_device
-from workflow_scripts.vgg.evaluation import BATCH_SIZE, KeptBatches, evaluate, shared_bytes
-from workflow_scripts.vgg.files import (
-    InputError,
-    code_fingerprint,
-    exclusive,
-    fingerprint,
-    sha256,
-)
-from workflow_scripts.vgg.images import RESIZE_FILTERS, pixels_at
-from workflow_scripts.vgg.loader import TrainingImages
-from workflow_scripts.vgg.posteriors import rank_of_class
-from workflow_scripts.vgg.processes import Processes, processes_on_node
-from workflow_scripts.vgg.randomness import model_seed
-from workflow_scripts.vgg.shards import Shards
-from workflow_scripts.vgg.staging import naming_sources, stage
-from workflow_scripts.vgg.text_artefacts import read_json, write_csv
-from workflow_scripts.vgg.weights import load_weights, read_metadata, save_weights, tensors_sha256
-from workflow_scripts.vgg.workers import check_shared_memory, start_server
+from workflow_scripts.vgg.core import command, costs
+from workflow_scripts.vgg.nets import initialisation, precision
+from workflow_scripts.vgg.data import sampling
+from workflow_scripts.vgg.training import loop
+from workflow_scripts.vgg.nets.convnets import LRN_CONSTANTS, Architecture, ConvNet
+from workflow_scripts.vgg.nets.devices import describe_hardware, pick_device
+from workflow_scripts.vgg.evaluation.methods import BATCH_SIZE, KeptBatches, evaluate, shared_bytes
+from workflow_scripts.vgg.core.files import InputError, code_fingerprint, exclusive, fingerprint, sha256
+from workflow_scripts.vgg.data.images import RESIZE_FILTERS, pixels_at
+from workflow_scripts.vgg.data.loader import TrainingImages
+from workflow_scripts.vgg.evaluation.posteriors import rank_of_class
+from workflow_scripts.vgg.training.distributed import Processes, processes_on_node
+from workflow_scripts.vgg.core.randomness import model_seed
+from workflow_scripts.vgg.data.shards import Shards
+from workflow_scripts.vgg.data.staging import naming_sources, stage
+from workflow_scripts.vgg.core.text_artefacts import read_json, write_csv
+from workflow_scripts.vgg.nets.weights import load_weights, read_metadata, save_weights, tensors_sha256
+from workflow_scripts.vgg.data.workers import check_shared_memory, start_server
 
 CHOICES = (  # of the configuration, those that decide a training
     "initialisation",
@@ -107,11 +104,11 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     group = parser.add_argument_group("optimisation")
     choices = {
-        "trainable": training.TRAINABLE,
-        "biases": training.BIAS_RULES,
+        "trainable": loop.TRAINABLE,
+        "biases": loop.BIAS_RULES,
         "precision": precision.OF_TRAINING,
     }
-    for field in fields(training.Optimisation):
+    for field in fields(loop.Optimisation):
         if field.type == "bool":
             group.add_argument(f"--{field.name.replace('_', '-')}", action="store_true")
             continue
@@ -255,8 +252,8 @@ def train(
     train_shards, val_shards: those given, or copies of them on this node. on_node: processes here,
     each with so many workers.
     """
-    settings = training.Optimisation(
-        **{field.name: getattr(given, field.name) for field in fields(training.Optimisation)}
+    settings = loop.Optimisation(
+        **{field.name: getattr(given, field.name) for field in fields(loop.Optimisation)}
     )
     scales = (given.train_scale[0], given.train_scale[-1])
     statistics = read_json(given.statistics, ("mean_rgb", "eigenvectors", "eigenvalues"))
@@ -317,13 +314,13 @@ def train(
         *(given.model, processes.count, device.type, net.parameter_count()),
     )
     try:
-        done = training.train(
+        done = loop.train(
             net,
             images,
             validate,
             len(places),
             settings,
-            training.Running(
+            loop.Running(
                 Path(given.checkpoints),
                 given.checkpoint_seconds,
                 workers,
@@ -335,9 +332,9 @@ def train(
             seed=model_seed(given.seed, given.model),
             fingerprint=fingerprint(decides),
         )
-    except training.Interrupted as interruption:
+    except loop.Interrupted as interruption:
         logging.warning("%s; run the same command again to go on", interruption)
-        sys.exit(training.STOPPED)
+        sys.exit(loop.STOPPED)
     if processes.rank:
         return
     costs.note(

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from workflow_scripts.vgg import command, huggingface
-from workflow_scripts.vgg.files import InputError, whole_file
-from workflow_scripts.vgg.members import BAD_IMAGE_CURE, HEAD, ON_BAD_IMAGE, flaw
-from workflow_scripts.vgg.parquet import write_frame
+from workflow_scripts.vgg.core import command
+from workflow_scripts.vgg.data.sources import huggingface
+from workflow_scripts.vgg.core.files import InputError, whole_file
+from workflow_scripts.vgg.data.sources.members import BAD_IMAGE_CURE, HEAD, ON_BAD_IMAGE, flaw
+from workflow_scripts.vgg.core.parquet import write_frame
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

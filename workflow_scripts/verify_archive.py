@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from workflow_scripts.vgg import command
-from workflow_scripts.vgg.archives import require
-from workflow_scripts.vgg.files import InputError, reading
-from workflow_scripts.vgg.text_artefacts import write_json
+from workflow_scripts.vgg.core import command
+from workflow_scripts.vgg.data.sources.archives import require
+from workflow_scripts.vgg.core.files import InputError, reading
+from workflow_scripts.vgg.core.text_artefacts import write_json
 
 CHUNK = 16 * 2**20
 

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import torch
 
-from workflow_scripts.vgg.files import whole_file
-from workflow_scripts.vgg.plan_tables import Cell, Table, aligned
+from workflow_scripts.vgg.core.files import whole_file
+from workflow_scripts.vgg.report.plan_tables import Cell, Table, aligned
 
 from .session_expected import Expected
 from .session_setting import Setting

@@ -15,18 +15,18 @@ import numpy as np
 import torch
 from torch import distributed, nn
 
-from workflow_scripts.vgg import evaluation
-from workflow_scripts.vgg.convnets import ConvNet
-from workflow_scripts.vgg.devices import explained_memory
-from workflow_scripts.vgg.dropout import SequencedDropout, drawn_mask
-from workflow_scripts.vgg.files import InputError
-from workflow_scripts.vgg.precision import computing
-from workflow_scripts.vgg.training import STOPPED
-from workflow_scripts.vgg.weights import tensors_sha256
+from workflow_scripts.vgg.evaluation import methods
+from workflow_scripts.vgg.nets.convnets import ConvNet
+from workflow_scripts.vgg.nets.devices import explained_memory
+from workflow_scripts.vgg.nets.dropout import SequencedDropout, drawn_mask
+from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.nets.precision import computing
+from workflow_scripts.vgg.training.loop import STOPPED
+from workflow_scripts.vgg.nets.weights import tensors_sha256
 
-from .processes import free_port
+from .process_scaling import free_port
 from .session_setting import INPUT_SCALE, RATE, Setting, Steps, mean_seconds, relative
-from .training import MEAN
+from .training_speed import MEAN
 
 CPU = torch.device("cpu")
 NETS = ("A", "A-LRN", "C", "D", "E")
@@ -144,9 +144,9 @@ def dense(setting: Setting) -> Iterator[dict]:
     images = torch.randn(2, 3, crop + 64, crop + 99) * 50
     there = copy.deepcopy(net).to(setting.device, memory_format=torch.channels_last)
     with torch.inference_mode():
-        on_cpu = evaluation.DenseConvNet(net.to(memory_format=torch.channels_last))(images)
+        on_cpu = methods.DenseConvNet(net.to(memory_format=torch.channels_last))(images)
         images = images.to(setting.device).contiguous(memory_format=torch.channels_last)
-        scores, maps = evaluation.DenseConvNet(there)(images), there.features(images)
+        scores, maps = methods.DenseConvNet(there)(images), there.features(images)
         side = net.architecture.map_side
         worst = max(
             relative(

@@ -12,17 +12,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from workflow_scripts.vgg.convnets import Architecture, ConvNet
-from workflow_scripts.vgg.dropout import SequencedDropout
-from workflow_scripts.vgg.experiments import read_yaml
-from workflow_scripts.vgg.files import InputError
-from workflow_scripts.vgg.initialisation import initialise
-from workflow_scripts.vgg.loader import TrainingBatch, TrainingImages
-from workflow_scripts.vgg.precision import OF_EVALUATION, parameter_type, resolved
-from workflow_scripts.vgg.training import Optimisation, Running, Training
+from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet
+from workflow_scripts.vgg.nets.dropout import SequencedDropout
+from workflow_scripts.vgg.settings.experiments import read_yaml
+from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.nets.initialisation import initialise
+from workflow_scripts.vgg.data.loader import TrainingBatch, TrainingImages
+from workflow_scripts.vgg.nets.precision import OF_EVALUATION, parameter_type, resolved
+from workflow_scripts.vgg.training.loop import Optimisation, Running, Training
 
 from .machine import finish
-from .training import MEAN
+from .training_speed import MEAN
 
 MODELS = Path(__file__).parents[2] / "config/models.yaml"
 INPUT_SCALE = 58.0

@@ -12,19 +12,19 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from workflow_scripts.vgg import evaluation
-from workflow_scripts.vgg.arithmetic import built, evaluation_flop, training_flop
-from workflow_scripts.vgg.compiling import compile_features
-from workflow_scripts.vgg.costs import processor
-from workflow_scripts.vgg.devices import describe_hardware, driver_version
-from workflow_scripts.vgg.loader import READ_AHEAD, TrainingImages, on_device
-from workflow_scripts.vgg.precision import computing, resolved
-from workflow_scripts.vgg.shards import Shards
+from workflow_scripts.vgg.evaluation import methods
+from workflow_scripts.vgg.planning.arithmetic import built, evaluation_flop, training_flop
+from workflow_scripts.vgg.nets.compiling import compile_features
+from workflow_scripts.vgg.core.costs import processor
+from workflow_scripts.vgg.nets.devices import describe_hardware, driver_version
+from workflow_scripts.vgg.data.loader import READ_AHEAD, TrainingImages, on_device
+from workflow_scripts.vgg.nets.precision import computing, resolved
+from workflow_scripts.vgg.data.shards import Shards
 
 from .machine import NETS, FastestKernel, LayersAlone, best_algorithms, finish
 from .session_correctness import same_bits
 from .session_setting import INPUT_SCALE, Setting, mean_seconds
-from .training import MEAN, Plain
+from .training_speed import MEAN, Plain
 
 SIZE = (375, 500)  # of the photographs, height and width
 
@@ -190,7 +190,7 @@ def loader(setting: Setting) -> Iterator[dict]:
 def alone(setting: Setting) -> Iterator[dict]:
     """D's net alone in each precision, and what a size costs that has not been seen before."""
     net = setting.net("D").eval().to(setting.device, memory_format=torch.channels_last)
-    dense = evaluation.DenseConvNet(net)
+    dense = methods.DenseConvNet(net)
 
     def drawn(number: int, height: int, width: int) -> torch.Tensor:
         images = torch.randn(number, 3, height, width, device=setting.device)
@@ -204,7 +204,7 @@ def alone(setting: Setting) -> Iterator[dict]:
                 times = setting.either((3 if number > 1 else 10, 2), (1, 1))
                 with computing(setting.device, precision):
                     seconds = mean_seconds(
-                        lambda i=images: evaluation.dense_posteriors(dense, i),
+                        lambda i=images: methods.dense_posteriors(dense, i),
                         setting.device,
                         *times,
                     )
@@ -236,7 +236,7 @@ def evaluate(setting: Setting) -> Iterator[dict]:
     wide = np.flatnonzero(shards.widths > shards.heights)
 
     def once(method: str, Q: int, number: int, workers: int) -> np.ndarray:
-        return evaluation.evaluate(
+        return methods.evaluate(
             net,
             [setting.original],
             method=method,

@@ -1,0 +1,43 @@
+"""Lists that others wrote: Kaggle's, the development kit's. Read rightly or refused by line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from ...core.files import InputError, read_bytes
+
+WNID = re.compile(r"n\d{8}", re.ASCII)
+_LINE_END = re.compile(r"\r\n|\r|\n")
+
+
+def numbered_lines(path: str | Path, content: bytes | None = None) -> Iterator[tuple[str, str]]:
+    """(what an error calls a line, its text) of each line of a text that is not blank.
+
+    path: the file, or what an error calls it where its `content` is given. A byte order
+    mark, any system's line ends and blanks around a line are dropped.
+    Raises InputError if it is not UTF-8.
+    """
+    if content is None:
+        content = read_bytes(path)
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = 1 + len(_LINE_END.findall(content[: error.start].decode("utf-8", "replace")))
+        raise InputError(
+            f"{path}, line {line}: not UTF-8 text ({error.reason}); save it as UTF-8, for example "
+            "with iconv"
+        ) from error
+    for number, line in enumerate(_LINE_END.split(text), start=1):
+        if line := line.strip():
+            yield f"{path}, line {number}", line
+
+
+def checked_wnid(word: str, where: str) -> str:
+    """The word, if it has a WNID's form. Raises InputError, which `where` begins, if not."""
+    if not WNID.fullmatch(word):
+        raise InputError(
+            f"{where}: {word[:40]!r} is no WNID, which is n and eight digits, such as n01440764"
+        )
+    return word

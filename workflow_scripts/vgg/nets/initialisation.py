@@ -1,0 +1,98 @@
+"""How a net's weights begin: at random, and from net A's layers (paper §3.1)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from .convnets import ConvNet
+from ..core.files import InputError
+from ..core.randomness import Stream, torch_seed
+
+INITIALISATIONS = ("normal-std-0.01", "normal-std-0.1", "glorot", "he")
+TRANSFERRED_CONVS = ("by-shape", "first-of-block")
+
+
+def initialise(net: ConvNet, method: str, seed: int) -> None:
+    """Draw all weights of `net`; biases start at 0.
+
+    method: "normal-std-0.01" (the paper's 10⁻² read as a standard deviation), "normal-std-0.1" (the
+        paper's words taken literally), "glorot" (uniform, Glorot & Bengio 2010) or "he" (normal,
+        fan-in, He et al. 2015).
+    seed: the draws are a function of it and of the layer's place.
+    """
+    for place, layer in enumerate([*net.conv_layers, *net.fc_layers]):
+        generator = torch.Generator().manual_seed(torch_seed(seed, Stream.INITIALISATION, place))
+        fan_in = layer.weight[0].numel()
+        fan_out = layer.weight.shape[0] * math.prod(layer.weight.shape[2:])
+        # Drawn on the CPU for every device, so that weights begin equal on all.
+        values = torch.empty(layer.weight.shape)
+        match method:
+            case "normal-std-0.01":
+                values.normal_(0, 0.01, generator=generator)
+            case "normal-std-0.1":
+                values.normal_(0, 0.1, generator=generator)
+            case "glorot":
+                limit = math.sqrt(6 / (fan_in + fan_out))
+                values.uniform_(-limit, limit, generator=generator)
+            case "he":
+                values.normal_(0, math.sqrt(2 / fan_in), generator=generator)
+            case _:
+                raise ValueError(f"unknown initialisation {method!r}")
+        with torch.no_grad():
+            layer.weight.copy_(values)
+            layer.bias.zero_()
+
+
+def transfer_layers(net: ConvNet, parent: ConvNet, convs: str) -> dict[str, str]:
+    """Copy A's first four conv layers and its three fully-connected layers into a deeper net.
+
+    convs: "by-shape" puts A's convs 1–4 in the first conv layers of `net`, taken in order, that
+        have their shapes (1, 3, 5 and 6 in B–E); "first-of-block" takes the first conv of each of
+        blocks 1–4 instead.
+    Returns the copied layers, {name in net: name in parent}; the others keep their random values.
+    Raises InputError if the fully-connected layers do not fit or no conv layer does.
+    """
+    names = {module: name for name, module in net.named_modules()}
+    parent_names = {module: name for name, module in parent.named_modules()}
+    pairs: list[tuple[nn.Module, nn.Module]] = []
+    if convs == "by-shape":
+        targets = list(net.conv_layers)
+        for source in parent.conv_layers[:4]:
+            fitting = [t for t in targets if t.weight.shape == source.weight.shape]
+            if fitting:
+                pairs.append((fitting[0], source))
+                targets = targets[targets.index(fitting[0]) + 1 :]
+    elif convs == "first-of-block":
+        for target, source in zip(first_convs(net), first_convs(parent), strict=True):
+            if target.weight.shape == source.weight.shape and len(pairs) < 4:
+                pairs.append((target, source))
+    else:
+        raise ValueError(f"unknown choice of transferred convs {convs!r}")
+    if not pairs:
+        raise InputError("no conv layer of the parent has the shape of one of the net's")
+    pairs += zip(net.fc_layers, parent.fc_layers, strict=True)
+    with torch.no_grad():
+        for target, source in pairs:
+            if target.weight.shape != source.weight.shape:
+                raise InputError(
+                    f"{names[target]}: shape {tuple(target.weight.shape)} differs from the "
+                    f"parent's {tuple(source.weight.shape)}; train both with one convnet section"
+                )
+            target.weight.copy_(source.weight)
+            target.bias.copy_(source.bias)
+    return {names[target]: parent_names[source] for target, source in pairs}
+
+
+def first_convs(net: ConvNet) -> list[nn.Conv2d]:
+    """The first conv layer of each block."""
+    layers, at_start = [], True
+    for module in net.features:
+        if isinstance(module, nn.Conv2d) and at_start:
+            layers.append(module)
+            at_start = False
+        elif isinstance(module, nn.MaxPool2d):
+            at_start = True
+    return layers

@@ -1,0 +1,73 @@
+"""Which of a machine's GPUs a process computes on, where no cluster hands them out.
+
+Snakemake counts GPUs (`--resources gpu=4`) but does not say which job has which. So a process takes
+the card that the fewest others have, and holds it by a lock that ends with the process, however
+that dies.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Sequence
+from itertools import count
+from pathlib import Path
+from typing import IO
+
+from ..core.files import InputError, take_lock
+
+_held: list[IO] = []  # open until this process ends
+
+
+def lease(cards: Sequence[str], training: str = "", folder: Path | None = None) -> int:
+    """The place in `cards` of the one that this process has from now on.
+
+    cards: their lasting names, such as UUIDs. training: whose processes must all have different
+    cards, as NCCL wants it; empty for a process that computes alone.
+    folder: of the locks; one of the user's own among the system's temporary files if not given.
+    Raises InputError if the training's other processes have all cards already.
+    """
+    folder = folder or Path(tempfile.gettempdir(), f"vgg-gpus-{os.getuid()}")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with open(folder / "choosing", "w") as choosing:
+        # One process chooses at a time.
+        if not take_lock(choosing, fcntl.LOCK_EX):
+            raise InputError(
+                f"{folder}: its file system knows no locks, by which processes share GPUs; set "
+                "TMPDIR to a folder on a disk of this machine"
+            )
+        holders = {place: _holders(folder, card) for place, card in enumerate(cards)}
+        free = [place for place in holders if not training or training not in holders[place]]
+        if not free:
+            raise InputError(
+                f"the {len(cards)} GPUs of this machine are fewer than the processes of a "
+                "training; lower train.processes"
+            )
+        chosen = min(free, key=lambda place: len(holders[place]))
+        _held.append(_take(folder, cards[chosen], training))
+    return chosen
+
+
+def _holders(folder: Path, card: str) -> list[str]:
+    """What each process that has the card computes; files of those that have ended are deleted."""
+    found = []
+    for path in folder.glob(f"{card}.*"):
+        with open(path) as file:
+            try:
+                take_lock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                found.append(file.read())
+            else:
+                path.unlink()
+    return found
+
+
+def _take(folder: Path, card: str, training: str) -> IO:
+    """A locked file that says who has the card; nobody else chooses meanwhile."""
+    path = next(p for n in count() if not (p := folder / f"{card}.{n}").exists())
+    file = open(path, "w")  # noqa: SIM115 closed by the end of the process
+    take_lock(file)
+    file.write(training)
+    file.flush()
+    return file

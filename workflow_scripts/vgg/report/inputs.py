@@ -1,0 +1,228 @@
+"""What the report's pages are made from, read and checked for all that they show."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..planning.records import read_records
+from ..settings.experiments import read_yaml
+from ..core.files import InputError, read_bytes
+from ..core.text_artefacts import read_csv, read_json
+
+if TYPE_CHECKING:  # planning imports torch, which no page needs
+    from ..planning.planner import Key
+
+VERDICTS = ("reproduced", "not reproduced", "inconclusive", "unmeasured")
+TABLE_KEYS = ["name", "title", "section", "experiment", "kind", "rows", "notes"]
+ROW_KEYS = {
+    "evaluation": ["labels", "literature", "metrics", "evaluations", "submission"],
+    "configurations": ["net", "weight_layers", "paper_weight_layers", "layers", "equal_to_paper"],
+    "parameters": [
+        "net",
+        "parameters",
+        "paper_millions",
+        "difference_millions",
+        "parameters_this_run",
+    ],
+}
+CELL_KEYS = [
+    *("measured", "low", "high", "errors", "images", "paper", "difference"),
+    *("entered", "bold", "seeds", "seed_sd", "per_seed"),
+]
+EVALUATION_KEYS = [
+    *("posteriors", "split", "seed", "model", "method", "Q", "weights_sha256", "iterations"),
+    *("imported", "code", "training_code", "choices", "hardware", "node", "precision", "training"),
+]
+TRAINING_KEYS = [
+    *("net", "S", "seed", "parent", "parent_sha256", "inherit", "config_fingerprint"),
+    *("hardware", "processes", "node", "torch"),
+]
+LEDGER_KEYS = ["experiment", "seeds", "alpha", "family", "claims"]
+CLAIM_KEYS = ["number", "section", "claim", "note", "comparisons", "throughput", "verdict"]
+COMPARISON_KEYS = [
+    *("candidate", "baseline", "expect", "margin", "metric", "candidate_error", "baseline_error"),
+    *("difference", "low", "high", "p", "p_holm", "images"),
+    *("seeds", "per_seed", "seed_sd", "seed_low", "seed_high", "paper_difference", "verdict"),
+]
+THROUGHPUT_KEYS = ["expected_processes", "expected_speedup", "margin", "measured"]
+SPEED_KEYS = [
+    *("processes", "trainings", "baseline", "hardware", "tflops"),
+    *("speedup", "low", "high", "efficiency"),
+]
+STORE_KEYS = ["images", "source_bytes", "bytes", "oddities", "skipped"]
+COMPARED_KEYS = ["choice", "row", "models", "method", "Q", "values"]
+VALUE_KEYS = [
+    "value",
+    "configured",
+    "images",
+    *(
+        f"{metric}_{key}"
+        for metric in ("top1", "top5")
+        for key in ("error", "low", "high", "difference", "difference_low", "difference_high", "p")
+    ),
+    "changed_class",
+    "changed_outcome",
+]
+PLAN_KEYS = ["experiment", "totals", "by_rule", "jobs", "critical_path", "disk", "nets"]
+FORMS = {
+    ".csv": ("CSV", "text/csv"),
+    ".json": ("JSON", "application/json"),
+    ".tex": ("LaTeX", "application/x-tex"),
+    ".md": ("Markdown", "text/markdown"),
+}
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file that a page offers for saving: its name, what its form is called, type and bytes."""
+
+    name: str
+    form: str
+    media_type: str
+    content: bytes
+
+
+def load_table(path: str | Path) -> dict:
+    """A table as `tabulate` writes it, checked for every key that its page shows."""
+    table = _mapping(path, read_json(path), TABLE_KEYS)
+    _one_of(f"{path}: kind", table["kind"], ROW_KEYS)
+    if table["kind"] == "evaluation":
+        _mapping(path, table, ("columns", "metrics", "reference", "seeds"))
+    for position, row in enumerate(table["rows"], start=1):
+        where = f"{path}, row {position}"
+        _mapping(where, row, ROW_KEYS[table["kind"]])
+        if table["kind"] == "evaluation":
+            _mapping(where, row["metrics"], table["metrics"])
+            for name, cell in row["metrics"].items():
+                _mapping(f"{where}, {name}", cell, CELL_KEYS)
+            for evaluation in row["evaluations"]:
+                _mapping(f"{where}, evaluations", evaluation, EVALUATION_KEYS)
+                if evaluation["training"] is not None:
+                    _mapping(f"{where}, training", evaluation["training"], TRAINING_KEYS)
+    return table
+
+
+def load_downloads(path: str | Path) -> list[Download]:
+    """A table or ledger in all forms, from the files of its name beside its JSON file."""
+    files = [Path(path).with_suffix(suffix) for suffix in FORMS]
+    return [
+        Download(file.name, *FORMS[file.suffix], read_bytes(file))
+        for file in files
+        if file.exists()
+    ]
+
+
+def load_claims(path: str | Path) -> dict:
+    """The ledger of claims: `claims`, each with its comparisons, and how they were judged."""
+    ledger = _mapping(path, read_json(path), LEDGER_KEYS)
+    for position, claim in enumerate(ledger["claims"], start=1):
+        where = f"{path}, claim {position}"
+        _mapping(where, claim, CLAIM_KEYS)
+        for comparison in claim["comparisons"]:
+            _mapping(where, comparison, COMPARISON_KEYS)
+        if claim["throughput"] is not None:
+            throughput = _mapping(f"{where}, throughput", claim["throughput"], THROUGHPUT_KEYS)
+            for speed in throughput["measured"]:
+                _mapping(f"{where}, throughput", speed, SPEED_KEYS)
+        for judged in (claim, *claim["comparisons"]):
+            _one_of(f"{where}: verdict", judged["verdict"], VERDICTS)
+    return ledger
+
+
+def load_config(path: str | Path) -> dict:
+    """A run's resolved configuration; only `experiment` and `data.source` are required."""
+    config = _mapping(path, read_yaml(path), ("experiment", "data"))
+    _mapping(f"{path}: data", config["data"], ("source",))
+    return config
+
+
+def load_choices(path: str | Path) -> dict[str, dict]:
+    """What the configuration's schema says of each choice: `description` and `enum`, its values."""
+    schema = read_yaml(path)
+    for key in ("properties", "choices", "properties"):
+        schema = _mapping(path, schema, (key,))[key]
+    for name, entry in schema.items():
+        _mapping(f"{path}: {name}", entry, ("description", "enum"))
+    return schema
+
+
+def load_compared_choices(path: str | Path) -> dict:
+    """What `compare_choices` measured: `experiment`, `split` and a list `choices`."""
+    compared = _mapping(path, read_json(path), ("experiment", "split", "choices"))
+    for position, choice in enumerate(compared["choices"], start=1):
+        where = f"{path}, choice {position}"
+        for value in _mapping(where, choice, COMPARED_KEYS)["values"]:
+            _mapping(where, value, VALUE_KEYS)
+    return compared
+
+
+def load_benchmarks(path: str | Path) -> dict:
+    """What `benchmark` measured: the machine, lines, growth, rates and projected trainings."""
+    return _mapping(path, read_json(path), ("machine", "rates", "lines", "growth", "projected"))
+
+
+def load_packing(path: str | Path) -> dict[str, dict]:
+    """What was packed, by store: images, bytes, ids of odd images by kind, and skipped images."""
+    stores = _mapping(path, read_json(path), ("experiment", "stores"))["stores"]
+    for name, store in _mapping(path, stores, ()).items():
+        where = f"{path}, store {name}"
+        _mapping(f"{where}, oddities", _mapping(where, store, STORE_KEYS)["oddities"], ())
+        for image in store["skipped"]:
+            _mapping(f"{where}, skipped", image, ("id", "reason"))
+    return stores
+
+
+def load_plan(path: str | Path) -> dict:
+    """A plan as `plan` writes it, of which the index shows cost by kind of job."""
+    return _mapping(path, read_json(path), PLAN_KEYS)
+
+
+def load_records(folder: str | Path | None) -> dict[Key, dict]:
+    """What the jobs of a run have cost, by rule and name; nothing if no folder is given."""
+    return read_records(folder) if folder else {}
+
+
+def load_history(path: str | Path) -> dict:
+    """The measured points of one training: `model`, `seed`, `iterations`, `errors` (percent).
+
+    `seed` is None for the first seed, whose histories lie in no folder of its own. Lines without a
+    validation error are skipped.
+    """
+    iterations, errors = [], []
+    for number, row in enumerate(read_csv(path, {"iteration", "val_top1_error"}), start=2):
+        try:
+            iteration = int(row["iteration"])
+            if row["val_top1_error"] and math.isfinite(error := float(row["val_top1_error"])):
+                iterations.append(iteration)
+                errors.append(error)
+        except ValueError as error:
+            raise InputError(f"{path}, line {number}: {error}") from None
+    folder = re.search(r"/seed(\d+)/history/[^/]+$", Path(path).as_posix())
+    return {
+        "model": Path(path).stem,
+        "seed": int(folder[1]) if folder else None,
+        "iterations": iterations,
+        "errors": errors,
+    }
+
+
+def _mapping(path: str | Path, content, keys: Sequence[str]) -> dict:
+    if not isinstance(content, dict) and not keys:
+        raise InputError(f"{path}: expected a mapping, found {type(content).__name__}")
+    missing = [key for key in keys if not isinstance(content, dict) or key not in content]
+    if missing:
+        raise InputError(
+            f"{path}: expected a mapping with the keys {', '.join(keys)}; "
+            f"missing: {', '.join(missing)}"
+        )
+    return content
+
+
+def _one_of(where: str, value, known: Iterable[str]) -> None:
+    if value not in known:
+        raise InputError(f"{where} is {value!r}, expected one of {', '.join(known)}")

@@ -1,0 +1,431 @@
+"""The report's pages: tables, claims, figures and settings as self-contained HTML.
+
+Everything that a page says comes from the files it is given; nothing is computed here beyond
+counting rows, wrong images and verdicts. Values are written as `<data value="…">`, so that a page
+can be read back by a program at full precision.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import itertools
+import re
+import shlex
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import jinja2
+import yaml
+from markupsafe import Markup
+
+from ..core import command
+from ..planning import records
+from . import plan_tables
+from ..core.files import InputError
+from ..data.oddities import KINDS
+from .provenance import job, sources, workflow_command
+from .inputs import VERDICTS, Download
+from ..core.text_artefacts import read_svg
+
+if TYPE_CHECKING:  # planning imports torch, which no page needs
+    from ..planning.planner import Key
+
+TEMPLATES = Path(__file__).resolve().parents[2] / "reports" / "templates"
+
+
+def render(template: str, **context) -> str:
+    """A page from one of the templates, all of which extend base.html.
+
+    context: `config`, the run's resolved configuration; `previous` and `following`, names of the
+    pages before and after this one, and `index`, whether there is one, for the links between them;
+    and what else the template shows.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        function.__name__: function
+        for function in (
+            *(blocks, data_uri, duration, groups, hours, label, metric, moment, number, plain),
+            *(probability, shell, size, wrong),
+        )
+    }
+    environment.tests["outside"] = outside
+    config = context["config"]
+    weights = config.get("weights", {})
+    script = (TEMPLATES / "script.js").read_text(encoding="utf-8")
+    environment.globals |= {
+        "all_verdicts": VERDICTS,
+        "imported": weights.get("import", {}),
+        "trains": weights.get("train", True),
+        "miniature": config["data"]["source"] == "miniature",
+        "seeds": config.get("seeds", []),
+        "script": Markup(script),
+        "job": job,
+        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        "sources": sources,
+        "workflow_command": workflow_command,
+    }
+    links = {"previous": None, "following": None, "index": False}
+    return environment.get_template(template).render(links | context)
+
+
+def render_table(
+    table: dict,
+    config: dict,
+    previous: str | None = None,
+    following: str | None = None,
+    index: bool = False,
+    downloads: Sequence[Download] = (),
+    records: Mapping[Key, dict] | None = None,
+) -> str:
+    """One table's page.
+
+    previous, following: tables whose pages lie beside this one. index: whether the index does.
+    downloads: the table in other forms. records: what the run's jobs left, for the provenance.
+    """
+    return render(
+        f"{table['kind']}.html",
+        table=table,
+        config=config,
+        previous=previous,
+        following=following,
+        index=index,
+        downloads=downloads,
+        records=records or {},
+    )
+
+
+def render_index(
+    tables: Sequence[dict],
+    ledger: dict,
+    histories: Sequence[dict],
+    config: dict,
+    *,
+    schema: dict | None = None,
+    packing: dict | None = None,
+    figures: Sequence[str | Path] = (),
+    plan: dict | None = None,
+    records: Mapping[Key, dict] | None = None,
+    pages: Collection[str] = (),
+    downloads: Mapping[str, Sequence[Download]] | None = None,
+) -> str:
+    """The index: headline, claims, every table in brief, figures, images, costs and settings.
+
+    ledger: of claims. schema: of the choices, by name. packing: what was packed, by store.
+    figures: SVG files, in a folder of their kind, such as learning_curves, or named for it in the
+    folder `figures`. plan: planned and actual cost. records: what the run's jobs left. pages: names
+    of the pages beside this one, the only ones that it links to. downloads: files to offer for
+    saving, by table, and of "claims", "throughput" and "evaluations". Sections without their input
+    are left out.
+    """
+    claims, drawings = ledger["claims"], {}
+    for path in map(Path, figures):
+        kind = path.stem if path.parent.name == "figures" else path.parent.name
+        drawings.setdefault(kind, []).append((path.stem, inline_svg(path)))
+    return render(
+        "index.html",
+        tables=speed_tables,
+        ledger=ledger,
+        claims=claims,
+        verdicts=Counter(claim["verdict"] for claim in claims),
+        span=_widest(claims),
+        compared=_compared(speed_tables),
+        row_links=_row_links(speed_tables, pages),
+        drawings=drawings,
+        histories=histories,
+        choices=described_choices(config.get("choices", {}), schema or {}),
+        packing=packing,
+        oddities=None if packing is None else oddities(packing),
+        cost=plan_tables.tables(plan)[0] if plan else None,
+        run=_summary(speed_tables, records) if records else None,
+        pages=pages,
+        downloads=downloads or {},
+        config=config,
+        resolved=yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
+    )
+
+
+def render_choices(
+    compared: dict, config: dict, schema: dict | None = None, index: bool = False
+) -> str:
+    """The page that compares the test-time choices. schema: of the choices, by name."""
+    return render(
+        "choices.html", compared=compared, described=schema or {}, config=config, index=index
+    )
+
+
+def render_plan(plan: dict, config: dict, index: bool = False) -> str:
+    """The page of a plan as plan.json has it: planned cost, and actual where jobs left records."""
+    return render(
+        "plan.html",
+        plan=plan,
+        sentences=plan_tables.summary(plan),
+        tables=plan_tables.tables(plan),
+        headline=plan_tables.headline(plan),
+        config=config,
+        index=index,
+    )
+
+
+def render_benchmarks(measured: dict, config: dict, index: bool = False) -> str:
+    """The page of what `benchmark` measured: ours beside rivals and limits, and how cost grows."""
+    from workflow_scripts.bench import speed_tables
+
+    return render(
+        "benchmarks.html",
+        measured=measured,
+        tables=[
+            *speed_tables.tables(measured["lines"], measured["growth"]),
+            *speed_tables.projected_tables(measured),
+        ],
+        aims=Counter(line["met"] for line in measured["lines"] if line["met"] is not None),
+        config=config,
+        index=index,
+    )
+
+
+def inline_svg(path: str | Path) -> Markup:
+    """A stand-alone SVG file as a part of a page: an image named by its `<title>`.
+
+    Its `<desc>`, if there is one, describes it to screen readers. Its identifiers are made unique
+    by the names of the file and its folder. Raises InputError if the file is missing, or no SVG
+    with a title.
+    """
+    path, text = Path(path), read_svg(path)
+    root = re.search(r"<svg\b[^>]*>", text)
+    title = re.search(r"<title\b[^>]*>(.*?)</title>", text, re.DOTALL)
+    if root is None or title is None:
+        raise InputError(f"{path}: expected an SVG drawing with a <title>")
+    unique = re.sub(r"[^\w-]", "-", f"{path.parent.name}-{path.stem}")
+    attributes = re.sub(r'\s(role|aria-[a-z]+)="[^"]*"', "", root[0][len("<svg") :])
+    body = re.sub(r"<title\b.*?</title>", "", text[root.end() :], count=1, flags=re.DOTALL)
+    body = body.replace(' xlink:href="', ' href="')  # HTML has no namespaces
+    body, described = re.subn(r"<desc>", '<desc id="desc">', body, count=1)
+    opening = Markup('<svg role="img" aria-label="{}"{}').format(
+        " ".join(Markup(title[1]).unescape().split()),
+        Markup(' aria-describedby="{}-desc"').format(unique) if described else "",
+    )
+    named = rf"\g<1>{unique}-"
+    return opening + Markup(re.sub(r'((?<=\s)id="|url\(#|href="#)', named, attributes + body))
+
+
+def groups(rows: Sequence[dict]) -> list[tuple[bool, list[list[dict]]]]:
+    """Rows as a page sets them: by `literature` or not, then by equal first label."""
+    return [
+        (literature, [list(same) for _, same in itertools.groupby(part, _first_label)])
+        for literature, part in itertools.groupby(rows, lambda row: bool(row.get("literature")))
+    ]
+
+
+def blocks(rows: Sequence[dict]) -> Iterator[list[list[tuple[str, bool]]]]:
+    """Table 1 by stretches between max-pools: for each, the nets' (layer, added) pairs.
+
+    As in the paper, a layer is `added` when the net to the left has fewer of its kind there. A
+    stretch that is the same in every net is given once.
+    """
+    nets = [_split(row["layers"]) for row in rows]
+    for stretch in itertools.zip_longest(*nets, fillvalue=[]):
+        if all(layers == stretch[0] for layers in stretch):
+            stretch = stretch[:1]
+        yield [
+            [
+                (layer, layers[: i + 1].count(layer) > left.count(layer))
+                for i, layer in enumerate(layers)
+            ]
+            for left, layers in itertools.pairwise(stretch[:1] + stretch)
+        ]
+
+
+def described_choices(choices: dict, schema: dict) -> list[dict]:
+    """A run's choices with what the schema says: `name`, `value`, `alternatives`, `decides`."""
+    return [
+        {
+            "name": name,
+            "value": value,
+            "alternatives": [v for v in schema.get(name, {}).get("enum", []) if v != value],
+            "decides": schema.get(name, {}).get("description", ""),
+        }
+        for name, value in choices.items()
+    ]
+
+
+def oddities(packing: dict) -> list[tuple[str, str, list[tuple[str, list[str]]]]]:
+    """Odd images as (kind, what it is, [(store, ids)]), kinds in alphabetical order."""
+    kinds = sorted({kind for store in packing.values() for kind in store["oddities"]})
+    return [
+        (
+            kind,
+            KINDS.get(kind, kind),
+            [(name, ids) for name, s in packing.items() if (ids := s["oddities"].get(kind))],
+        )
+        for kind in kinds
+    ]
+
+
+def outside(cell: dict) -> bool:
+    """Whether the paper's number lies outside the measured 95% interval."""
+    low, paper, high = cell["low"], cell["paper"], cell["high"]
+    return None not in (low, paper, high) and not low <= paper <= high
+
+
+def number(value: float | None, digits: int = 1, signed: bool = False) -> Markup:
+    """A number rounded for the eye, exact for programs; a dash where there is none."""
+    if value is None:
+        return Markup('<span class="none">–</span>')
+    text = f"{value:{'+' if signed else ''},.{digits}f}"
+    if not text.strip("+-0.,"):
+        text = text.lstrip("+-")
+    return Markup('<data value="{}">{}</data>').format(value, text.replace("-", "−"))
+
+
+def size(value: int) -> Markup:
+    """Bytes in decimal units, such as 6.74 GB; exact for programs."""
+    return _cell(plan_tables.size(value))
+
+
+def probability(value: float | None) -> Markup:
+    """A p value to two or three digits."""
+    if value is not None and value < 0.001:
+        return Markup('<data value="{}">&lt;0.001</data>').format(value)
+    return number(value, 2 if value is None or value >= 0.1 else 3)
+
+
+def hours(value: float | None) -> Markup:
+    """Hours in the unit that suits them; exact for programs."""
+    return _cell(plan_tables.hours(value))
+
+
+def duration(seconds: float) -> Markup:
+    """Seconds as a person says them; exact for programs."""
+    return Markup('<data value="{}">{}</data>').format(seconds, command.duration(seconds))
+
+
+def moment(text: str) -> Markup:
+    """An ISO date and time to the minute, in UTC."""
+    utc = datetime.fromisoformat(text).astimezone(UTC)
+    return Markup('<time datetime="{}">{:%Y-%m-%d %H:%M} UTC</time>').format(text, utc)
+
+
+def wrong(error: float, images: int) -> int:
+    """How many of so many images an error in percent stands for."""
+    return round(error * images / 100)
+
+
+def shell(words: Sequence[str]) -> Markup:
+    """A command as one types it, of which lines break nowhere in the name of an option."""
+    typed = (
+        Markup("<span>{}</span>" if word.startswith("--") else "{}").format(shlex.quote(word))
+        for word in words
+    )
+    return Markup(" ").join(typed)
+
+
+def data_uri(download: Download) -> str:
+    """A file's bytes as the address of a link."""
+    content = base64.b64encode(download.content).decode()
+    return f"data:{download.media_type};charset=utf-8;base64,{content}"
+
+
+def label(name: str) -> str:
+    """'Table 3' for table3; a user's own table keeps its name."""
+    return re.sub(r"^table(\d+)$", r"Table \1", name)
+
+
+def metric(name: str) -> str:
+    """'top-1 error, val' for top1_val."""
+    match = re.fullmatch(r"top(\d+)_(\w+)", name)
+    return f"top-{match[1]} error, {match[2]}" if match else name.replace("_", " ")
+
+
+def plain(value) -> str:
+    """A configuration value as a reader says it."""
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "yes", False: "no"}[value]
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {plain(item)}" for key, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(plain, value))
+    return f"{value:,}" if isinstance(value, int) and abs(value) >= 10_000 else str(value)
+
+
+def _compared(tables: Sequence[dict]) -> dict[str, list[dict]]:
+    """The measured cells that stand beside a reference, by whose it is, the paper's first."""
+    found = {"paper": []}
+    for table in speed_tables:
+        for row in table["rows"] if table["kind"] == "evaluation" else []:
+            cells = row["metrics"].values()
+            both = [c for c in cells if None not in (c["measured"], c["paper"])]
+            found.setdefault(table["reference"], []).extend(both)
+    return {reference: cells for reference, cells in found.items() if cells}
+
+
+def _row_links(tables: Sequence[dict], pages: Collection[str]) -> dict[str, str]:
+    """Where the provenance of a row is, by the name that the ledger of claims gives it."""
+    return {
+        f"{label(table['name'])}: {' / '.join(row['labels'])}": f"{table['name']}.html"
+        f"#{table['name']}-{place}-val"
+        for table in speed_tables
+        if table["kind"] == "evaluation" and table["name"] in pages
+        for place, row in enumerate(table["rows"], start=1)
+        if any(evaluation["split"] == "val" for evaluation in row["evaluations"])
+    }
+
+
+def _summary(tables: Sequence[dict], records: Mapping[Key, dict]) -> dict:
+    """What a run did and where, from the records of its jobs and what its weights say."""
+    rules = Counter(rule for rule, _ in records)
+    trainings = [
+        evaluation["training"]
+        for table in speed_tables
+        for row in table["rows"]
+        for evaluation in row.get("evaluations", [])
+        if evaluation["training"]
+    ]
+    return records.joined(list(records.values())) | {
+        "trainings": rules["train_convnet"],
+        "imports": rules["import_weights"],
+        "evaluations": rules["evaluate_convnet"],
+        "started": min(record["started"] for record in records.values()),
+        "finished": max(record["finished"] for record in records.values()),
+        "torch": sorted({training["torch"] for training in trainings}),
+    }
+
+
+def _cell(cell: plan_tables.Cell) -> Markup:
+    if cell.value is None:
+        return Markup("{}").format(cell.text)
+    return Markup('<data value="{}">{}</data>').format(cell.value, cell.text)
+
+
+def _first_label(row: dict) -> str:
+    return row["labels"][0]
+
+
+def _split(layers: Sequence[str]) -> list[list[str]]:
+    stretches = [[]]
+    for layer in layers:
+        if layer == "maxpool":
+            stretches.append([])
+        else:
+            stretches[-1].append(layer)
+    return stretches
+
+
+def _widest(claims: Sequence[dict]) -> float:
+    values = [
+        abs(comparison[key])
+        for claim in claims
+        for comparison in claim["comparisons"]
+        for key in ("low", "high", "difference", "paper_difference")
+        if comparison[key] is not None
+    ]
+    return max(values, default=0) or 1

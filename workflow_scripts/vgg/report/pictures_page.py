@@ -1,0 +1,87 @@
+"""The page of pictures: what the nets see, and what they get wrong, as self-contained HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from . import pages
+from ..core.files import InputError
+from ..core.text_artefacts import read_json
+
+# What each of the page's files holds at least; the keys are the files' names without suffix.
+KEYS = {
+    "score_maps": ("experiment", "model", "Q", "score_average", "missing", "images"),
+    "crops": ("experiment", "model", "Q", "crop_grid", "missing", "images"),
+    "images": ("experiment", "rows", "missing", "hardest", "best_fused"),
+    "classes": ("experiment", "row", "missing", "classes", "worst", "best", "confusions", "pairs"),
+    "filters": ("experiment", "nets"),
+}
+COLOURS = "viridis"  # ordered by lightness, for colour-blind readers and on grey pictures too
+STOPS = 11  # colours of the legend
+
+
+def load(kind: str, path: str | Path) -> dict:
+    """One of the page's files. Raises InputError if it is missing or does not hold KEYS[kind]."""
+    content = read_json(path)
+    missing = [k for k in KEYS[kind] if k not in content]
+    if missing:
+        raise InputError(f"{path}: not the {kind} of the pictures; it lacks {', '.join(missing)}")
+    return content
+
+
+def render_pictures(pictures: Mapping[str, dict], config: dict, pages: Collection[str] = ()) -> str:
+    """The page.
+
+    pictures: the content of each of the files of KEYS. pages: names of the pages beside this one,
+    such as "index" and "table5", the only ones that it links to.
+    """
+    classes = pictures["classes"]
+    worst, best = extremes(classes["classes"], classes["worst"], classes["best"])
+    return pages.render(
+        "pictures.html",
+        **pictures,
+        worst=worst,
+        best=best,
+        span=max((c["top1_high"] for c in worst + best), default=100),
+        colour=colour,
+        heat=heat,
+        legend=[colour(stop / (STOPS - 1)) for stop in range(STOPS)],
+        config=config,
+        pages=pages,
+        index="index" in pages,
+    )
+
+
+def extremes(classes: list[dict], worst: int, best: int) -> tuple[list[dict], list[dict]]:
+    """The classes with the highest top-1 error, worst first, and with the lowest, best last.
+
+    Equal ones stand in the order of labels. All classes are among the worst if they are no more
+    than `worst` and `best` together. Classes without images are left out.
+    """
+    measured = [c for c in classes if c["top1_error"] is not None]
+    order = sorted(measured, key=lambda c: (-c["top1_error"], c["label"]))
+    if len(order) <= worst + best:
+        return order, []
+    return order[:worst], order[len(order) - best :]
+
+
+def colour(value: float) -> str:
+    """The colour of a value between 0 and 1, as #rrggbb."""
+    import matplotlib
+    from matplotlib.colors import to_hex
+
+    return to_hex(matplotlib.colormaps[COLOURS](float(value)))
+
+
+def heat(value: float) -> str:
+    """CSS for the colour of a value between 0 and 1 and for the ink, black or white, on it."""
+    background = colour(value)
+    return f"background:{background};color:{'#000' if _luminance(background) > 0.179 else '#fff'}"
+
+
+def _luminance(colour: str) -> float:
+    """Relative luminance of #rrggbb, 0 to 1 (WCAG 2); black reads better than white above 0.179."""
+    channels = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    linear = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
+    return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))

@@ -1,0 +1,61 @@
+"""Where a number of a table came from: files, weights, jobs, and the commands that repeat them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # planning imports torch, which no page needs
+    from ..planning.planner import Key
+
+OF_WEIGHTS = (
+    *("model", "seed", "weights_sha256", "iterations", "imported", "training_code", "training"),
+)
+
+
+def sources(row: dict, split: str, seeds: Sequence[int], records: Mapping[Key, dict]) -> list[dict]:
+    """The weights behind a row's errors on a split, each once, with their `evaluations`.
+
+    Weights and evaluations have the `record` and `command` of their `job`. seeds: of the run; jobs
+    of the first are in no folder of their own.
+    """
+    found: dict[tuple, dict] = {}
+    for evaluation in row["evaluations"]:
+        if evaluation["split"] != split:
+            continue
+        model, seed = evaluation["model"], evaluation["seed"]
+        folder = "" if seed in (None, seeds[0]) else f"seed{seed}/"
+        if (model, seed) not in found:
+            rule = "import_weights" if evaluation["imported"] else "train_convnet"
+            weights = {key: evaluation[key] for key in OF_WEIGHTS}
+            weights |= job(records, rule, f"{folder}{model}")
+            found[model, seed] = weights | {"evaluations": []}
+        name = f"{folder}{split}_{model}_{evaluation['method']}_Q{evaluation['Q']}"
+        done = job(records, "evaluate_convnet", name)
+        found[model, seed]["evaluations"].append(evaluation | done)
+    return list(found.values())
+
+
+def workflow_command(table: dict) -> list[str]:
+    """The words of the command that has the workflow make a table, as the run was configured."""
+    results = f"results/{table['experiment']}"
+    words = ["snakemake", "--configfile", f"{results}/config.yaml", "--cores", "all", "--"]
+    return [*words, f"{results}/tables/{table['name']}.csv"]
+
+
+def job(records: Mapping[Key, dict], rule: str, name: str) -> dict:
+    """The `record` that a job left, and the words of the `command` that repeats it; or None.
+
+    There is no command of a job whose record is of a version that did not keep its arguments.
+    """
+    record = records.get((rule, name))
+    known = record is not None and "arguments" in record
+    return {"record": record, "command": _command(record) if known else None}
+
+
+def _command(record: dict) -> list[str]:
+    """A training of several processes is started by torchrun, here as on one node."""
+    launcher = ["python"]
+    if record["processes"] > 1:
+        launcher = ["torchrun", "--standalone", f"--nproc-per-node={record['processes']}"]
+    return [*launcher, "-m", f"workflow_scripts.{record['command']}", *record["arguments"]]

@@ -1,0 +1,187 @@
+"""Tables as LaTeX: booktabs rules, within the text width of LaTeX's article class."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from ...report.pages import label
+from .sheets import Column, Row, Sheet, Text
+
+WIDTH = 345  # points: the text width of an article at 10 points
+SIZES = {r"\small": 9, r"\footnotesize": 8}  # points
+GAP = 7  # points between two columns
+MATHS = {
+    "×": "times", "±": "pm", "·": "cdot", "†": "dagger", "‡": "ddagger", "⟨": "langle",
+    "⟩": "rangle", "≤": "le", "≥": "ge", "≠": "ne", "≈": "approx", "→": "rightarrow",
+    "∞": "infty", "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "epsilon",
+    "λ": "lambda", "μ": "mu", "σ": "sigma",
+}  # fmt: skip
+COMMANDS = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "§": r"\S{}",
+    "…": r"\ldots{}",
+    "[": "{[}",  # after \\ and \midrule a bracket or a star would be an option
+    "*": "{*}",
+    "–": "--",
+    "—": "---",
+    "’": "'",
+    "‘": "`",
+    "”": "''",
+    "“": "``",
+    '"': "''",
+    "−": "$-$",
+    "\N{ZERO WIDTH SPACE}": "{}",
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    **{character: f"${character}$" for character in "<>|"},
+    **{character: f"$\\{command}$" for character, command in MATHS.items()},
+}
+
+
+class Layout(NamedTuple):
+    """How a table gets into its width. stacked: intervals stand below their numbers.
+
+    headed: the first label stands above its group, and has no column.
+    """
+
+    size: str
+    formats: list[str]
+    stacked: bool = False
+    headed: bool = False
+
+
+def latex(sheet: Sheet) -> str:
+    """A `table` environment that needs the packages booktabs and array."""
+    layout = _layout(sheet)
+    columns = sheet.columns[layout.headed :]
+    lines = [
+        rf"% {escaped(label(sheet.name))}: needs \usepackage{{booktabs}} and \usepackage{{array}}.",
+        r"\begin{table}[tbp]",
+        r"\centering",
+        rf"\caption{{{escaped(sheet.caption)}}}",
+        rf"\label{{tab:{re.sub(r'[^A-Za-z0-9.-]', '-', sheet.name)}}}",
+        r"\smallskip",
+        layout.size,
+        rf"\setlength{{\tabcolsep}}{{{GAP / 2}pt}}",
+        rf"\begin{{tabular}}{{@{{}}{''.join(layout.formats)}@{{}}}}",
+        r"\toprule",
+        *_headings(columns, sheet.columns[0].heading if layout.headed else ""),
+    ]
+    for part in sheet.parts:
+        lines.append(r"\midrule")
+        for place, group in enumerate(part):
+            if place and max(map(len, part)) > 1:
+                lines.append(r"\addlinespace")
+            if layout.headed:
+                heading = rf"\emph{{{_line(group[0][0][0])}}}"
+                lines.append(rf"\multicolumn{{{len(columns)}}}{{@{{}}l}}{{{heading}}} \\")
+            rows = [row[1:] for row in group] if layout.headed else group
+            lines += _rows(rows, columns, layout.stacked)
+    lines += [r"\bottomrule", r"\end{tabular}"]
+    lines += [rf"\par\smallskip\raggedright {escaped(note)}" for note in sheet.notes]
+    return "\n".join([*lines, r"\end{table}"]) + "\n"
+
+
+def escaped(text: str) -> str:
+    """Text that pdflatex prints as it stands, on one line, with its default fonts.
+
+    Letters that are not Latin stay as they are: XeLaTeX and LuaLaTeX print them.
+    """
+    apart = re.sub("-(?=-)", "-\N{ZERO WIDTH SPACE}", " ".join(text.split()))
+    return "".join(COMMANDS.get(character, character) for character in apart)
+
+
+def _headings(columns: Sequence[Column], first: str) -> Iterator[str]:
+    """The line of shared headings, if there are any, and that of each column's own.
+
+    first: what the label above each group is, if it stands there.
+    """
+    if any(column.over for column in columns):
+        cells, rules, place = [], [], 1
+        for over, same in itertools.groupby(columns, lambda column: column.over):
+            count = len(list(same))
+            form, text = ("c", escaped(over)) if over else ("@{}l", rf"\emph{{{escaped(first)}}}")
+            cells.append(rf"\multicolumn{{{count}}}{{{form}}}{{{text}}}")
+            rules += [rf"\cmidrule(lr){{{place}-{place + count - 1}}}"] if over else []
+            place += count
+        yield rf"{' & '.join(cells)} \\ {''.join(rules)}"
+    yield rf"{' & '.join(escaped(column.heading) for column in columns)} \\"
+
+
+def _rows(rows: Sequence[Row], columns: Sequence[Column], stacked: bool) -> Iterator[str]:
+    """The lines of a group of rows; labels that the row above has too are left out."""
+    above: Row = []
+    for row in rows:
+        if len(row) == 1 < len(columns):
+            yield from (rf"\multicolumn{{{len(columns)}}}{{c}}{{{_line(t)}}} \\" for t in row[0])
+            continue
+        pairs = zip(above, row, columns, strict=False)
+        same = len(
+            list(itertools.takewhile(lambda p: p[0] == p[1] and p[2].kind == "label", pairs))
+        )
+        above = row
+        for line in range(max(map(len, row))):
+            texts = [_line(cell[line]) if line < len(cell) else "" for cell in row]
+            texts[:same] = [""] * same
+            if stacked:
+                texts = [
+                    text.replace(" (", r"\newline (") if column.kind == "measured" else text
+                    for text, column in zip(texts, columns, strict=True)
+                ]
+            yield rf"{' & '.join(texts)} \\"
+
+
+def _line(line: Text) -> str:
+    text = escaped(line.text)
+    return rf"\textbf{{{text}}}" if line.bold else text
+
+
+def _layout(sheet: Sheet) -> Layout:
+    """The first of these that fits: small, smaller, stacked, and with a group's label above it.
+
+    In the last one, long labels are broken.
+    """
+    places = range(len(sheet.columns))
+    kinds = [column.kind for column in sheet.columns]
+    formats = [{"label": "l", "layers": "c"}.get(kind, "r") for kind in kinds]
+    for size, points in SIZES.items():
+        if points * sum(_width(sheet, p) for p in places) + GAP * (len(places) - 1) <= WIDTH:
+            return Layout(size, formats)
+    labels = [place for place in places if kinds[place] == "label"]
+    room = WIDTH - GAP * (len(places) - 1)
+    for place in set(places) - set(labels):
+        width = points * _width(sheet, place, r" (?=\()" if kinds[place] == "measured" else "$^")
+        room -= width
+        if kinds[place] == "measured":
+            formats[place] = rf">{{\raggedleft\arraybackslash}}p{{{width:.1f}pt}}"
+    wanted = {place: points * _width(sheet, place) for place in labels}
+    if sum(wanted.values()) <= room:
+        return Layout(size, formats, stacked=True)
+    if headed := len(labels) > 1:
+        del wanted[labels[0]]
+        room += GAP
+    needed = {place: points * _width(sheet, place, "[ -]") for place in wanted}
+    more = sum(wanted.values()) - sum(needed.values())
+    share = min(1, max(0, room - sum(needed.values())) / more) if more else 0
+    for place, need in needed.items():
+        width = need + share * (wanted[place] - need)
+        formats[place] = rf">{{\raggedright\arraybackslash}}p{{{width:.1f}pt}}"
+    return Layout(size, formats[headed:], stacked=True, headed=headed)
+
+
+def _width(sheet: Sheet, place: int, breaks: str = "$^") -> float:
+    """About how many ems the widest text of a column has, which may be broken at `breaks`."""
+    texts = [sheet.columns[place].heading]
+    for row in itertools.chain.from_iterable(itertools.chain.from_iterable(sheet.parts)):
+        texts += [line.text for line in row[place]] if len(row) > 1 else []
+    return max(_ems(piece) for text in texts for piece in re.split(breaks, text))
+
+
+def _ems(text: str) -> float:
+    """About the width of a text in Computer Modern at 8 or 9 points."""
+    wide, thin = set("ABCDEFGHIJKLMNOPQRSTUVWXYZmw&%±×"), set(" .,;:'|()[]fijlrt")
+    return sum(0.8 if c in wide else 0.35 if c in thin else 0.54 for c in text)

@@ -1,0 +1,316 @@
+"""What models.yaml, tables.yaml and claims.yaml say, as the rules and the commands need it.
+
+Light on imports: Snakemake reads this at every start, and in every job on a cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import yaml
+
+from ..core.files import InputError
+
+SIDES = ("candidate", "baseline")  # of a claim's comparison
+# Entries of `train.stages`, by what a model inherits from its parent
+STAGES = {None: "scratch", "layers-of-A": "transferred", "all": "fine_tuned"}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One pass of a model over a split by "dense", "multicrop" or "center", at test scale Q."""
+
+    model: str
+    method: str
+    Q: int
+
+    def path(self, results: str | Path, split: str) -> str:
+        """Where its posteriors are, below the experiment's results."""
+        return f"{results}/posteriors/{split}/{self.model}/{self.method}_Q{self.Q}.parquet"
+
+
+def read_yaml(path: str | Path) -> dict | list:
+    """The content of a YAML file. Raises InputError if it cannot be read or is malformed."""
+    try:
+        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file") from error
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8; save it as such, or as ASCII") from error
+    except (yaml.YAMLError, ValueError) as error:  # a date such as 2026-11-31
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else path
+        reason = getattr(error, "problem", None) or error
+        raise InputError(f"{where}: not valid YAML: {reason}") from error
+
+
+def read_tables(paths: Sequence[str | Path]) -> dict:
+    """The tables of several files, in order. Raises InputError if two have the same name."""
+    tables, origin = {}, {}
+    for path in paths:
+        for name, table in (read_yaml(path) or {}).items():
+            if name in tables:
+                raise InputError(f"{path}: {origin[name]} has a table {name} already; rename one")
+            tables[name], origin[name] = table, path
+    return tables
+
+
+def read_answers(path: str | Path) -> dict[str, dict]:
+    """The test server's answers, entered by hand: submission name → errors in percent, date.
+
+    A file of comments alone is empty. Dates are given as text: YAML reads 2026-11-24 as a date.
+    Raises InputError if the file is missing or malformed.
+    """
+    answers = read_yaml(path) or {}
+    if not isinstance(answers, dict) or not all(isinstance(a, dict) for a in answers.values()):
+        raise InputError(f"{path}: expected <submission>: {{top5_test: …, date: …}}")
+    return {
+        name: {k: v.isoformat() if isinstance(v, date) else v for k, v in answer.items()}
+        for name, answer in answers.items()
+    }
+
+
+def check_answers(answers: Mapping, tables: dict) -> None:
+    """Raise InputError for an answer to a submission that no row of the tables names."""
+    known = submissions(tables)
+    for name in answers:
+        if name not in known:
+            raise InputError(
+                f"server answers: no row has a submission {name}; there are {', '.join(known)}"
+            )
+
+
+def scale_range(S: int | list[int]) -> list[int]:
+    """Smallest and largest S of a training; equal if S is fixed."""
+    return S if isinstance(S, list) else [S, S]
+
+
+def scale_name(S: int | list[int]) -> str:
+    """S in file names: "256", or "256-512" if jittered."""
+    return "-".join(map(str, S)) if isinstance(S, list) else str(S)
+
+
+def evaluations(entries: list[dict]) -> list[Evaluation]:
+    """The evaluations of a row: one for each Q of each entry."""
+    return [Evaluation(entry["model"], entry["method"], Q) for entry in entries for Q in entry["Q"]]
+
+
+def seed_folder(results: str | Path, seed: int, seeds: Sequence[int]) -> str:
+    """Where a seed's weights, histories and posteriors are: the first's in the results' own."""
+    return str(results) if seed == seeds[0] else f"{results}/seed{seed}"
+
+
+def seeded_paths(
+    own: Sequence[Evaluation],
+    results: str | Path,
+    split: str,
+    seeds: Sequence[int] = (0,),
+    imported: Collection[str] = (),
+) -> list[list[str]]:
+    """The posterior files of a set of evaluations, one list for each seed of the trainings.
+
+    imported: models whose weights are files and have no seed. Of these alone there is one list; a
+    mean of theirs and trained models' takes theirs again for each seed.
+    """
+    if all(evaluation.model in imported for evaluation in own):
+        seeds = seeds[:1]
+    return [
+        [
+            evaluation.path(
+                seed_folder(results, seeds[0] if evaluation.model in imported else seed, seeds),
+                split,
+            )
+            for evaluation in own
+        ]
+        for seed in seeds
+    ]
+
+
+def has_models(own: Sequence[Evaluation], models: Collection[str] | None) -> bool:
+    """True if `models`, those that a run has, suffice for evaluations; None stands for all."""
+    return models is None or all(evaluation.model in models for evaluation in own)
+
+
+def is_measured(table: dict) -> bool:
+    """True if a table's rows come from posteriors, False if from the nets themselves."""
+    return "rows" in table
+
+
+def splits_of(table: dict) -> list[str]:
+    """The splits that a table's metrics need, e.g. ["val", "test"]."""
+    return list(dict.fromkeys(metric.split("_")[1] for metric in table["metrics"]))
+
+
+def table_evaluations(table: dict, models: Collection[str] | None = None) -> list[Evaluation]:
+    """All evaluations that a table averages, each once.
+
+    models: those that the run has; rows that need others are left out. None stands for all.
+    """
+    rows = (evaluations(row["evaluations"]) for row in table["rows"])
+    return list(dict.fromkeys(e for own in rows if has_models(own, models) for e in own))
+
+
+def check_row(table: dict, models: Collection[str] | None = None) -> dict | None:
+    """The row of a table that is evaluated in float32 as well, where a run evaluates in less.
+
+    That of its `check`, or the first that the run has; None if the table says that there is none.
+    models: as for `table_evaluations`.
+    """
+    if "check" in table and table["check"] is None:
+        return None
+    rows = sorted(table["rows"], key=lambda row: row["name"] != table.get("check"))
+    return next((r for r in rows if has_models(evaluations(r["evaluations"]), models)), None)
+
+
+def checked_evaluations(table: dict, models: Collection[str] | None = None) -> list[Evaluation]:
+    """The evaluations of the row that is checked; none if there is no such row."""
+    row = check_row(table, models)
+    return evaluations(row["evaluations"]) if row else []
+
+
+def all_checked(tables: dict, models: Collection[str] | None = None) -> list[Evaluation]:
+    """The evaluations that are done in float32 as well, of all tables, each once."""
+    measured = [table for table in tables.values() if is_measured(table)]
+    return list(dict.fromkeys(e for table in measured for e in checked_evaluations(table, models)))
+
+
+def submissions(tables: dict, models: Collection[str] | None = None) -> dict[str, list[Evaluation]]:
+    """The rows whose test-set answers are written for the test server, by file name.
+
+    models: as for `table_evaluations`. Raises InputError if two rows that differ share a name.
+    """
+    found = {}
+    for table in tables.values():
+        for row in table.get("rows", []):
+            if "submission" not in row:
+                continue
+            own = evaluations(row["evaluations"])
+            if set(found.setdefault(row["submission"], own)) != set(own):
+                raise InputError(
+                    f"tables: two rows with different evaluations are both called submission "
+                    f"{row['submission']}"
+                )
+    return {name: own for name, own in found.items() if has_models(own, models)}
+
+
+def find_row(reference: str, tables: dict) -> dict:
+    """The row `<table>/<name>` of tables.yaml, with its place as `index`. Raises InputError."""
+    table, _, name = reference.partition("/")
+    for index, row in enumerate(tables.get(table, {}).get("rows", [])):
+        if row["name"] == name:
+            return {**row, "index": index}
+    raise InputError(f"claims: {reference} is no row of tables.yaml; expected <table>/<name>")
+
+
+def side_evaluations(side: str | list[dict], tables: dict) -> list[Evaluation]:
+    """The evaluations of one side of a claim's comparison."""
+    entries = find_row(side, tables)["evaluations"] if isinstance(side, str) else side
+    return evaluations(entries)
+
+
+def claim_evaluations(
+    claims: list[dict], tables: dict, models: Collection[str] | None = None
+) -> list[Evaluation]:
+    """All evaluations that the claims compare, each once.
+
+    models: those that the run has; comparisons that need others are left out.
+    """
+    comparisons = (
+        [e for side in SIDES for e in side_evaluations(comparison[side], tables)]
+        for claim in claims
+        for comparison in claim["comparisons"]
+    )
+    return list(dict.fromkeys(e for own in comparisons if has_models(own, models) for e in own))
+
+
+def all_evaluations(
+    tables: dict,
+    claims: list[dict],
+    models: Collection[str] | None,
+    splits: Collection[str],
+    submitted: Collection[str],
+) -> list[tuple[str, Evaluation]]:
+    """The split and evaluation of everything that tables, claims and submissions need, each once.
+
+    models: as for `table_evaluations`. splits: that have labels. submitted: names of submissions.
+    """
+    measured = [table for table in tables.values() if is_measured(table)]
+    needed = [
+        *((split, e) for table in measured for split in splits_of(table) if split in splits
+          for e in table_evaluations(table, models)),
+        *(("val", e) for e in claim_evaluations(claims, tables, models)),
+        *(("test", e) for name, own in submissions(tables, models).items() if name in submitted
+          for e in own),
+    ]  # fmt: skip
+    return list(dict.fromkeys(needed))
+
+
+def check_references(
+    nets: dict, models: dict, tables: dict, claims: list[dict], imported: Collection[str] = ()
+) -> None:
+    """Raise InputError for a model, net or row that is named but not defined, or a circle.
+
+    imported: the models that `weights.import` names.
+    """
+    for name in imported:
+        if name not in models:
+            raise InputError(f"weights.import: {name} is not in models.yaml")
+    for name, model in models.items():
+        if model["net"] not in nets:
+            raise InputError(f"models: {name} is of net {model['net']}, which `convnets` lacks")
+        _check_ancestors(name, models)
+    named = [
+        *((f"tables: {t}", e) for t, table in tables.items() if is_measured(table)
+          for e in table_evaluations(table)),
+        *(("claims", e) for e in claim_evaluations(claims, tables)),
+    ]  # fmt: skip
+    for where, evaluation in named:
+        if evaluation.model not in models:
+            raise InputError(f"{where}: {evaluation.model} is not in models.yaml")
+    for name, table in tables.items():
+        for net in table.get("nets", []):
+            if net not in nets:
+                raise InputError(f"tables: {name} names net {net}, which models.yaml lacks")
+
+
+def check_rows(tables: dict, paper: dict) -> None:
+    """Raise InputError for rows that their table, or the paper's, has no place for.
+
+    paper: the content of paper_tables.yaml.
+    """
+    for table, entry in tables.items():
+        rows, columns = entry.get("rows", []), entry.get("columns", [])
+        names = [row["name"] for row in rows]
+        for row in rows:
+            where = f"tables: {table}: row {row['name']}"
+            if len(row["labels"]) != len(columns):
+                raise InputError(
+                    f"{where} has {len(row['labels'])} labels, but the table {len(columns)} columns"
+                )
+            if names.count(row["name"]) > 1:
+                raise InputError(f"{where} stands there twice; give each a name of its own")
+        if entry.get("check") and entry["check"] not in names:
+            raise InputError(f"tables: {table}: check: {entry['check']} is no row of it")
+        if (printed := entry.get("paper")) is None:
+            continue
+        if "rows" not in paper.get(printed, {}):
+            raise InputError(f"tables: {table}: paper_tables.yaml has no rows of {printed}")
+        if len(rows) > len(paper[printed]["rows"]):
+            raise InputError(f"tables: {table} has more rows than the paper's {printed}")
+
+
+def _check_ancestors(name: str, models: dict) -> None:
+    seen = [name]
+    while parent := models[seen[-1]].get("parent"):
+        if parent not in models:
+            raise InputError(
+                f"models: {seen[-1]} starts from {parent}, which is not in models.yaml"
+            )
+        if parent in seen:
+            raise InputError(f"models: {' ← '.join([*seen, parent])} starts from itself")
+        seen.append(parent)
