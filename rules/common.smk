@@ -41,10 +41,9 @@ if Path(FOUND).parent != Path(sys.executable).parent:
 # Slurm's warning before a time limit is for the training; Snakemake itself would die of it.
 signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
-from workflow_scripts.vgg import choices as test_time_choices
-from workflow_scripts.vgg import configuration, experiments, figure_inputs
-from workflow_scripts.vgg import pictures as report_pictures
-from workflow_scripts.vgg.files import InputError
+from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.settings import configuration, experiments, test_time_choices
+from workflow_scripts.vgg.settings import pictures_wanted as report_pictures
 
 
 def read_config(kind, path, read=experiments.read_yaml):

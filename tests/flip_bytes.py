@@ -19,13 +19,13 @@ from pathlib import Path
 import numpy as np
 
 from workflow_scripts.vgg.core import parquet
-from workflow_scripts.vgg.evaluation import posteriors
-from workflow_scripts.vgg.results import tables
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.core.parquet import read_frame
-from workflow_scripts.vgg.data.shards import Shards
 from workflow_scripts.vgg.core.text_artefacts import read_csv, read_json, read_svg
+from workflow_scripts.vgg.data.shards import Shards
+from workflow_scripts.vgg.evaluation import posteriors
 from workflow_scripts.vgg.nets.weights import load_weights
+from workflow_scripts.vgg.results import tables
 
 
 def of_shard(path: Path) -> object:

@@ -19,10 +19,10 @@ import numpy as np
 
 from tests.flip_bytes import READERS, is_for_people, says_the_same
 from tests.forms import mutations
-from workflow_scripts.vgg.settings import configuration
+from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.data.sources import devkit
 from workflow_scripts.vgg.data.sources.archives import image_members
-from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.settings import configuration
 
 ROOT = Path(__file__).parents[1]
 SOURCES: dict[str, Callable[[Path], object]] = {

@@ -27,8 +27,8 @@ from tests.odd_images import (
     saved,
     with_exif,
 )
-from workflow_scripts.vgg.data import images
 from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.data import images
 from workflow_scripts.vgg.data.oddities import examine
 from workflow_scripts.vgg.report.thumbnails import thumbnail
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from workflow_scripts.vgg.nets.convnets import Architecture
 from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.nets.convnets import Architecture
 from workflow_scripts.vgg.nets.released.reading import read_released
 
 

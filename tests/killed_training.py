@@ -15,14 +15,15 @@ import io
 import os
 import signal
 import sys
+from dataclasses import replace
 
 from workflow_scripts import train
-from workflow_scripts.vgg.training import checkpoints, loop
 from workflow_scripts.vgg.core import command
+from workflow_scripts.vgg.training import checkpoints, state
 
 moment, at, name = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 now = {"validating": False, "sent": False}
-step, cross_entropy, save = loop.Training.step, loop.F.cross_entropy, checkpoints.torch.save
+step, cross_entropy, save = state.Training.step, state.F.cross_entropy, checkpoints.torch.save
 
 
 def send():
@@ -44,7 +45,7 @@ def watched_loss(*arguments, **options):
     return cross_entropy(*arguments, **options)
 
 
-def watched_evaluation(*arguments, stop, **options):
+def watched_evaluation(net, images, *arguments, stop, **options):
     asked = []
 
     def watched_stop():
@@ -54,24 +55,24 @@ def watched_evaluation(*arguments, stop, **options):
         return stop()
 
     # Batches of four, so that there are several.
-    return evaluate(*arguments, stop=watched_stop, batch_size=4, **options)
+    return evaluate(net, replace(images, batch_size=4), *arguments, stop=watched_stop, **options)
 
 
-def watched_save(state, file):
-    if moment == "checkpoint" and state["iteration"] >= at:
+def watched_save(content, file):
+    if moment == "checkpoint" and content["iteration"] >= at:
         buffer = io.BytesIO()
-        save(state, buffer)
+        save(content, buffer)
         file.write(buffer.getvalue()[: len(buffer.getvalue()) // 2])
         file.flush()
         send()
         file.seek(0)
         file.truncate()
-    save(state, file)
+    save(content, file)
 
 
 evaluate = train.evaluate
 train.evaluate = functools.wraps(evaluate)(watched_evaluation)
-loop.Training.step = watched_step
-loop.F.cross_entropy = watched_loss
+state.Training.step = watched_step
+state.F.cross_entropy = watched_loss
 checkpoints.torch.save = watched_save
 command.run(lambda _: train.main(sys.argv[4:]))

@@ -24,9 +24,10 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.modules.module import register_module_forward_hook
 
-from workflow_scripts.vgg.evaluation import methods
+from tests.evaluations import posteriors_of
 from workflow_scripts.vgg.data.images import pixels_at
 from workflow_scripts.vgg.data.shards import Shards
+from workflow_scripts.vgg.evaluation import methods
 from workflow_scripts.vgg.nets.weights import load_weights
 
 MANTISSA = 10  # bits of TF32 and of float16
@@ -93,13 +94,12 @@ def posteriors(
     net, metadata = load_weights(weights)
     with PRECISIONS[precision](), watched() as largest:
         # As evaluate.py does: pixels are 0-255 less the mean, their scale is in the first layer.
-        found = methods.evaluate(
+        found = posteriors_of(
             net.to(memory_format=torch.channels_last),
             shards,
             method=method,
             smallest_side=pixels_at(Q, net.architecture.crop),
             mean=metadata["mean_rgb"],
-            progress=False,
         )
     return found, largest[0]
 

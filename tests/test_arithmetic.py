@@ -10,9 +10,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tests.conftest import ROOT
 from tests.flop_by_hand import FC, FIRST, TABLE_1, by_hand
-from workflow_scripts.vgg.planning.arithmetic import built, evaluation_flop, forward_flop, training_flop
-from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet
 from workflow_scripts.vgg.evaluation.methods import DenseConvNet
+from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet
+from workflow_scripts.vgg.planning.arithmetic import (
+    built,
+    evaluation_flop,
+    forward_flop,
+    training_flop,
+)
 
 NETS = yaml.safe_load((ROOT / "config/models.yaml").read_text())["convnets"]
 

@@ -21,19 +21,20 @@ import torch
 from PIL import Image
 
 from tests.conftest import ARCHIVES, IMAGES, ROOT
+from tests.evaluations import posteriors_of
 from tests.forms import mutations
 from tests.odd_images import odd_images, undecodable_images
 from workflow_scripts import pack_shards, report_packing
-from workflow_scripts.vgg.data.sources import devkit
-from workflow_scripts.vgg.evaluation import methods
-from workflow_scripts.vgg.data.sources.archives import image_members
-from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet
 from workflow_scripts.vgg.core.files import InputError
-from workflow_scripts.vgg.data.images import FORMATS, decode
-from workflow_scripts.vgg.nets.initialisation import initialise
-from workflow_scripts.vgg.data.sources.members import HEAD, flaw
 from workflow_scripts.vgg.core.parquet import write_frame
+from workflow_scripts.vgg.data.images import FORMATS, decode
 from workflow_scripts.vgg.data.shards import Shards, write_shard
+from workflow_scripts.vgg.data.sources import devkit
+from workflow_scripts.vgg.data.sources.archives import image_members
+from workflow_scripts.vgg.data.sources.members import HEAD, flaw
+from workflow_scripts.vgg.evaluation import methods
+from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet
+from workflow_scripts.vgg.nets.initialisation import initialise
 
 DEVKIT = "ILSVRC2012_devkit_t12.tar.gz"
 
@@ -609,7 +610,7 @@ def test_odd_images_are_evaluated_by_the_pixels_that_they_show(method, tmp_path)
     net = ConvNet(Architecture(layers, classes=10, crop=64, fc=32, width_divisor=8))
     initialise(net, "he", seed=3)
     found, expected = (
-        methods.evaluate(
+        posteriors_of(
             net, [path], method=method, smallest_side=73, mean=[128.0] * 3, input_scale=64.0
         )
         for path in paths

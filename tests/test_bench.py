@@ -16,13 +16,25 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tests.clones import ROOT
 from workflow_scripts import benchmark, plan, render_benchmarks
-from workflow_scripts.bench import evaluation_speed, loading_speed, machine, measuring, orchestration_speed, packing_speed, photographs, process_scaling, speed_summary, speed_tables, training_speed
+from workflow_scripts.bench import (
+    evaluation_speed,
+    loading_speed,
+    machine,
+    measuring,
+    orchestration_speed,
+    packing_speed,
+    photographs,
+    process_scaling,
+    speed_summary,
+    speed_tables,
+    training_speed,
+)
 from workflow_scripts.bench.evaluation_speed import Straightforward
 from workflow_scripts.bench.measuring import Elsewhere, Growth, Line, Measured, alternate, fixed
-from workflow_scripts.vgg.data import images
 from workflow_scripts.vgg.core.files import InputError
-from workflow_scripts.vgg.training.guards import gradient_norm
+from workflow_scripts.vgg.data import images
 from workflow_scripts.vgg.data.shards import Shards
+from workflow_scripts.vgg.training.guards import gradient_norm
 
 
 def test_contenders_run_in_turn_and_warm_up_once():
@@ -126,7 +138,9 @@ def test_a_batch_that_does_not_fit_is_halved_and_other_errors_are_not(monkeypatc
     with pytest.raises(RuntimeError, match="2 GiB"):
         training_speed.fitting(measure, 256)
     with pytest.raises(RuntimeError, match="illegal"):
-        training_speed.fitting(lambda size: measure(size, RuntimeError("an illegal memory access")), 256)
+        training_speed.fitting(
+            lambda size: measure(size, RuntimeError("an illegal memory access")), 256
+        )
 
 
 @pytest.mark.parametrize("part", benchmark.PARTS)
@@ -332,7 +346,9 @@ def test_training_and_evaluation_are_measured_in_small_form(
     monkeypatch.setattr(training_speed, "BATCH", {"cpu": {"A": 1, "D": 1}})
     plain = training_speed.Plain
     monkeypatch.setattr(
-        training_speed, "fastest_plain", lambda *words: ("torchvision", Elsewhere(plain, *words), "")
+        training_speed,
+        "fastest_plain",
+        lambda *words: ("torchvision", Elsewhere(plain, *words), ""),
     )
     monkeypatch.setattr(evaluation_speed, "SCALES", (256,))
     monkeypatch.setattr(evaluation_speed, "MULTICROP_SCALES", {"cpu": (256,)})

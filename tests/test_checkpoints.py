@@ -11,11 +11,17 @@ import torch
 from tests.test_interruptions import LONG, run
 from tests.trainings import history, same_weights
 from workflow_scripts import train
-from workflow_scripts.vgg.training import checkpoints, loop
-from workflow_scripts.vgg.training.checkpoints import CheckpointWriter, load_checkpoint, newest_checkpoint
-from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet
 from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.core.signals import STOPPED
 from workflow_scripts.vgg.data.loader import TrainingBatch
+from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet
+from workflow_scripts.vgg.training import checkpoints, state
+from workflow_scripts.vgg.training.checkpoints import (
+    CheckpointWriter,
+    load_checkpoint,
+    newest_checkpoint,
+)
+from workflow_scripts.vgg.training.optimisation import Optimisation
 
 
 @pytest.fixture
@@ -49,7 +55,7 @@ def test_training_goes_on_while_a_checkpoint_is_written(command, tmp_path, monke
     """Two epochs' ends lie between the first checkpoint and the iteration that lets it be written;
     the second is what waits."""
     reached = []
-    step = loop.Training.step
+    step = state.Training.step
 
     def watched(self, *arguments):
         reached.append(self.iteration)
@@ -57,7 +63,7 @@ def test_training_goes_on_while_a_checkpoint_is_written(command, tmp_path, monke
             held.set()
         return step(self, *arguments)
 
-    monkeypatch.setattr(loop.Training, "step", watched)
+    monkeypatch.setattr(state.Training, "step", watched)
     train.main(command(tmp_path, iterations=14))
     assert reached == list(range(14)), "the first checkpoint is due after 8 iterations"
 
@@ -96,7 +102,7 @@ def test_float16_goes_on_bit_for_bit_with_the_scale_of_its_loss(command, tmp_pat
     assert scale["_growth_tracker"] > 0, "what a resumed training must go on from"
     words = command(cut, **LONG | HALF)
     status, said = run(cut, words, "iteration", 13, "SIGUSR1")
-    assert status == loop.STOPPED, said
+    assert status == STOPPED, said
     status, said = run(cut, words)
     assert status == 0, said
     assert "going on from iteration 13" in said
@@ -113,7 +119,7 @@ def test_float16_is_another_computation_than_float32(command, tmp_path):
 class Rows:
     """Images of a training, as far as a step asks for them."""
 
-    crop, own_rows = 8, slice(0, 2)
+    seed, crop, own_rows = 0, 8, slice(0, 2)
 
 
 @pytest.fixture
@@ -121,15 +127,15 @@ def scaled():
     """A training in float16 of a net so small that a step is plain."""
     torch.manual_seed(0)
     net = ConvNet(Architecture("conv3-64", crop=8, classes=2, fc=8, width_divisor=8), dropout=0.0)
-    settings = loop.Optimisation(batch_size=2, precision="float16", input_scale=256.0)
-    return loop.Training(net, Rows(), settings, "")
+    settings = Optimisation(batch_size=2, precision="float16", input_scale=256.0)
+    return state.Training(net, Rows(), settings, [0, 0, 0])
 
 
 def step(scaled, tmp_path):
     pixels = torch.randint(0, 256, (2, 3, 8, 8), dtype=torch.uint8)
     batch = TrainingBatch(pixels, torch.tensor([0, 1]), torch.zeros(2, 3))
     before = [p.detach().clone() for p in scaled.net.parameters()]
-    _, norm = scaled.step(scaled.net, batch, torch.zeros(3), 0, loop.Running(tmp_path))
+    _, norm = scaled.step(batch)
     same = all(torch.equal(a, b) for a, b in zip(before, scaled.net.parameters(), strict=True))
     return norm.item(), same
 
@@ -157,9 +163,9 @@ def test_another_precision_than_before_is_told(command, tmp_path, caplog, monkey
     """`auto` is another on another device."""
     caplog.set_level(logging.WARNING)
     words = command(tmp_path, iterations=10, validation_interval=10)
-    monkeypatch.setattr(loop, "resolved", lambda *_: "float16")
+    monkeypatch.setattr(state, "resolved", lambda *_: "float16")
     train.main(words)
     Path(words[words.index("--output") + 1]).unlink()
-    monkeypatch.setattr(loop, "resolved", lambda *_: "float32")
+    monkeypatch.setattr(state, "resolved", lambda *_: "float32")
     train.main(words)
     assert "the training began in float16 and goes on in float32" in caplog.text

@@ -11,10 +11,10 @@ import yaml
 from tests.clones import planned, snakemake
 from tests.conftest import ROOT
 from tests.pages import Page
-from workflow_scripts.vgg.results import float32_checks
-from workflow_scripts.vgg.settings import experiments
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.evaluation.posteriors import write_posteriors
+from workflow_scripts.vgg.results import float32_checks
+from workflow_scripts.vgg.settings import experiments
 
 TABLES = yaml.safe_load((ROOT / "config/tables.yaml").read_text())
 FULL = ("--configfile", "config/ilsvrc2012.yaml")

@@ -18,12 +18,21 @@ from xxhash import xxh3_64_hexdigest
 from tests.flip_bytes import flip
 from workflow_scripts import train
 from workflow_scripts.vgg.core import checksums
-from workflow_scripts.vgg.training.checkpoints import load_checkpoint, newest_checkpoint, save_checkpoint
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.core.parquet import read_frame, write_parquet
-from workflow_scripts.vgg.evaluation.posteriors import mean_posteriors, outcomes, rank_of_class, write_posteriors
-from workflow_scripts.vgg.data.shards import Shards
 from workflow_scripts.vgg.core.text_artefacts import read_csv, read_json, write_csv, write_json
+from workflow_scripts.vgg.data.shards import Shards
+from workflow_scripts.vgg.evaluation.posteriors import (
+    mean_posteriors,
+    outcomes,
+    rank_of_class,
+    write_posteriors,
+)
+from workflow_scripts.vgg.training.checkpoints import (
+    load_checkpoint,
+    newest_checkpoint,
+    save_checkpoint,
+)
 
 IMAGES, CLASSES = 700, 10
 IDS = [f"ILSVRC2012_val_{number:08d}" for number in range(1, IMAGES + 1)]

@@ -12,11 +12,11 @@ from scipy.stats import binomtest
 from tests.conftest import ROOT
 from tests.pages import Page, numbers
 from workflow_scripts import compare_choices, render_choices
-from workflow_scripts.vgg.settings import test_time_choices
-from workflow_scripts.vgg.report import pages
-from workflow_scripts.vgg.settings.experiments import Evaluation, read_tables
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.evaluation.posteriors import write_posteriors
+from workflow_scripts.vgg.report import pages
+from workflow_scripts.vgg.settings import test_time_choices
+from workflow_scripts.vgg.settings.experiments import Evaluation, read_tables
 
 CONFIG = yaml.safe_load((ROOT / "config/config.yaml").read_text())
 SCHEMA = yaml.safe_load((ROOT / "config/schemas/config.schema.yaml").read_text())
@@ -37,7 +37,9 @@ def compared(tmp_path_factory):
         for value in test_time_choices.values(SCHEMA, choice, configured):
             for evaluation in own:
                 shifted = np.exp(scores + draw.normal(size=scores.shape) * 0.7)
-                path = evaluation.path(test_time_choices.results_of(folder, choice, value, configured), "val")
+                path = evaluation.path(
+                    test_time_choices.results_of(folder, choice, value, configured), "val"
+                )
                 posteriors = shifted / shifted.sum(1, keepdims=True)
                 write_posteriors(path, ids, labels, posteriors.astype(np.float32), {})
     (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
@@ -100,7 +102,9 @@ def test_differences_are_paired_and_changes_are_counted(compared):
 
 def test_another_configured_value_makes_the_default_an_alternative():
     assert test_time_choices.values(SCHEMA, "pool_rounding", "ceil") == ["ceil", "floor"]
-    folders = [test_time_choices.results_of("r", "pool_rounding", v, "ceil") for v in ("ceil", "floor")]
+    folders = [
+        test_time_choices.results_of("r", "pool_rounding", v, "ceil") for v in ("ceil", "floor")
+    ]
     assert folders == ["r", "r/choices/pool_rounding=floor"]
 
 

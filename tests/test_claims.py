@@ -1,8 +1,10 @@
 """The ledger of claims on posteriors with known errors, speeds on histories with known ratios."""
 
 import json
+import math
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -17,11 +19,18 @@ from statsmodels.stats.multitest import multipletests
 from tests.conftest import ROOT
 from tests.flop_by_hand import FC, FIRST, by_hand
 from workflow_scripts import judge_claims
-from workflow_scripts.vgg.settings import experiments
-from workflow_scripts.vgg.results import throughput
-from workflow_scripts.vgg.settings.experiments import evaluations, find_row, read_tables, side_evaluations
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.evaluation.posteriors import write_posteriors
+from workflow_scripts.vgg.results import throughput
+from workflow_scripts.vgg.settings import experiments
+from workflow_scripts.vgg.settings.experiments import (
+    evaluations,
+    find_row,
+    read_tables,
+    side_evaluations,
+)
+from workflow_scripts.vgg.training.history import COLUMNS as HISTORY_COLUMNS
+from workflow_scripts.vgg.training.history import Validation, read_history, write_history
 
 TABLES = yaml.safe_load((ROOT / "config/tables.yaml").read_text())
 CLAIMS = yaml.safe_load((ROOT / "config/claims.yaml").read_text())
@@ -335,9 +344,11 @@ def leave_training(folder, net, rates, model=None, processes=1, hardware="GPU", 
         folder / f"weights/{model}.safetensors",
         {key: json.dumps(value) for key, value in metadata.items()},
     )
-    pd.DataFrame({"iteration": range(len(rates)), "images_per_second": rates}).to_csv(
-        folder / f"history/{model}.csv", index=False
-    )
+    validations = [
+        Validation(10 * n, n / 2, 0.01, 2.0, 50.0, 20.0, float(rate))
+        for n, rate in enumerate(rates)
+    ]
+    write_history(folder / f"history/{model}.csv", validations)
 
 
 def measured(folder, *models, seeds=(0,)):
@@ -467,7 +478,7 @@ def test_without_trainings_speed_is_unmeasured(judge):
     assert found["throughput"]["measured"] == []
 
 
-def test_what_a_training_should_have_left_is_named(judge, results):
+def test_what_a_training_should_have_left_is_named(judge, results, tmp_path):
     claims = [claim(9, throughput=SPEED)]
     with pytest.raises(InputError, match=r"results/x/weights/A_S256.safetensors: no such file"):
         judge(claims, "--trainings", "A_S256")
@@ -475,7 +486,13 @@ def test_what_a_training_should_have_left_is_named(judge, results):
     with pytest.raises(InputError, match=r"results/x/seed1/weights/A_S256.safetensors"):
         judge(claims, "--trainings", "A_S256", "--seeds", 0, 1)
     history = results / "history/A_S256.csv"
-    for text, slip in (("images_per_second\n", "no rows"), ("iteration\n1\n", "images_per_second")):
+    of_none = replace(read_history(history).lines[0], images_per_second=math.nan)
+    write_history(tmp_path / "h.csv", [of_none])
+    for text, slip in (
+        (f"{','.join(HISTORY_COLUMNS)}\n", "no rows"),
+        ("iteration\n1\n", "no column .*images_per_second"),
+        ((tmp_path / "h.csv").read_text(), "no speed"),
+    ):
         history.write_text(text)
         with pytest.raises(InputError, match=rf"results/x/history/A_S256.csv: .*{slip}"):
             judge(claims, "--trainings", "A_S256")

@@ -4,7 +4,8 @@ import logging
 
 import pytest
 
-from workflow_scripts.vgg.core import command
+from workflow_scripts.vgg.core import progress as progress_module
+from workflow_scripts.vgg.core.progress import Progress
 
 
 @pytest.mark.parametrize(
@@ -14,9 +15,9 @@ from workflow_scripts.vgg.core import command
 )
 def test_the_progress_of_a_long_loop_does_not_flood_the_log(seconds, lines, monkeypatch, caplog):
     now = 0.0
-    monkeypatch.setattr(command.time, "monotonic", lambda: now)
+    monkeypatch.setattr(progress_module.time, "monotonic", lambda: now)
     caplog.set_level(logging.INFO)
-    progress = command.Progress(seconds, "images")
+    progress = Progress(seconds, "images")
     for second in range(1, seconds + 1):
         now = float(second)
         progress.update(1)

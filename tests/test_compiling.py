@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 from tests.test_interruptions import LONG, run
 from tests.trainings import history, same_weights
 from workflow_scripts import train
-from workflow_scripts.vgg.training import loop
+from workflow_scripts.vgg.core.signals import STOPPED
 from workflow_scripts.vgg.nets.compiling import compile_features
 from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet
 from workflow_scripts.vgg.nets.initialisation import initialise
@@ -54,7 +54,7 @@ def test_a_compiled_training_repeats_its_bits_and_goes_on_with_them(command, tmp
     status, said = run(tmp_path, words["one"])
     assert status == 0, said
     status, said = run(tmp_path, words["cut"], "iteration", 6, "SIGTERM")
-    assert status == loop.STOPPED, said
+    assert status == STOPPED, said
     status, said = run(tmp_path, words["cut"])
     assert status == 0, said
     one, cut = (tmp_path / name for name in ("one", "cut"))

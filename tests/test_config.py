@@ -11,8 +11,8 @@ import yaml
 
 from tests.clones import merged
 from tests.conftest import ROOT
-from workflow_scripts.vgg.settings import configuration, experiments
 from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.settings import configuration, experiments
 
 CONFIGS = ["config/config.yaml", "config/ilsvrc2012.yaml", "config/released_weights.yaml"]
 

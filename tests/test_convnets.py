@@ -6,7 +6,13 @@ import torchvision
 import yaml
 
 from tests.conftest import ROOT
-from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet, LocalResponseNorm, describe, parameter_count
+from workflow_scripts.vgg.nets.convnets import (
+    Architecture,
+    ConvNet,
+    LocalResponseNorm,
+    describe,
+    parameter_count,
+)
 
 CONVNETS = yaml.safe_load((ROOT / "config/models.yaml").read_text())["convnets"]
 PAPER = yaml.safe_load((ROOT / "config/paper_tables.yaml").read_text())

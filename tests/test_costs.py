@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 
 from tests.conftest import ROOT
-from workflow_scripts.vgg.planning import records
 from workflow_scripts.vgg.core.text_artefacts import read_json
+from workflow_scripts.vgg.planning.records import read_records
 
 JOB = """
 import sys, time
 sys.path.insert(0, {root!r})
-from workflow_scripts.vgg import command, costs
+from workflow_scripts.vgg.core import command, costs
 
 def main(arguments):
     given = command.parser("A job.").parse_args(arguments)
@@ -58,7 +58,7 @@ def test_a_job_that_succeeds_records_what_it_cost(tmp_path):
         "node": os.uname().nodename, "slurm_job_id": "4711",
     }  # fmt: skip
     assert expected.items() <= found.items()
-    assert records.read_records(tmp_path / "logs/small") == {("count", "a"): found}
+    assert read_records(tmp_path / "logs/small") == {("count", "a"): found}
 
 
 def test_the_rate_is_that_of_the_work_if_the_job_says_how_long_it_was(tmp_path):
@@ -99,7 +99,7 @@ def test_a_damaged_record_is_passed_over(tmp_path, caplog):
     (tmp_path / "logs/tabulate").mkdir()
     for name, content in (("table3", "{"), ("table4", '{"wall_seconds": 1}'), ("table5", "5")):
         (tmp_path / f"logs/tabulate/{name}.log.json").write_text(content)
-    records = records.read_records(tmp_path / "logs")
+    records = read_records(tmp_path / "logs")
     assert records == {("judge_claims", ""): read_json(good)}
     for name in ("table3", "table4", "table5"):
         assert f"{name}.log.json: passed over" in caplog.text

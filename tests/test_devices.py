@@ -10,9 +10,9 @@ import torch
 
 from tests.conftest import ROOT
 from tests.test_files import NO_FLOCK, NO_LOCKS
+from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.nets import devices, leases, precision
 from workflow_scripts.vgg.nets.devices import explained_memory, pick_device
-from workflow_scripts.vgg.core.files import InputError
 
 ASKED = ("CUDA_VISIBLE_DEVICES", "SLURM_JOB_GPUS", "SLURM_STEP_GPUS", "SLURM_JOB_ID")
 DRIVER = (
@@ -198,7 +198,7 @@ def test_an_error_of_another_cause_is_not_explained(error):
 HOLDER = """
 import sys
 from pathlib import Path
-from workflow_scripts.vgg.leases import lease
+from workflow_scripts.vgg.nets.leases import lease
 cards, training, folder = sys.argv[1].split(","), sys.argv[2], Path(sys.argv[3])
 try:
     print(lease(cards, training, folder), flush=True)

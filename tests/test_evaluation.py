@@ -10,12 +10,14 @@ from PIL import Image
 
 from tests import recompute_cells
 from tests.conftest import ROOT
+from tests.evaluations import posteriors_of
 from workflow_scripts import evaluate
+from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.data.rescaled_images import groups_of_equal_size
+from workflow_scripts.vgg.data.shards import Shards
 from workflow_scripts.vgg.evaluation import methods
 from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet
-from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.nets.initialisation import initialise
-from workflow_scripts.vgg.data.shards import Shards
 
 CONVNETS = yaml.safe_load((ROOT / "config/models.yaml").read_text())["convnets"]
 MEAN = [120.0, 115.0, 100.0]
@@ -95,7 +97,7 @@ def test_the_grid_reaches_both_ends():
 def test_groups_have_one_size_each_and_hold_every_image_once():
     rng = np.random.default_rng(0)
     heights, widths = rng.choice([375, 333, 500], size=(2, 200))
-    groups = methods.groups_of_equal_size(heights, widths, 256, 5 * 256 * 256)
+    groups = groups_of_equal_size(heights, widths, 256, 5 * 256 * 256)
     assert sorted(np.concatenate(groups)) == list(range(200))
     for group in groups:
         sizes = {
@@ -113,7 +115,7 @@ def test_groups_have_one_size_each_and_hold_every_image_once():
 def test_a_splits_posteriors_equal_a_loop_over_pillow_images(method, workers, shard_paths):
     net = small("A")
     shards = Shards(shard_paths("val"))
-    found = methods.evaluate(
+    found = posteriors_of(
         net, shard_paths("val"), method=method, smallest_side=73, mean=MEAN, workers=workers
     )
     for place in range(0, len(shards), 5):
@@ -144,18 +146,16 @@ def test_a_splits_posteriors_equal_a_loop_over_pillow_images(method, workers, sh
 
 @pytest.mark.parametrize("method", ["dense", "center"])
 def test_some_places_are_rows_of_the_whole(shard_paths, method):
-    settings = {"method": method, "smallest_side": 73, "mean": MEAN, "progress": False}
-    whole = methods.evaluate(small("A"), shard_paths("val"), **settings)
+    settings = {"method": method, "smallest_side": 73, "mean": MEAN}
+    whole = posteriors_of(small("A"), shard_paths("val"), **settings)
     places = np.array([20, 3, 4, 11])
-    found = methods.evaluate(small("A"), shard_paths("val"), **settings, places=places)
+    found = posteriors_of(small("A"), shard_paths("val"), **settings, places=places)
     np.testing.assert_allclose(found, whole[places], rtol=1e-3, atol=1e-6)
 
 
 def test_a_test_scale_below_the_crop_is_refused(shard_paths):
     with pytest.raises(InputError, match="Q of 60 pixels is smaller than the net's input of 64"):
-        methods.evaluate(
-            small("A"), shard_paths("val"), method="dense", smallest_side=60, mean=MEAN
-        )
+        posteriors_of(small("A"), shard_paths("val"), method="dense", smallest_side=60, mean=MEAN)
 
 
 def test_weights_are_blamed_for_posteriors_that_are_not_finite_and_nothing_else(

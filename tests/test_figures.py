@@ -14,10 +14,14 @@ import yaml
 
 from tests.conftest import ROOT
 from workflow_scripts import draw_figures
-from workflow_scripts.vgg.report import figures
-from workflow_scripts.vgg.settings.experiments import all_evaluations
-from workflow_scripts.vgg.report.figure_inputs import Errors, Measured, at_several_scales, read_history
 from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.report import figures
+from workflow_scripts.vgg.report.figure_inputs import (
+    Errors,
+    Measured,
+)
+from workflow_scripts.vgg.settings.experiments import all_evaluations, at_several_scales
+from workflow_scripts.vgg.training.history import read_history
 from workflow_scripts.vgg.training.schedule import Plateau
 
 TABLES = yaml.safe_load((ROOT / "config/tables.yaml").read_text())
@@ -25,6 +29,7 @@ CLAIMS = yaml.safe_load((ROOT / "config/claims.yaml").read_text())
 PAPER = yaml.safe_load((ROOT / "config/paper_tables.yaml").read_text())
 DEFINITIONS = yaml.safe_load((ROOT / "config/models.yaml").read_text())
 NEVER_OFF = 0.05  # pixels
+COLUMNS = "iteration,epoch,learning_rate,train_loss,val_top1_error,val_top5_error,images_per_second"
 
 # Histories and evaluations to draw
 
@@ -211,13 +216,12 @@ def test_the_drops_are_where_the_schedule_made_them(tmp_path):
     plateau, made, lines = Plateau([150, 230, 300], patience=2), [], []
     for iteration in range(20, 400, 20):
         error, before = 90 * 0.9 ** (iteration / 20) + rng.normal(), plateau.factor
-        lines.append(f"{iteration},{0.01 * before},1.0,{error},{error / 2}")
+        lines.append(f"{iteration},1.0,{0.01 * before},1.0,{error},{error / 2},500")
         plateau.observe(iteration, error)
         if plateau.factor != before:
             made.append((iteration, 0.01 * plateau.factor))
     path = tmp_path / "A.csv"
-    head = "iteration,learning_rate,train_loss,val_top1_error,val_top5_error\n"
-    path.write_text(head + "\n".join(lines) + "\n")
+    path.write_text("\n".join([COLUMNS, *lines]) + "\n")
     assert len(made) == 3
     assert read_history(path).drops == made
 
@@ -239,8 +243,7 @@ def test_what_was_not_measured_is_left_out_of_a_curve(tmp_path):
 @pytest.mark.parametrize("errors", ["81.25,50", ","])
 def test_a_history_of_one_line_is_drawn(tmp_path, errors):
     path = tmp_path / "A.csv"
-    head = "iteration,learning_rate,train_loss,val_top1_error,val_top5_error\n"
-    path.write_text(f"{head}40,0.01,2.25,{errors}\n")
+    path.write_text(f"{COLUMNS}\n40,0.1,0.01,2.25,{errors},500\n")
     draw_figures.main(["--history", str(path), "--output", str(tmp_path)])
     svg = (tmp_path / "learning_curves/A.svg").read_text()
     (loss,) = coordinates(svg, "loss-seed0")
@@ -256,13 +259,10 @@ def test_a_history_of_one_line_is_drawn(tmp_path, errors):
     [
         (None, "no such file"),
         (b"\xff\xfe\x00", "not UTF-8"),
-        (b"iteration,learning_rate\n40,0.01\n", "no column train_loss, val_top1_error"),
-        (b"", "no column iteration"),
-        (
-            b"iteration,learning_rate,train_loss,val_top1_error,val_top5_error\n4,.1,2,x,9\n",
-            "line 2",
-        ),
-        (b"iteration,learning_rate,train_loss,val_top1_error,val_top5_error\n4,.1,2", "line 2"),
+        (b"iteration,learning_rate\n40,0.01\n", "no column epoch, images_per_second, train_loss"),
+        (b"", "no column epoch, images_per_second, iteration"),
+        (f"{COLUMNS}\n4,1,.1,2,x,9,5\n".encode(), "line 2"),
+        (f"{COLUMNS}\n4,.1,2".encode(), "line 2"),
     ],
 )
 def test_an_unreadable_history_is_named(tmp_path, content, message):

@@ -20,21 +20,21 @@ import torch
 from safetensors.torch import save_file
 
 from tests.conftest import ROOT
-from workflow_scripts.vgg.data.sources import archives, devkit, kaggle, members
-from workflow_scripts.vgg.nets.released import arrays
 from workflow_scripts.vgg.core import files, parquet, text_artefacts
-from workflow_scripts.vgg.data import shards
-from workflow_scripts.vgg.training.checkpoints import save_checkpoint
 from workflow_scripts.vgg.core.files import InputError, exclusive, whole_file
-from workflow_scripts.vgg.data.staging import stage
 from workflow_scripts.vgg.core.text_artefacts import write_json
+from workflow_scripts.vgg.data import shards
+from workflow_scripts.vgg.data.sources import archives, devkit, kaggle, members
+from workflow_scripts.vgg.data.staging import stage
+from workflow_scripts.vgg.nets.released import arrays
 from workflow_scripts.vgg.nets.weights import load_weights
+from workflow_scripts.vgg.training.checkpoints import save_checkpoint
 
 UNREADABLE = Path("/proc/self/mem")  # opens, and gives errno 5 when its first bytes are read
 HOLD = """
 import os, sys, time
 from pathlib import Path
-from workflow_scripts.vgg.files import exclusive, whole_file
+from workflow_scripts.vgg.core.files import exclusive, whole_file
 path = sys.argv[1]
 """
 HOLD_FILE = """
@@ -217,8 +217,8 @@ with exclusive(path, wait=True):
 
 WRITE_AGAIN_AND_AGAIN = """
 import select
-from workflow_scripts.vgg.checkpoints import save_checkpoint
-from workflow_scripts.vgg.files import InputError
+from workflow_scripts.vgg.training.checkpoints import save_checkpoint
+from workflow_scripts.vgg.core.files import InputError
 print("holding", flush=True)
 content = str(os.getpid()).encode() * 100_000
 while not select.select([sys.stdin], [], [], 0)[0]:

@@ -3,19 +3,22 @@
 import logging
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from tests.evaluations import posteriors_of
 from workflow_scripts import train
+from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.data.shards import Shards
 from workflow_scripts.vgg.evaluation import methods
-from workflow_scripts.vgg.training import loop
 from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet
 from workflow_scripts.vgg.nets.devices import explained_memory
-from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.training import state
 from workflow_scripts.vgg.training.guards import chance_loss, check_flat_line
-from workflow_scripts.vgg.data.shards import Shards
+from workflow_scripts.vgg.training.history import Validation
 
 
 def expected_ids(given, iteration, samples):
@@ -28,7 +31,7 @@ def expected_ids(given, iteration, samples):
 
 def test_a_loss_that_is_not_finite_names_iteration_rate_and_samples(command, tmp_path, monkeypatch):
     """Two pixels that overflow spoil two samples' losses of iteration 7 and no other."""
-    real, calls = loop.to_input, []
+    real, calls = state.to_input, []
 
     def overflowing(*arguments):
         inputs = real(*arguments)
@@ -37,42 +40,42 @@ def test_a_loss_that_is_not_finite_names_iteration_rate_and_samples(command, tmp
             inputs[[2, 5], 0, 3, 3] = math.inf
         return inputs
 
-    monkeypatch.setattr(loop, "to_input", overflowing)
+    monkeypatch.setattr(state, "to_input", overflowing)
     words = command(tmp_path)
     with pytest.raises(InputError) as raised:
         train.main(words)
     message = str(raised.value)
     assert "the loss is not finite in iteration 7, learning rate 0.01, in 2 of the 8" in message
     named = re.search(r"such as (.*?)\. Lower the model's learning_rate", message)[1].split(", ")
-    assert named == expected_ids(train.options(words), 7, [2, 5])
+    assert named == expected_ids(train.parse(words), 7, [2, 5])
     assert not (tmp_path / "w.safetensors").exists()
 
 
 def test_a_gradient_that_is_not_finite_is_told_from_the_loss(command, tmp_path, monkeypatch):
     """The soft-max's gradient overflows in iteration 4, where every loss is still finite."""
-    step = loop.Training.step
+    step = state.Training.step
 
     def exploding(self, *arguments):
         if self.iteration == 3:
             self.net.classifier[-1].bias.register_hook(lambda gradient: gradient * math.inf)
         return step(self, *arguments)
 
-    monkeypatch.setattr(loop.Training, "step", exploding)
+    monkeypatch.setattr(state.Training, "step", exploding)
     words = command(tmp_path)
     with pytest.raises(InputError, match=r"gradient \(its norm is (inf|nan)\).* iteration 4,") as e:
         train.main(words)
-    for name in expected_ids(train.options(words), 4, range(8)):
+    for name in expected_ids(train.parse(words), 4, range(8)):
         assert name in str(e.value)
 
 
 def test_nothing_that_is_not_finite_gets_into_a_checkpoint(command, tmp_path, monkeypatch):
-    real, calls = loop.to_input, []
+    real, calls = state.to_input, []
 
     def overflowing(*arguments):
         calls.append(None)
         return real(*arguments) * (math.nan if len(calls) == 12 else 1)
 
-    monkeypatch.setattr(loop, "to_input", overflowing)
+    monkeypatch.setattr(state, "to_input", overflowing)
     words = command(tmp_path, checkpoint_seconds=0)
     with pytest.raises(InputError, match="in iteration 12,"):
         train.main(words)
@@ -95,7 +98,7 @@ def test_a_net_at_chance_is_stopped_and_goes_on_if_told_to_wait(command, tmp_pat
         train.main(command(tmp_path, **flat, flat_line_iterations=12))
     message = str(raised.value)
     assert "at chance after 15 iterations, learning rate 0.01" in message
-    chance = chance_loss(Shards(train.options(command(tmp_path)).train_shards).labels)
+    chance = chance_loss(Shards(train.parse(command(tmp_path)).train_shards).labels)
     assert f"guessing gives {chance:.4f}" in message
     for cure in ("net A's layers", "choices.initialisation", "train.flat_line_iterations (now 12)"):
         assert cure in message
@@ -108,9 +111,10 @@ def test_a_net_at_chance_is_stopped_and_goes_on_if_told_to_wait(command, tmp_pat
 
 
 def test_a_net_that_learns_is_no_flat_line():
-    history = [{"iteration": 10_000, "train_loss": 6.5, "learning_rate": 1, "val_top1_error": 99}]
+    line = Validation(10_000, 1.0, 1.0, 6.5, 99.0, 95.0, 1.0)
+    history = [line]
     check_flat_line(history, math.log(1000), 10_000)
-    history[0]["train_loss"] = 6.905
+    history = [replace(line, train_loss=6.905)]
     check_flat_line(history, math.log(1000), 10_001)
     check_flat_line(history, math.log(1000), None)
     with pytest.raises(InputError, match="at chance after 10000 iterations"):
@@ -120,7 +124,7 @@ def test_a_net_that_learns_is_no_flat_line():
 def test_out_of_memory_in_training_names_the_batch_and_the_cure(command, tmp_path, monkeypatch):
     """An activation too large for any machine: the allocator's own error."""
     monkeypatch.setattr(
-        loop, "to_input", lambda pixels, *_: torch.zeros(1).expand(2**40, 3, 64, 64) + 1
+        state, "to_input", lambda pixels, *_: torch.zeros(1).expand(2**40, 3, 64, 64) + 1
     )
     cure = r"out of memory with 5 samples at once \(train.batch_size 8, train.processes 1\): set "
     with pytest.raises(InputError, match=cure + "train.micro_batch to 2 or less"):
@@ -134,9 +138,7 @@ def test_out_of_memory_in_evaluation_names_the_batch_size(shard_paths, monkeypat
     net = ConvNet(Architecture("conv3-64", crop=64, classes=10, fc=8, width_divisor=8))
     monkeypatch.setattr(methods, "to_input", full)
     with pytest.raises(InputError, match=r"out of memory with 64 crops .*evaluate.batch_size.*20"):
-        methods.evaluate(
-            net, shard_paths("val"), method="center", smallest_side=64, mean=[0, 0, 0]
-        )
+        posteriors_of(net, shard_paths("val"), method="center", smallest_side=64, mean=[0, 0, 0])
 
 
 def test_other_errors_are_left_alone():

@@ -10,8 +10,8 @@ from PIL import Image
 
 from tests import fuzz_images
 from tests.odd_images import sampled_otherwise
-from workflow_scripts.vgg.data import images
 from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.data import images
 
 
 @pytest.fixture

@@ -16,8 +16,9 @@ from safetensors.torch import load_file
 from tests.conftest import ROOT
 from tests.trainings import history, same_weights
 from workflow_scripts import train
-from workflow_scripts.vgg.training import loop
+from workflow_scripts.vgg.core.signals import STOPPED
 from workflow_scripts.vgg.nets.weights import write_safetensors
+from workflow_scripts.vgg.training import state
 
 # 60 images in batches of 8: an epoch, and so a checkpoint, after iterations 8, 15, 23, 30, …
 LONG = {
@@ -73,7 +74,7 @@ def run(folder, words, *moment):
 def test_hit_once(command, tmp_path, whole, moment, at, name):
     words = command(tmp_path, **LONG)
     status, log = run(tmp_path, words, moment, at, name)
-    assert status == (-signal.SIGKILL if name == "SIGKILL" else loop.STOPPED), log
+    assert status == (-signal.SIGKILL if name == "SIGKILL" else STOPPED), log
     assert not (tmp_path / "w.safetensors").exists()
     if name != "SIGKILL":
         where = {"iteration": at, "validation": 30, "checkpoint": 30, "drop": 51}[moment]
@@ -94,7 +95,7 @@ def test_deleted_weights_are_written_again_without_training(command, tmp_path, w
     train.main(words)
     for name in ("w.safetensors", "h.csv"):
         (tmp_path / name).unlink()
-    monkeypatch.setattr(loop.Training, "step", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(state.Training, "step", lambda *_: pytest.fail("trained again"))
     train.main(words)
     assert_same(tmp_path, whole)
 
@@ -105,7 +106,7 @@ def test_a_parent_that_was_written_again_leaves_its_childs_checkpoints_valid(com
     train.main(command(parent.parent, iterations=1))
     child = {"parent": parent, "inherit": "all", "model": "A_S384"}
     words = command(tmp_path, **LONG | child)
-    assert run(tmp_path, words, "iteration", 40, "SIGTERM")[0] == loop.STOPPED
+    assert run(tmp_path, words, "iteration", 40, "SIGTERM")[0] == STOPPED
     with safe_open(parent, "pt") as file:
         metadata = file.metadata()
     write_safetensors(parent, load_file(parent), metadata | {"node": '"another"'})
@@ -132,7 +133,7 @@ def test_hit_twice_in_a_row(command, tmp_path, whole, name):
 
 def test_the_cost_of_earlier_attempts_is_counted(command, tmp_path):
     words = [*command(tmp_path, **LONG), "--cost", str(tmp_path / "cost.json")]
-    assert run(tmp_path, words, "iteration", 40, "SIGTERM")[0] == loop.STOPPED
+    assert run(tmp_path, words, "iteration", 40, "SIGTERM")[0] == STOPPED
     assert not (tmp_path / "cost.json").exists()
     assert run(tmp_path, words)[0] == 0
     cost = json.loads((tmp_path / "cost.json").read_text())
@@ -187,7 +188,7 @@ def test_a_signal_to_loader_workers_too_loses_nothing(command, tmp_path):
         before = max(checkpoints.glob("*.pt"))
         wait_for(lambda: max(checkpoints.glob("*.pt"), default=before) > before, process, log)
         os.killpg(process.pid, signal.SIGTERM)
-        assert process.wait(60) == loop.STOPPED, log.read_text()
+        assert process.wait(60) == STOPPED, log.read_text()
     assert "on SIGTERM" in log.read_text()
     deadline = time.monotonic() + 60
     while is_alive(process.pid):

@@ -13,7 +13,15 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 from workflow_scripts.vgg.results import uncertainty
-from workflow_scripts.vgg.results.uncertainty import PairedDifference, holm, mean_interval, paired_difference, sign_flip_test, verdict, wilson
+from workflow_scripts.vgg.results.uncertainty import (
+    PairedDifference,
+    holm,
+    mean_interval,
+    paired_difference,
+    sign_flip_test,
+    verdict,
+    wilson,
+)
 
 DRAWS = 2000
 

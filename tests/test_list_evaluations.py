@@ -12,11 +12,11 @@ from scipy import stats
 
 from tests.conftest import ROOT
 from workflow_scripts import list_evaluations, tabulate
-from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet
-from workflow_scripts.vgg.settings.experiments import all_evaluations
-from workflow_scripts.vgg.report.figure_inputs import read_evaluations
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.evaluation.posteriors import write_posteriors
+from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet
+from workflow_scripts.vgg.report.figure_inputs import read_evaluations
+from workflow_scripts.vgg.settings.experiments import all_evaluations
 
 TABLES = yaml.safe_load((ROOT / "config/tables.yaml").read_text())
 CLAIMS = yaml.safe_load((ROOT / "config/claims.yaml").read_text())

@@ -16,8 +16,8 @@ from tests.odd_images import (
     saved,
     undecodable_images,
 )
-from workflow_scripts.vgg.data import images
 from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.data import images
 from workflow_scripts.vgg.data.oddities import KINDS, examine, of_exif, of_pixels
 
 ODD = odd_images(np.random.default_rng(1))

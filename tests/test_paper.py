@@ -19,19 +19,23 @@ from torch import nn
 
 from tests import recompute_cells
 from tests.conftest import ROOT
+from tests.evaluations import posteriors_of
 from workflow_scripts import measure_statistics, train
-from workflow_scripts.vgg.evaluation import methods
-from workflow_scripts.vgg.settings import experiments
-from workflow_scripts.vgg.nets import initialisation
+from workflow_scripts.vgg.core.text_artefacts import write_json
 from workflow_scripts.vgg.data import sampling
-from workflow_scripts.vgg.training import loop
+from workflow_scripts.vgg.data.loader import TrainingImages
+from workflow_scripts.vgg.data.shards import Shards, write_shard
+from workflow_scripts.vgg.evaluation import methods
+from workflow_scripts.vgg.evaluation.posteriors import outcomes, write_posteriors
+from workflow_scripts.vgg.nets import initialisation
 from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet
 from workflow_scripts.vgg.nets.devices import to_input
 from workflow_scripts.vgg.nets.dropout import seek_dropout
-from workflow_scripts.vgg.data.loader import TrainingImages
-from workflow_scripts.vgg.evaluation.posteriors import outcomes, write_posteriors
-from workflow_scripts.vgg.data.shards import Shards, write_shard
 from workflow_scripts.vgg.nets.weights import save_weights
+from workflow_scripts.vgg.settings import experiments
+from workflow_scripts.vgg.training.history import read_history
+from workflow_scripts.vgg.training.optimisation import Optimisation
+from workflow_scripts.vgg.training.state import Training
 
 CONVNETS = yaml.safe_load((ROOT / "config/models.yaml").read_text())["convnets"]
 TABLES = yaml.safe_load((ROOT / "config/tables.yaml").read_text())
@@ -143,20 +147,19 @@ def test_s2_3_stacks_of_3x3_convs_see_as_much_as_5x5_and_7x7():
 # §3.1 Training
 
 
-def test_s3_1_sgd_with_momentum_and_weight_decay_by_hand(paths, tmp_path):
+def test_s3_1_sgd_with_momentum_and_weight_decay_by_hand(paths):
     """Multinomial logistic regression by SGD with momentum 0.9, weight decay 5·10⁻⁴ and rate 10⁻²,
     one rate for all layers: two steps in float64."""
     layers = CONVNETS["A"]
     net, start = small(layers, width_divisor=16)
     start = {name: tensor.double().clone() for name, tensor in start.items()}
     images = TrainingImages(paths, 3, 8, 64, (256, 512), np.diag([9.0, 4.0, 2.0]))
-    settings = loop.Optimisation(
+    settings = Optimisation(
         batch_size=8, iterations=2, validation_interval=2, dropout=0.0, input_scale=SCALE
     )
-    loop.train(
-        net, images, lambda net, stop: (50, 50), 100, settings, loop.Running(tmp_path),
-        mean=MEAN, seed=0, fingerprint="",
-    )  # fmt: skip
+    training = Training(net, images, settings, MEAN)
+    for iteration in range(2):
+        training.step(images[iteration])
 
     def after_two_steps(momentum, decay):
         weights = {name: tensor.clone() for name, tensor in start.items()}
@@ -191,7 +194,7 @@ def test_s3_1_sgd_with_momentum_and_weight_decay_by_hand(paths, tmp_path):
 @torch.inference_mode()
 def test_s3_1_dropout_of_half_follows_the_first_two_fc_layers_only():
     """Dropout with ratio 0.5 regularises the first two fully-connected layers."""
-    net, tensors = small(CONVNETS["A"], dropout=loop.Optimisation().dropout, fc=512)
+    net, tensors = small(CONVNETS["A"], dropout=Optimisation().dropout, fc=512)
     x = torch.randn(8, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 50
     seen = {}
     for name, module in net.named_modules():
@@ -220,7 +223,7 @@ def test_s3_1_dropout_of_half_follows_the_first_two_fc_layers_only():
 
 
 def test_s3_1_the_rate_falls_three_times_and_training_ends_on_the_plateau_after(
-    paths, tmp_path, monkeypatch
+    pictures, paths, tmp_path, monkeypatch
 ):
     """The rate starts at 10⁻², is divided by 10 when validation accuracy stops improving, three
     times in all, and training stops."""
@@ -238,17 +241,23 @@ def test_s3_1_the_rate_falls_three_times_and_training_ends_on_the_plateau_after(
         return step(self, *arguments, **keywords)
 
     monkeypatch.setattr(torch.optim.SGD, "step", recorded)
-    net, _ = small("conv3-64", crop=8, classes=10, fc=8)
-    settings = loop.Optimisation(
-        batch_size=2, iterations=1000, validation_interval=5, patience=2, input_scale=255.0
-    )
-    history = loop.train(
-        net, TrainingImages(paths, 0, 2, 8, (256, 256), np.zeros((3, 3))),
-        lambda net, stop: (int(next(errors)), 5), 100, settings, loop.Running(tmp_path),
-        mean=MEAN, seed=0, fingerprint="",
-    ).history  # fmt: skip
+    monkeypatch.setattr(train, "validate", lambda *_: (int(next(errors)), 5))  # of 100 images
+    (tmp_path / "val").mkdir()
+    statistics = {"mean_rgb": MEAN, "eigenvectors": np.eye(3).tolist(), "eigenvalues": [0] * 3}
+    write_json(tmp_path / "statistics.json", statistics)
+    values = {
+        "model": "A", "net": "A", "layers": "conv3-64", "crop": 8, "classes": 10, "fc": 8,
+        "width_divisor": 8, "train_scale": 256, "batch_size": 2, "iterations": 1000,
+        "validation_interval": 5, "patience": 2, "input_scale": 255, "initialisation": "he",
+        "statistics": tmp_path / "statistics.json", "checkpoints": tmp_path / "checkpoints",
+        "output": tmp_path / "w.safetensors", "history": tmp_path / "h.csv",
+    }  # fmt: skip
+    words = [f"--{name.replace('_', '-')}={value}" for name, value in values.items()]
+    words += ["--train-shards", *paths]
+    train.main([*words, "--val-shards", *store(tmp_path / "val", 10 * pictures)])
+    history = read_history(tmp_path / "h.csv").lines
     expected = [rate for rate, each in plateaus.items() for _ in each]
-    assert [row["learning_rate"] for row in history] == pytest.approx(expected, rel=1e-12)
+    assert [line.learning_rate for line in history] == pytest.approx(expected, rel=1e-12)
     assert rates == pytest.approx(np.repeat(expected, 5).tolist(), rel=1e-12)
     assert next(errors, None) is None, "the last plateau ends the training"
 
@@ -313,9 +322,9 @@ def test_s3_1_deeper_nets_begin_with_layers_of_a(name, tmp_path):
 
 def test_s3_1_batches_of_256_visit_each_image_once_an_epoch_and_wrap():
     """Batches of 256; 370,000 iterations are 74 epochs of 1,281,167 images."""
-    images, size = 1_281_167, loop.Optimisation().batch_size
+    images, size = 1_281_167, Optimisation().batch_size
     assert size == 256
-    assert math.ceil(loop.Optimisation().iterations * size / images) == 74
+    assert math.ceil(Optimisation().iterations * size / images) == 74
     last = images // size  # the batch in which the first epoch ends and the second begins
     batches = [
         sampling.batch_at(1, iteration, size, images, (256, 256), np.eye(3))
@@ -448,7 +457,7 @@ def test_s3_2_dense_evaluation_slides_the_fc_layers_over_the_whole_image(
         assert maps[0].std((0, 1)).mean() > 0.05 * spread, "the places must differ"
 
     expected = sum(scores.mean((0, 1)).softmax(0) for scores in maps) / 2
-    posteriors = methods.evaluate(
+    posteriors = posteriors_of(
         net, store(tmp_path, [pixels]), method="dense", smallest_side=Q, **INPUT
     )
     torch.testing.assert_close(torch.tensor(posteriors[0]), expected, rtol=1e-3, atol=1e-6)
@@ -483,7 +492,7 @@ def test_s3_2_multicrop_is_the_mean_of_150_crops_over_three_scales(tmp_path):
     paths = store(tmp_path, [pixels])
     found = np.mean(
         [
-            methods.evaluate(net, paths, method="multicrop", smallest_side=Q, **INPUT)[0]
+            posteriors_of(net, paths, method="multicrop", smallest_side=Q, **INPUT)[0]
             for Q in (256, 384, 512)
         ],
         axis=0,
@@ -553,7 +562,7 @@ def test_s4_errors_are_of_means_over_scales_then_methods_then_nets(row, parts, t
             path.parent.mkdir(parents=True, exist_ok=True)
             write_posteriors(path, ids, labels, drawn[model, method, Q], {})
     entries = experiments.find_row(row, TABLES)["evaluations"]
-    own = [methods.path(tmp_path, "val") for methods in experiments.evaluations(entries)]
+    own = [each.path(tmp_path, "val") for each in experiments.evaluations(entries)]
     assert len(set(own)) == len(own) == len(drawn)
     found = outcomes(own)
 

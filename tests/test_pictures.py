@@ -19,23 +19,24 @@ from statsmodels.stats.proportion import proportion_confint
 
 from tests import recompute_cells
 from tests.conftest import ROOT
+from tests.evaluations import posteriors_of
 from tests.pages import Page, numbers
 from workflow_scripts import draw_filters, examine_errors, look_through_net, render_pictures
-from workflow_scripts.vgg.evaluation import methods, score_maps
-from workflow_scripts.vgg.settings import pictures_wanted
-from workflow_scripts.vgg.report import pictures_page
-from workflow_scripts.vgg.results.predictions import answers, best_fused, class_errors
-from workflow_scripts.vgg.data.classes import short_names
-from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet
-from workflow_scripts.vgg.settings.experiments import Evaluation, read_tables
 from workflow_scripts.vgg.core.files import InputError
-from workflow_scripts.vgg.data.images import pixels_at
-from workflow_scripts.vgg.nets.initialisation import initialise
-from workflow_scripts.vgg.evaluation.posteriors import write_posteriors
-from workflow_scripts.vgg.data.shards import Shards
 from workflow_scripts.vgg.core.text_artefacts import read_json, write_json
-from workflow_scripts.vgg.report.thumbnails import thumbnail
+from workflow_scripts.vgg.data.classes import short_names
+from workflow_scripts.vgg.data.images import pixels_at
+from workflow_scripts.vgg.data.shards import Shards
+from workflow_scripts.vgg.evaluation import methods, score_maps
+from workflow_scripts.vgg.evaluation.posteriors import write_posteriors
+from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet
+from workflow_scripts.vgg.nets.initialisation import initialise
 from workflow_scripts.vgg.nets.weights import save_weights
+from workflow_scripts.vgg.report import pictures_page
+from workflow_scripts.vgg.report.thumbnails import thumbnail
+from workflow_scripts.vgg.results.predictions import answers, best_fused, class_errors
+from workflow_scripts.vgg.settings import pictures_wanted
+from workflow_scripts.vgg.settings.experiments import Evaluation, read_tables
 
 WANTED = yaml.safe_load((ROOT / "config/pictures.yaml").read_text())
 SCHEMA = yaml.safe_load((ROOT / "config/schemas/pictures.schema.yaml").read_text())
@@ -63,13 +64,12 @@ def results(packed, shard_paths, tmp_path_factory):
     draw = np.random.default_rng(3)
     for e in sorted(wanted, key=str):
         if e.model == MODEL and (e.method == "dense" or e.Q == CROP_SCALE):
-            posteriors = methods.evaluate(
+            posteriors = posteriors_of(
                 net,
                 shard_paths("val"),
                 method=e.method,
                 smallest_side=pixels_at(e.Q, 64),
                 mean=MEAN,
-                progress=False,
             )
         else:
             scores = 1.5 * np.eye(10)[labels] + 2 * draw.normal(size=(len(ids), 10))

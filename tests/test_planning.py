@@ -15,11 +15,11 @@ from tests.conftest import ROOT
 from tests.flop_by_hand import FIRST, by_hand
 from tests.pages import Page, numbers
 from workflow_scripts import plan as plan_command
-from workflow_scripts.vgg.planning import records
-from workflow_scripts.vgg.report import plan_tables, pages
 from workflow_scripts.vgg.planning.arithmetic import evaluation_flop
-from workflow_scripts.vgg.settings.experiments import Evaluation
 from workflow_scripts.vgg.planning.planner import Job, Planner, critical_path, most_checkpoints
+from workflow_scripts.vgg.planning.records import by_rule, compare
+from workflow_scripts.vgg.report import pages, plan_tables
+from workflow_scripts.vgg.settings.experiments import Evaluation
 
 DEFINITIONS = yaml.safe_load((ROOT / "config/models.yaml").read_text())
 README = (ROOT / "README.md").read_text()
@@ -186,7 +186,7 @@ def test_actual_cost_stands_beside_the_planned():
         ("tabulate", "table3"): record(images=None, images_per_second=None),
     }
     jobs = [training, store, missing]
-    records.compare(jobs, records)
+    compare(jobs, records)
     # 5e12 FLOP an image, 8 images a second on 4 devices: 10 TFLOP/s each, plateau or not.
     assert training.actual["tflops"] == pytest.approx(10)
     assert (training.actual["wall_hours"], training.actual["device_hours"]) == (2, 8)
@@ -195,7 +195,7 @@ def test_actual_cost_stands_beside_the_planned():
     assert (store.actual["peak_memory_mb"], store.actual["node"]) == (70, ["n1", "n2"])
     assert (store.actual["wall_hours"], store.actual["slurm_job_id"]) == (4, ["5"])
     assert missing.actual is None
-    rows = {row["rule"]: row for row in records.by_rule(jobs, records)}
+    rows = {row["rule"]: row for row in by_rule(jobs, records)}
     assert list(rows) == ["train_convnet", "pack_shard", "tabulate"]
     assert (rows["train_convnet"]["jobs"], rows["train_convnet"]["actual"]["jobs"]) == (2, 1)
     assert rows["pack_shard"]["actual"]["wall_hours"] == 6

@@ -30,10 +30,10 @@ from torchvision.models.vgg import make_layers
 
 from tests import fuzz_weights
 from workflow_scripts import evaluate, export_weights, import_weights
-from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet
 from workflow_scripts.vgg.core.files import InputError
-from workflow_scripts.vgg.nets.initialisation import initialise
 from workflow_scripts.vgg.core.parquet import read_metadata
+from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet
+from workflow_scripts.vgg.nets.initialisation import initialise
 from workflow_scripts.vgg.nets.weights import load_weights, save_weights
 
 ROOT = Path(__file__).resolve().parents[1]

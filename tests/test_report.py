@@ -4,6 +4,7 @@ import base64
 import copy
 import hashlib
 import json
+import math
 import re
 import shlex
 import subprocess
@@ -16,9 +17,12 @@ import yaml
 from tests.conftest import ROOT
 from tests.pages import Page, numbers
 from workflow_scripts import render_index, render_table
-from workflow_scripts.vgg.report import pages, inputs
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.core.text_artefacts import write_svg
+from workflow_scripts.vgg.report import inputs
+from workflow_scripts.vgg.report import pages as rendered
+from workflow_scripts.vgg.results.formats import layout
+from workflow_scripts.vgg.training.history import Validation, read_history, write_history
 
 HOSTILE = "<script>alert('S')</script>\"&<b>"
 
@@ -201,8 +205,9 @@ def run(tmp_path, evaluations, configurations, parameters, claims, config):
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     for model in ("A_S256", "A-LRN_S256"):
         (tmp_path / f"{model}.csv").write_text(
-            "iteration,epoch,learning_rate,train_loss,val_top1_error,val_top5_error\n"
-            "10,0.1,0.01,2.3,90.0,50.0\n20,0.2,0.01,2.0,,\n30,0.3,0.001,1.0,23.75,9.0\n"
+            "iteration,epoch,learning_rate,train_loss,val_top1_error,val_top5_error,"
+            "images_per_second\n10,0.1,0.01,2.3,90.0,50.0,9\n20,0.2,0.01,2.0,,,9\n"
+            "30,0.3,0.001,1.0,23.75,9.0,9\n"
         )
     return lambda name: str(tmp_path / name)
 
@@ -286,7 +291,7 @@ def test_both_metrics_of_a_split_share_a_provenance(evaluations, config):
     for row in evaluations["rows"]:
         row["metrics"]["top5_val"] = row["metrics"].pop("top5_test")
         row["submission"] = None
-    html = pages.render_table(evaluations, config)
+    html = rendered.render_table(evaluations, config)
     buttons = [button["attributes"] for button in Page(html).elements["button"]]
     opening = [b["popovertarget"] for b in buttons if "popovertargetaction" not in b]
     assert opening == ["table7-1-val", "table7-2-val", "table7-2-val"]
@@ -337,7 +342,7 @@ def test_the_commands_of_a_number_can_be_copied(run):
 def test_records_of_versions_that_kept_no_arguments_have_no_command(evaluations, config):
     old = {key: value for key, value in record("evaluate").items() if key != "arguments"}
     records = {("evaluate_convnet", "val_A_S256_dense_Q288"): old}
-    page = Page(pages.render_table(evaluations, config, records=records))
+    page = Page(rendered.render_table(evaluations, config, records=records))
     assert "pre" not in page.elements
     assert "1 min 23 s" in page.named("table7-1-val")
 
@@ -370,7 +375,7 @@ def with_seeds(evaluations, config):
 
 def test_several_seeds_show_mean_spread_and_each_seed(evaluations, config):
     per_seed = with_seeds(evaluations, config)
-    html = pages.render_table(evaluations, config)
+    html = rendered.render_table(evaluations, config)
     page, text = Page(html), " ".join(Page(html).text.split())
     (row,) = (row for row in page.rows if row and row[0] == 10.7914)
     assert row[:6] == [10.7914, 1.0989, 9.5, 13.75, 12.5, 10.7914 - 12.5]
@@ -397,7 +402,7 @@ def test_jobs_of_other_seeds_are_those_in_the_folder_of_the_seed(evaluations, co
         ("evaluate_convnet", "val_E_dense_Q384"): record("evaluate", ["--scale", "three"]),
         ("train_convnet", "seed8/D"): record("train", ["--seed", "eight"]),
     }
-    panel = Page(pages.render_table(evaluations, config, records=records)).named("table7-2-val")
+    panel = Page(rendered.render_table(evaluations, config, records=records)).named("table7-2-val")
     parts = {part[:9]: part for part in re.split(r"(?=[DE], seed \d )", panel)}
     assert "--scale three" in parts["E, seed 3"]
     assert "--scale five" in parts["E, seed 5"]
@@ -406,15 +411,15 @@ def test_jobs_of_other_seeds_are_those_in_the_folder_of_the_seed(evaluations, co
 
 
 def test_one_seed_is_called_one(evaluations, config):
-    text = spaced(pages.render_table(evaluations, config))
+    text = spaced(rendered.render_table(evaluations, config))
     assert "every net was trained once, with seed 3 (n = 1)" in text
     assert "±" not in text
 
 
 def test_bold_is_what_the_paper_prints_bold(evaluations, config):
     for html in (
-        pages.render_table(evaluations, config),
-        pages.render_index([evaluations], {"claims": []}, [], config),
+        rendered.render_table(evaluations, config),
+        rendered.render_index([evaluations], {"claims": []}, [], config),
     ):
         bold = re.findall(r'<td class="n paper[^"]*">(<strong>)?<data value="([\d.]+)"', html)
         assert {value for strong, value in bold if strong} == {"12.5"}
@@ -521,8 +526,8 @@ def test_hostile_labels_are_shown_as_text(evaluations, claims, config):
     offered = [inputs.Download(HOSTILE, HOSTILE, "text/csv", b"")]
     kept = {("evaluate_convnet", HOSTILE): record(HOSTILE, [HOSTILE])}
     for html in (
-        pages.render_table(evaluations, config, downloads=offered, records=kept),
-        pages.render_index(
+        rendered.render_table(evaluations, config, downloads=offered, records=kept),
+        rendered.render_index(
             [evaluations], claims, [], config, records=kept, downloads={"claims": offered}
         ),
     ):
@@ -554,13 +559,13 @@ def test_pages_link_only_to_pages_that_are_there(run):
 def test_sides_of_a_comparison_link_to_the_provenance_of_their_rows(evaluations, claims, config):
     claims["claims"][0]["comparisons"][0]["candidate"] = "Table 7: B"
     for pages, count in ((["table7"], 1), ([], 0)):
-        html = pages.render_index([evaluations], claims, [], config, pages=pages)
+        html = rendered.render_index([evaluations], claims, [], config, pages=pages)
         links = html.count('<a href="table7.html#table7-2-val">Table 7: B</a>')
         assert links == count
 
 
 def test_added_layers_are_those_that_the_net_to_the_left_lacks(configurations):
-    first, *_, classifier = pages.blocks(configurations["rows"])
+    first, *_, classifier = layout.blocks(configurations["rows"])
     assert first[1] == [("conv3-64", False), ("conv3-64", True)]
     assert not any(added for _, added in first[0])
     assert classifier == [[("FC-4096", False), ("soft-max", False)]]
@@ -575,8 +580,8 @@ def test_an_answer_entered_by_hand_has_a_dagger_and_a_note(run, evaluations, con
     evaluations["rows"][0]["metrics"]["top5_test"] = answered
     evaluations["notes"] = ["† entered by hand from the test server's answer of 2026-11-24 to a"]
     (page, index) = (
-        pages.render_table(evaluations, config),
-        pages.render_index([evaluations], {"claims": []}, [], config),
+        rendered.render_table(evaluations, config),
+        rendered.render_index([evaluations], {"claims": []}, [], config),
     )
     for html in (page, index):
         assert html.count('<data value="7.25">7.2</data><span class="entered">†') == 1
@@ -585,13 +590,13 @@ def test_an_answer_entered_by_hand_has_a_dagger_and_a_note(run, evaluations, con
     assert "30 of 417 images wrong, by the test server’s answer" in spaced(page)
     evaluations["notes"] = []
     evaluations["rows"][0]["metrics"]["top5_test"] = cell(7.25, 5.125, 10.375, 30, 7.3)
-    assert "†" not in pages.render_table(evaluations, config)
+    assert "†" not in rendered.render_table(evaluations, config)
 
 
 def test_a_reference_other_than_the_paper_heads_its_column(evaluations, config):
     evaluations |= {"reference": "authors", "section": None, "name": "released_weights"}
-    page = Page(pages.render_table(evaluations, config))
-    html = pages.render_table(evaluations, config)
+    page = Page(rendered.render_table(evaluations, config))
+    html = rendered.render_table(evaluations, config)
     assert html.count('<th scope="col" class="n">authors</th>') == 2
     assert '<th scope="col" class="n">paper</th>' not in html
     assert "measured minus authors" in page.text
@@ -613,7 +618,7 @@ def test_the_headline_compares_with_each_reference_apart(evaluations, claims, co
     # against 3.625 are inside; one row is unmeasured and one is the literature's.
     other = copy.deepcopy(evaluations) | {"name": "released_weights", "reference": "authors"}
     other["rows"] = other["rows"][:1]
-    html = pages.render_index([evaluations, other], claims, [], config)
+    html = rendered.render_index([evaluations, other], claims, [], config)
     assert headline(html) == [
         ("errors with the paper’s in their 95% interval", "2 of 3"),
         ("errors with that of the authors in their 95% interval", "0 of 1"),
@@ -637,8 +642,8 @@ def imported_run(config, evaluations, train):
 
 def test_a_run_of_imported_weights_says_so_and_claims_no_training(evaluations, claims, config):
     imported_run(config, evaluations, train=False)
-    page = spaced(pages.render_table(evaluations, config))
-    index = spaced(pages.render_index([evaluations], claims, [], config))
+    page = spaced(rendered.render_table(evaluations, config))
+    index = spaced(rendered.render_index([evaluations], claims, [], config))
     assert "imported from VGG_16.caffemodel" in page
     assert "every net is one set of weights, imported from a file" in page
     assert "No net was trained in this run: the weights of A_S256 were imported" in index
@@ -651,10 +656,10 @@ def test_a_run_of_imported_weights_says_so_and_claims_no_training(evaluations, c
 
 def test_a_run_of_trained_and_imported_weights_tells_them_apart(evaluations, claims, config):
     imported_run(config, evaluations, train=True)
-    index = spaced(pages.render_index([evaluations], claims, [], config))
+    index = spaced(rendered.render_index([evaluations], claims, [], config))
     assert "Every net was trained once, with seed 3 (n = 1), except A_S256, whose weights" in index
     assert "Training lowers the learning rate" in index
-    assert "or imported from a file (A_S256)" in spaced(pages.render_table(evaluations, config))
+    assert "or imported from a file (A_S256)" in spaced(rendered.render_table(evaluations, config))
 
 
 SVG = """<?xml version="1.0"?>
@@ -703,24 +708,23 @@ def test_figures_are_images_with_words_and_identifiers_of_their_own(run, figures
 
 def test_a_figure_that_is_none_is_named(tmp_path):
     with pytest.raises(InputError, match=r"gone\.svg: no such file"):
-        pages.inline_svg(tmp_path / "gone.svg")
+        rendered.inline_svg(tmp_path / "gone.svg")
     for content in ("<html></html>", "<svg><g/></svg>"):
         write_svg(tmp_path / "odd.svg", content)
         with pytest.raises(InputError, match=r"odd\.svg: expected an SVG drawing with a <title>"):
-            pages.inline_svg(tmp_path / "odd.svg")
+            rendered.inline_svg(tmp_path / "odd.svg")
 
 
 def test_histories_of_other_seeds_are_told_apart(tmp_path):
-    content = "iteration,learning_rate,val_top1_error\n10,0.1,50.5\n20,0.1,nan\n"
+    lines = [
+        Validation(iteration, 1.0, 0.1, 2.0, error, 9.0, 9.0)
+        for iteration, error in ((10, 50.5), (20, math.nan))
+    ]
     for folder, seed in (("r/history", None), ("r/seed12/history", 12)):
-        (tmp_path / folder).mkdir(parents=True)
-        (tmp_path / folder / "A_S256.csv").write_text(content)
-        assert inputs.load_history(tmp_path / folder / "A_S256.csv") == {
-            "model": "A_S256",
-            "seed": seed,
-            "iterations": [10],
-            "errors": [50.5],
-        }
+        write_history(tmp_path / folder / "A_S256.csv", lines)
+        history = read_history(tmp_path / folder / "A_S256.csv")
+        assert (history.model, history.seed) == ("A_S256", seed)
+        assert history.measured("val_top1_error") == [(10, 50.5)]
 
 
 def test_a_claim_that_was_not_measured_shows_the_papers_difference_only(claims, config):
@@ -732,7 +736,7 @@ def test_a_claim_that_was_not_measured_shows_the_papers_difference_only(claims, 
     comparison |= dict.fromkeys(measured) | {"verdict": "unmeasured", "paper_difference": -1.25}
     claims["claims"] = claims["claims"][:1]
     claims["claims"][0]["verdict"] = "unmeasured"
-    page = Page(pages.render_index([], claims, [], config))
+    page = Page(rendered.render_index([], claims, [], config))
     rows = [row for row in page.rows if row]
     assert rows == [[comparison["margin"], -1.25]]
     assert page.text.count("unmeasured") >= 3
@@ -742,7 +746,7 @@ def test_the_ledger_keeps_test_set_noise_and_seed_variance_apart(claims, config)
     (comparison,) = claims["claims"][0]["comparisons"]
     keys = ("margin", "candidate_error", "baseline_error", "difference", "paper_difference")
     keys += ("low", "high", "p", "p_holm", "images", "seeds")
-    page = Page(pages.render_index([], claims, [], config))
+    page = Page(rendered.render_index([], claims, [], config))
     assert next(row for row in page.rows if row) == [comparison[key] for key in keys]
     heads = [" ".join(head["text"].split()) for head in page.elements["th"]]
     for head in ("test-set noise", "seeds", "p", "Holm’s p", "n"):
@@ -757,7 +761,7 @@ def test_the_ledger_keeps_test_set_noise_and_seed_variance_apart(claims, config)
     claims["seeds"] = config["seeds"] = [3, 5]
     spread = {"seeds": 2, "per_seed": [-0.3125, -0.7675], "seed_sd": 0.3217}
     comparison |= spread | {"seed_low": -3.43, "seed_high": 2.35}
-    page = Page(pages.render_index([], claims, [], config))
+    page = Page(rendered.render_index([], claims, [], config))
     keys += ("seed_sd", "seed_low", "seed_high")
     measured = [comparison[key] for key in keys] + comparison["per_seed"]
     assert next(row for row in page.rows if row) == measured

@@ -7,12 +7,12 @@ import pytest
 import torch
 from scipy.stats import kstest
 
-from workflow_scripts.vgg.data import loader
-from workflow_scripts.vgg.nets.dropout import SequencedDropout, seek_dropout
 from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.data import loader
 from workflow_scripts.vgg.data.loader import READ_AHEAD, TrainingImages
 from workflow_scripts.vgg.data.sampling import batch_at, colour_axes, epochs_done, held_out
 from workflow_scripts.vgg.data.shards import Shards, write_shard
+from workflow_scripts.vgg.nets.dropout import SequencedDropout, seek_dropout
 
 AXES = np.diag([60.0, 20.0, 5.0])
 

@@ -280,7 +280,8 @@ def test_a_job_that_was_given_no_gpu_computes_on_the_cpu_and_says_nothing(
     """With `device: auto`, also on a node that has GPUs."""
     script = tmp_path / "device.py"
     script.write_text(
-        "from workflow_scripts.vgg import command, devices\n"
+        "from workflow_scripts.vgg.core import command\n"
+        "from workflow_scripts.vgg.nets import devices\n"
         "command.run(lambda _: print(devices.pick_device('auto', 1)))\n"
     )
     done = subprocess.run(

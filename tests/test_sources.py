@@ -17,11 +17,11 @@ from PIL import Image
 from tests.conftest import IMAGES
 from tests.forms import WRITERS, mutations, read_archives
 from workflow_scripts import index_images, list_classes, pack_shards, unpack_parquet, verify_archive
-from workflow_scripts.vgg.data.sources import huggingface, kaggle, folders
-from workflow_scripts.vgg.data.sources.archives import check_verified
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.core.parquet import write_frame
 from workflow_scripts.vgg.data.shards import Shards
+from workflow_scripts.vgg.data.sources import folders, huggingface, kaggle
+from workflow_scripts.vgg.data.sources.archives import check_verified
 
 SOURCES = sorted(WRITERS)
 

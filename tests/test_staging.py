@@ -16,8 +16,8 @@ import pytest
 
 from tests.conftest import ROOT
 from workflow_scripts import evaluate
-from workflow_scripts.vgg.data import staging
 from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.data import staging
 from workflow_scripts.vgg.data.staging import stage
 
 DEADLINE = 120  # seconds
@@ -51,7 +51,7 @@ def assert_copied(sources, copies, scratch):
 STAGE = """
 import logging, sys, time
 from pathlib import Path
-from workflow_scripts.vgg import staging
+from workflow_scripts.vgg.data import staging
 logging.basicConfig(level="INFO", format="%(message)s")
 scratch, pause, *paths = sys.argv[1:]
 copy = staging._copy

@@ -10,12 +10,27 @@ from scipy import stats
 
 from tests.conftest import ROOT
 from workflow_scripts import tabulate, write_submission
-from workflow_scripts.vgg.results import uncertainty
-from workflow_scripts.vgg.settings.experiments import Evaluation, evaluations, find_row, read_answers, read_tables, seeded_paths, submissions, table_evaluations
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.core.parquet import read_metadata, write_frame
-from workflow_scripts.vgg.evaluation.posteriors import ROWS_PER_GROUP, mean_posteriors, outcomes, rank_of_class, write_posteriors
+from workflow_scripts.vgg.evaluation.posteriors import (
+    ROWS_PER_GROUP,
+    mean_posteriors,
+    outcomes,
+    rank_of_class,
+    write_posteriors,
+)
+from workflow_scripts.vgg.results import uncertainty
 from workflow_scripts.vgg.results.tables import bold_cells, paper_rows
+from workflow_scripts.vgg.settings.experiments import (
+    Evaluation,
+    evaluations,
+    find_row,
+    read_answers,
+    read_tables,
+    seeded_paths,
+    submissions,
+    table_evaluations,
+)
 
 TABLES = yaml.safe_load((ROOT / "config/tables.yaml").read_text())
 RELEASED = yaml.safe_load((ROOT / "config/released_tables.yaml").read_text())

@@ -17,14 +17,18 @@ from safetensors.torch import load_file
 
 from tests.conftest import LAYERS_A, ROOT
 from workflow_scripts import train
-from workflow_scripts.vgg.data import loader
-from workflow_scripts.vgg.training import loop
-from workflow_scripts.vgg.training.checkpoints import load_checkpoint, newest_checkpoint, save_checkpoint
-from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet
 from workflow_scripts.vgg.core.files import InputError, sha256
-from workflow_scripts.vgg.training.schedule import Plateau
+from workflow_scripts.vgg.data import loader, sampling
 from workflow_scripts.vgg.data.shards import Shards, write_shard
+from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet
 from workflow_scripts.vgg.nets.weights import load_weights, write_safetensors
+from workflow_scripts.vgg.training.checkpoints import (
+    load_checkpoint,
+    newest_checkpoint,
+    save_checkpoint,
+)
+from workflow_scripts.vgg.training.optimisation import Optimisation, sgd
+from workflow_scripts.vgg.training.schedule import Plateau
 
 
 def test_two_runs_with_one_seed_give_the_same_bytes(command, tmp_path):
@@ -120,7 +124,7 @@ def test_epochs_without_the_images_left_over(command, tmp_path):
 def test_a_held_out_part_is_validated_on_and_never_trained_on(
     command, tmp_path, shard_paths, statistics, monkeypatch
 ):
-    monkeypatch.setattr(train.sampling, "HELD_OUT_SHARE", 0.5)
+    monkeypatch.setattr(sampling, "HELD_OUT_SHARE", 0.5)
     visited = set()
 
     real = loader.decode
@@ -208,10 +212,10 @@ def test_fc_only_training_leaves_the_convs_alone(command, tmp_path):
 
 def test_biases_by_caffes_habit():
     net = ConvNet(Architecture("conv3-64", crop=8, classes=2, fc=8, width_divisor=8))
-    groups = loop.sgd(net, loop.Optimisation(biases="caffe")).param_groups
+    groups = sgd(net, Optimisation(biases="caffe")).param_groups
     assert [(g["rate_factor"], g["weight_decay"]) for g in groups] == [(1.0, 5e-4), (2.0, 0.0)]
     assert all(p.dim() == 1 for p in groups[1]["params"])
-    groups = loop.sgd(net, loop.Optimisation()).param_groups
+    groups = sgd(net, Optimisation()).param_groups
     assert [(g["rate_factor"], g["weight_decay"]) for g in groups] == [(1.0, 5e-4), (1.0, 5e-4)]
 
 

@@ -12,16 +12,16 @@ import torch
 from torch.utils.data import Dataset
 
 from tests.conftest import ROOT
+from tests.evaluations import posteriors_of
 from workflow_scripts import evaluate as evaluate_command
 from workflow_scripts import train
-from workflow_scripts.vgg.evaluation import methods
-from workflow_scripts.vgg.data import loader, workers
-from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet
-from workflow_scripts.vgg.evaluation.methods import KeptBatches
 from workflow_scripts.vgg.core.files import InputError
-from workflow_scripts.vgg.nets.initialisation import initialise
+from workflow_scripts.vgg.data import loader, rescaled_images, workers
 from workflow_scripts.vgg.data.loader import TrainingImages, on_device
+from workflow_scripts.vgg.data.rescaled_images import KeptBatches
 from workflow_scripts.vgg.data.shards import Shards, write_shard
+from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet
+from workflow_scripts.vgg.nets.initialisation import initialise
 
 
 class WhereFrom(Dataset):
@@ -89,7 +89,9 @@ def test_too_little_shared_memory_for_training_is_told_before_it_starts(
     command, tmp_path, monkeypatch
 ):
     # Of two workers: batches of 8, and the validation's of 64 crops at most
-    batches = 2 * 3 * 64 * 64 * (8 * (loader.READ_AHEAD + 1) + 64 * (methods.READ_AHEAD + 1))
+    batches = (
+        2 * 3 * 64 * 64 * (8 * (loader.READ_AHEAD + 1) + 64 * (rescaled_images.READ_AHEAD + 1))
+    )
     limited(monkeypatch, batches - 1)
     with pytest.raises(InputError, match=r"/dev/shm: the batches of 2 loader processes need") as e:
         train.main(command(tmp_path, threads=3))
@@ -127,7 +129,7 @@ def test_too_little_shared_memory_for_evaluation_is_told(evaluating, tmp_path, m
 def evaluate(net, shards, **options):
     initialise(net, "he", 0)
     settings = {"method": "center", "smallest_side": 64, "mean": [120, 110, 100], "batch_size": 5}
-    return methods.evaluate(net, shards, progress=False, **settings, **options)
+    return posteriors_of(net, shards, **settings, **options)
 
 
 @pytest.mark.parametrize("most", [10**9, 12 * 3 * 64 * 64, 0])
@@ -137,8 +139,8 @@ def test_kept_images_are_not_read_again_and_change_nothing(shard_paths, monkeypa
     net = ConvNet(Architecture("conv3-64", crop=64, classes=10, fc=8, width_divisor=8))
     plain = evaluate(net, shard_paths("val"))
     kept, read = KeptBatches(most), []
-    real = methods.decode
-    monkeypatch.setattr(methods, "decode", lambda *a: read.append(a) or real(*a))
+    real = rescaled_images.decode
+    monkeypatch.setattr(rescaled_images, "decode", lambda *a: read.append(a) or real(*a))
     for _ in range(3):
         assert np.array_equal(evaluate(net, shard_paths("val"), kept=kept, workers=count), plain)
     assert sum(batch.nbytes for batch in kept.batches) <= most
@@ -150,8 +152,8 @@ def test_kept_images_are_not_read_again_and_change_nothing(shard_paths, monkeypa
 
 def test_a_trainings_validations_read_their_images_once(command, tmp_path, monkeypatch):
     read = []
-    real = methods.decode
-    monkeypatch.setattr(methods, "decode", lambda *a: read.append(a) or real(*a))
+    real = rescaled_images.decode
+    monkeypatch.setattr(rescaled_images, "decode", lambda *a: read.append(a) or real(*a))
     train.main(command(tmp_path))
     assert len(read) == 24, "of three validations"
 
@@ -222,7 +224,7 @@ def test_workers_and_their_server_end_with_a_killed_process(tmp_path):
     code = textwrap.dedent("""
         import os, sys, torch, time
         from tests.test_workers import WhereFrom
-        from workflow_scripts.vgg import workers
+        from workflow_scripts.vgg.data import workers
         if __name__ == "__main__":
             loader = torch.utils.data.DataLoader(WhereFrom(), batch_size=None,
                                                  persistent_workers=True, **workers.loading(2, 0))

@@ -448,14 +448,14 @@ def compared(run):
 ALTERNATIVES = {
     "score_average": ("after-softmax", "dense", {"score_average": "after-softmax"}),
     "pool_rounding": ("ceil", "dense", {}),
-    "crop_grid": ("central-square", "multicrop", {"grid": "central-square"}),
+    "crop_grid": ("central-square", "multicrop", {"crop_grid": "central-square"}),
     "resize_filter": ("bilinear", "dense", {"resize_filter": "bilinear"}),
 }
 
 
 @pytest.mark.parametrize("choice", ALTERNATIVES)
 def test_an_alternatives_errors_are_those_of_evaluating_with_it(run, compared, choice):
-    from workflow_scripts.vgg.evaluation.methods import evaluate
+    from tests.evaluations import posteriors_of
     from workflow_scripts.vgg.data.shards import Shards
     from workflow_scripts.vgg.nets.weights import load_weights
 
@@ -477,9 +477,9 @@ def test_an_alternatives_errors_are_those_of_evaluating_with_it(run, compared, c
         net, metadata = load_weights(path, pool_rounding=own_rounding)
         mean = np.mean(
             [
-                evaluate(
+                posteriors_of(
                     net, shards, method=method, smallest_side=round(Q * 64 / 224),
-                    mean=metadata["mean_rgb"], progress=False, **own_changes,
+                    mean=metadata["mean_rgb"], **own_changes,
                 )
                 for Q in (256, 384, 512)
             ],

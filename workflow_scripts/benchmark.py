@@ -17,14 +17,24 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from workflow_scripts.bench import averaging_speed, evaluation_speed, loading_speed, orchestration_speed, packing_speed, process_scaling, speed_summary, speed_tables, training_speed
+from workflow_scripts.bench import (
+    averaging_speed,
+    evaluation_speed,
+    loading_speed,
+    orchestration_speed,
+    packing_speed,
+    process_scaling,
+    speed_summary,
+    speed_tables,
+    training_speed,
+)
 from workflow_scripts.bench.measuring import Growth, Line
 from workflow_scripts.bench.photographs import photographs
 from workflow_scripts.vgg.core import command
-from workflow_scripts.vgg.nets import precision
-from workflow_scripts.vgg.nets.devices import describe_hardware, pick_device
 from workflow_scripts.vgg.core.files import InputError, whole_file
 from workflow_scripts.vgg.core.text_artefacts import write_json
+from workflow_scripts.vgg.nets import precision
+from workflow_scripts.vgg.nets.devices import describe_hardware, pick_device
 
 # Each part with the packages of its rivals and images
 PARTS = {
@@ -53,7 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--scratch", help="folder for 5 GB of temporary files; default: the system's"
     )
-    parser.add_argument("--config", default=orchestration_speed.FULL, help="whose trainings to project")
+    parser.add_argument(
+        "--config", default=orchestration_speed.FULL, help="whose trainings to project"
+    )
     parser.add_argument("--output", required=True, help="path without suffix: .csv, .json")
     given = parser.parse_args(arguments)
     for name in dict.fromkeys(name for part in given.parts for name in PARTS[part]):
@@ -67,7 +79,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     evaluates_in = precision.resolved(given.evaluate_precision, device)
     workers = max(1, given.threads - 1)
     # An error in the configuration shows before anything is measured.
-    speed_summary.projected([], dict.fromkeys(speed_summary.RATES, 1.0), given.threads, given.config)
+    speed_summary.projected(
+        [], dict.fromkeys(speed_summary.RATES, 1.0), given.threads, given.config
+    )
     lines: list[Line] = []
     growths: list[Growth] = []
     started = datetime.now(UTC)
@@ -79,8 +93,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             original = loading_speed.shard_of(folder / "bench.arrow", few, None)
             rescaled = loading_speed.shard_of(folder / "bench256.arrow", few, 256)
         steps: dict[str, Callable[[], tuple[list[Line], list[Growth]]]] = {
-            "loading": lambda: (loading_speed.lines(folder, few), loading_speed.growth(folder, encoded)),
-            "packing": lambda: (packing_speed.lines(folder, encoded), packing_speed.growth(folder, encoded)),
+            "loading": lambda: (
+                loading_speed.lines(folder, few),
+                loading_speed.growth(folder, encoded),
+            ),
+            "packing": lambda: (
+                packing_speed.lines(folder, encoded),
+                packing_speed.growth(folder, encoded),
+            ),
             "training": lambda: (
                 training_speed.lines(rescaled, device, computes_in, given.threads, workers),
                 process_scaling.growth(rescaled, given.threads),
@@ -90,14 +110,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 evaluation_speed.growth(device),
             ),
             "averages": lambda: (averaging_speed.lines(folder), []),
-            "orchestration": lambda: (orchestration_speed.lines(), orchestration_speed.growth(folder)),
+            "orchestration": lambda: (
+                orchestration_speed.lines(),
+                orchestration_speed.growth(folder),
+            ),
         }
         for part in given.parts:
             logging.info("measuring %s", part)
             found, grown = steps[part]()
             lines += found
             growths += grown
-            print(speed_tables.as_text(speed_tables.tables(lines[-len(found) :], grown)), flush=True)
+            print(
+                speed_tables.as_text(speed_tables.tables(lines[-len(found) :], grown)), flush=True
+            )
     measured = speed_summary.summary(
         lines,
         growths,

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from workflow_scripts.vgg.settings import test_time_choices
 from workflow_scripts.vgg.core import command
+from workflow_scripts.vgg.core.files import InputError, whole_file
+from workflow_scripts.vgg.core.text_artefacts import write_json
+from workflow_scripts.vgg.evaluation.posteriors import mean_posteriors, rank_of_class
+from workflow_scripts.vgg.results.uncertainty import paired_difference, wilson
+from workflow_scripts.vgg.settings import test_time_choices
 from workflow_scripts.vgg.settings.configuration import read_valid
 from workflow_scripts.vgg.settings.experiments import read_tables, read_yaml
-from workflow_scripts.vgg.core.files import InputError, whole_file
-from workflow_scripts.vgg.results.uncertainty import paired_difference, wilson
-from workflow_scripts.vgg.evaluation.posteriors import mean_posteriors, rank_of_class
-from workflow_scripts.vgg.core.text_artefacts import write_json
 
 SPLIT = "val"
 
@@ -83,10 +83,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     schema, configuration = read_yaml(given.schema), read_valid("config", given.config)["choices"]
 
     compared = []
-    for choice, own in test_time_choices.measurable(read_tables(given.tables), given.models).items():
+    for choice, own in test_time_choices.measurable(
+        read_tables(given.tables), given.models
+    ).items():
         configured, rows = None, []
         for value in test_time_choices.values(schema, choice, configuration[choice]):
-            folder = test_time_choices.results_of(given.results, choice, value, configuration[choice])
+            folder = test_time_choices.results_of(
+                given.results, choice, value, configuration[choice]
+            )
             found = answers([evaluation.path(folder, SPLIT) for evaluation in own])
             configured = configured or found
             rows.append(

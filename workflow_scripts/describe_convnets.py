@@ -8,10 +8,10 @@ from dataclasses import replace
 import pandas as pd
 
 from workflow_scripts.vgg.core import command
-from workflow_scripts.vgg.nets.convnets import Architecture, describe, parameter_count
-from workflow_scripts.vgg.settings.experiments import read_tables, read_yaml
 from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.nets.convnets import Architecture, describe, parameter_count
 from workflow_scripts.vgg.results.tables import write_table
+from workflow_scripts.vgg.settings.experiments import read_tables, read_yaml
 
 
 def configurations(nets: dict[str, Architecture], paper: dict) -> list[dict]:

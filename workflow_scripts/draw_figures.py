@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from workflow_scripts.vgg.core import command
-from workflow_scripts.vgg.report import figures
-from workflow_scripts.vgg.report.figure_inputs import History, at_several_scales, read_evaluations, read_history
 from workflow_scripts.vgg.core.text_artefacts import write_svg
+from workflow_scripts.vgg.report import figures
+from workflow_scripts.vgg.report.figure_inputs import read_evaluations
+from workflow_scripts.vgg.settings.experiments import at_several_scales
+from workflow_scripts.vgg.training.history import History, read_history
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -10,8 +10,8 @@ from safetensors import SafetensorError, safe_open
 
 from workflow_scripts.vgg.core import command
 from workflow_scripts.vgg.core.files import InputError
-from workflow_scripts.vgg.nets.safetensors_checks import check_tensors
 from workflow_scripts.vgg.core.text_artefacts import write_json
+from workflow_scripts.vgg.nets.safetensors_checks import check_tensors
 from workflow_scripts.vgg.report.thumbnails import data_uri
 
 FIRST_LAYER = "features.0.weight"

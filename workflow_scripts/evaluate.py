@@ -9,17 +9,19 @@ from collections.abc import Sequence
 import torch
 
 from workflow_scripts.vgg.core import command, costs
-from workflow_scripts.vgg.evaluation import methods
-from workflow_scripts.vgg.nets import precision
-from workflow_scripts.vgg.nets.convnets import POOLING_ROUNDING
-from workflow_scripts.vgg.nets.devices import describe_hardware, pick_device
+from workflow_scripts.vgg.core.declarations import add_options, choices_of, from_options
 from workflow_scripts.vgg.core.files import InputError, code_fingerprint, sha256
-from workflow_scripts.vgg.data.images import RESIZE_FILTERS, pixels_at
-from workflow_scripts.vgg.evaluation.posteriors import write_posteriors
+from workflow_scripts.vgg.data.images import Resizing, pixels_at
+from workflow_scripts.vgg.data.rescaled_images import RescaledImages
 from workflow_scripts.vgg.data.shards import Shards
 from workflow_scripts.vgg.data.staging import naming_sources, stage
-from workflow_scripts.vgg.nets.weights import load_weights
 from workflow_scripts.vgg.data.workers import start_server
+from workflow_scripts.vgg.evaluation.methods import Method, NotFinite, evaluate
+from workflow_scripts.vgg.evaluation.posteriors import write_posteriors
+from workflow_scripts.vgg.nets import precision
+from workflow_scripts.vgg.nets.convnets import PoolingChoices
+from workflow_scripts.vgg.nets.devices import describe_hardware, pick_device
+from workflow_scripts.vgg.nets.weights import load_weights
 
 TRAINING = (  # what posteriors say of the training behind their weights
     *("net", "S", "seed", "parent", "parent_sha256", "inherit", "config_fingerprint"),
@@ -36,17 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = command.parser(__doc__)
     parser.add_argument("--weights", required=True, help="weights of the net (safetensors)")
     parser.add_argument("--shards", nargs="+", required=True, help="the split's shards")
-    parser.add_argument("--method", required=True, choices=methods.METHODS)
     parser.add_argument("--scale", type=int, required=True, help="Q, in the paper's units")
-    parser.add_argument(
-        "--score-average", choices=methods.SCORE_AVERAGES, default="before-softmax"
-    )
-    parser.add_argument("--pool-rounding", choices=POOLING_ROUNDING, default="floor")
-    parser.add_argument("--crop-grid", choices=methods.CROP_GRIDS, default="whole-image")
-    parser.add_argument("--resize-filter", choices=RESIZE_FILTERS, default="bicubic")
-    parser.add_argument(
-        "--batch-size", type=int, default=64, help="crops, or as many pixels, in a forward pass"
-    )
+    for declaration in (Method, PoolingChoices, Resizing):
+        add_options(parser, declaration)
     parser.add_argument("--precision", choices=precision.OF_EVALUATION, default="float32")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, …")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads, loader included")
@@ -56,32 +50,37 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--output", required=True, help="posteriors to write (parquet)")
     given = parser.parse_args(arguments)
+    method = from_options(Method, given)
 
+    # The net, and the images at its test scale.
     if given.threads > 1:
         start_server()
     device = pick_device(given.device, given.threads)
     net, weights = load_weights(given.weights, pool_rounding=given.pool_rounding)
     shards = Shards(given.shards)  # not the copies, so that an error names the shard itself
     copies = stage(given.shards, given.local_scratch)
+    crop = net.architecture.crop
+    images = RescaledImages(
+        copies,
+        pixels_at(given.scale, crop),
+        crop,
+        central=method.method == "center",
+        resize_filter=given.resize_filter,
+        batch_size=method.batch_size,
+    )
+
+    # Their posteriors.
+    net = net.to(device, memory_format=torch.channels_last)
     try:
         with (
             costs.working_on(len(shards)),
             precision.computing(device, given.precision),
             naming_sources(given.shards, copies),
         ):
-            posteriors = methods.evaluate(
-                net.to(device, memory_format=torch.channels_last),
-                copies,
-                method=given.method,
-                smallest_side=pixels_at(given.scale, net.architecture.crop),
-                mean=weights["mean_rgb"],
-                score_average=given.score_average,
-                grid=given.crop_grid,
-                resize_filter=given.resize_filter,
-                batch_size=given.batch_size,
-                workers=given.threads - 1,
+            posteriors = evaluate(
+                net, images, method, weights["mean_rgb"], workers=given.threads - 1
             )
-    except methods.NotFinite as error:
+    except NotFinite as error:
         raise InputError(f"{given.weights}: {error}") from error
     write_posteriors(
         given.output,
@@ -94,10 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "method": given.method,
             "Q": given.scale,
             "choices": {
-                "score_average": given.score_average,
-                "pool_rounding": given.pool_rounding,
-                "crop_grid": given.crop_grid,
-                "resize_filter": given.resize_filter,
+                name: getattr(given, name) for name in choices_of(Method, PoolingChoices, Resizing)
             },
             "training_choices": weights.get("choices"),
             "iterations": weights["iterations"],

@@ -14,13 +14,20 @@ from functools import cache
 from pathlib import Path
 
 from workflow_scripts.vgg.core import command
-from workflow_scripts.vgg.settings import pictures_wanted
-from workflow_scripts.vgg.results.predictions import Answers, answers, best_fused, class_errors, confusions, hardest
-from workflow_scripts.vgg.data.classes import ClassName, read_class_names
-from workflow_scripts.vgg.settings.experiments import Evaluation, read_tables, read_yaml
 from workflow_scripts.vgg.core.files import whole_file
-from workflow_scripts.vgg.report.picked_images import PickedImages
 from workflow_scripts.vgg.core.text_artefacts import write_json
+from workflow_scripts.vgg.data.classes import ClassName, read_class_names
+from workflow_scripts.vgg.report.picked_images import PickedImages
+from workflow_scripts.vgg.results.predictions import (
+    Answers,
+    answers,
+    best_fused,
+    class_errors,
+    confusions,
+    hardest,
+)
+from workflow_scripts.vgg.settings import pictures_wanted
+from workflow_scripts.vgg.settings.experiments import Evaluation, read_tables, read_yaml
 
 IMAGE_COLUMNS = (
     "group",

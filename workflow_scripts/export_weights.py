@@ -11,11 +11,11 @@ import torch
 
 from workflow_scripts.vgg.core import command
 from workflow_scripts.vgg.core.files import InputError, sha256, whole_file
-from workflow_scripts.vgg.data.images import pixels_at
 from workflow_scripts.vgg.core.parquet import read_metadata as posterior_metadata
+from workflow_scripts.vgg.core.text_artefacts import write_json
+from workflow_scripts.vgg.data.images import pixels_at
 from workflow_scripts.vgg.evaluation.posteriors import outcomes
 from workflow_scripts.vgg.nets.released.source_formats import IMAGENET_STD, for_normalised_input
-from workflow_scripts.vgg.core.text_artefacts import write_json
 from workflow_scripts.vgg.nets.weights import load_weights, write_safetensors
 
 

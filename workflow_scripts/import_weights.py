@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 
 from workflow_scripts.vgg.core import command
-from workflow_scripts.vgg.nets.convnets import Architecture
 from workflow_scripts.vgg.core.files import InputError, code_fingerprint, reading, sha256
+from workflow_scripts.vgg.nets.convnets import Architecture
 from workflow_scripts.vgg.nets.released.reading import WHERE_TO_GET, read_released
 from workflow_scripts.vgg.nets.released.source_formats import FORMATS
 from workflow_scripts.vgg.nets.weights import read_metadata, save_weights

@@ -16,11 +16,20 @@ import numpy as np
 import pandas as pd
 
 from workflow_scripts.vgg.core import command, costs
-from workflow_scripts.vgg.data.sources import devkit, huggingface, kaggle, folders
-from workflow_scripts.vgg.data.sources.archives import check_verified, image_members, require
 from workflow_scripts.vgg.core.files import InputError
-from workflow_scripts.vgg.data.sources.members import ARCHIVE_BYTES, BAD_IMAGE_CURE, ON_BAD_IMAGE, WHOLE_FILES, Member, check_name, with_flaws
 from workflow_scripts.vgg.core.parquet import read_frame, write_frame
+from workflow_scripts.vgg.core.progress import Progress
+from workflow_scripts.vgg.data.sources import devkit, folders, huggingface, kaggle
+from workflow_scripts.vgg.data.sources.archives import check_verified, image_members, require
+from workflow_scripts.vgg.data.sources.members import (
+    ARCHIVE_BYTES,
+    BAD_IMAGE_CURE,
+    ON_BAD_IMAGE,
+    WHOLE_FILES,
+    Member,
+    check_name,
+    with_flaws,
+)
 
 CLOCKS_DIFFER = 60  # seconds at most, of a node and a file server
 COLUMNS = ["id", "wnid", "file", "offset", "size"]
@@ -59,7 +68,7 @@ def index_members(
     check_name(where, where)  # it is stored beside every image
     if images is None:
         members = list(members)
-    progress = command.Progress(len(members) if images is None else images, "images")
+    progress = Progress(len(members) if images is None else images, "images")
     found, good, flaws = [], [], []
     looked_at = with_flaws(members) if on_bad_image else zip(members, repeat(None))
     for member, flaw in looked_at:

@@ -14,14 +14,30 @@ import numpy as np
 import pandas as pd
 
 from workflow_scripts.vgg.core import command
-from workflow_scripts.vgg.results import throughput
-from workflow_scripts.vgg.settings.experiments import SIDES, Evaluation, evaluations, find_row, has_models, read_tables, read_yaml, seeded_paths, side_evaluations
 from workflow_scripts.vgg.core.files import InputError, whole_file
-from workflow_scripts.vgg.results.uncertainty import ALPHA, PairedDifference, holm, paired_difference, verdict
 from workflow_scripts.vgg.core.parquet import rows_of
-from workflow_scripts.vgg.evaluation.posteriors import check_paired, outcomes
-from workflow_scripts.vgg.results.tables import paper_rows
 from workflow_scripts.vgg.core.text_artefacts import write_json
+from workflow_scripts.vgg.evaluation.posteriors import check_paired, outcomes
+from workflow_scripts.vgg.results import throughput
+from workflow_scripts.vgg.results.tables import paper_rows
+from workflow_scripts.vgg.results.uncertainty import (
+    ALPHA,
+    PairedDifference,
+    holm,
+    paired_difference,
+    verdict,
+)
+from workflow_scripts.vgg.settings.experiments import (
+    SIDES,
+    Evaluation,
+    evaluations,
+    find_row,
+    has_models,
+    read_tables,
+    read_yaml,
+    seeded_paths,
+    side_evaluations,
+)
 
 METRIC = "top1_val"
 MEASURED = (  # fields of a comparison that are None if it was not measured

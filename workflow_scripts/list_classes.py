@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import pandas as pd
 
 from workflow_scripts.vgg.core import command
-from workflow_scripts.vgg.data.sources import devkit, huggingface, kaggle, folders
-from workflow_scripts.vgg.data.sources.archives import check_verified
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.core.parquet import write_frame
+from workflow_scripts.vgg.data.sources import devkit, folders, huggingface, kaggle
+from workflow_scripts.vgg.data.sources.archives import check_verified
 
 
 def of_folders(folder: str) -> pd.DataFrame:

@@ -11,11 +11,19 @@ from collections.abc import Sequence
 import numpy as np
 
 from workflow_scripts.vgg.core import command
-from workflow_scripts.vgg.settings.experiments import Evaluation, all_evaluations, evaluations, read_tables, read_yaml, scale_name, seeded_paths
 from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.core.text_artefacts import write_csv
 from workflow_scripts.vgg.evaluation.posteriors import check_paired, outcomes
 from workflow_scripts.vgg.results.tables import measured_cell, paper_rows
-from workflow_scripts.vgg.core.text_artefacts import write_csv
+from workflow_scripts.vgg.settings.experiments import (
+    Evaluation,
+    all_evaluations,
+    evaluations,
+    read_tables,
+    read_yaml,
+    scale_name,
+    seeded_paths,
+)
 
 SPLIT = "val"
 METRICS = ("top1", "top5")

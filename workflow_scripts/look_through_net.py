@@ -17,21 +17,26 @@ import torch
 from PIL import Image
 
 from workflow_scripts.vgg.core import command
-from workflow_scripts.vgg.evaluation import methods
-from workflow_scripts.vgg.settings import pictures_wanted
-from workflow_scripts.vgg.nets import precision
-from workflow_scripts.vgg.results.predictions import Answers, answers, one_of_each_class
+from workflow_scripts.vgg.core.files import sha256
+from workflow_scripts.vgg.core.text_artefacts import write_json
 from workflow_scripts.vgg.data.classes import read_class_names
+from workflow_scripts.vgg.data.images import RESIZE_FILTERS, pixels_at, rescale
+from workflow_scripts.vgg.evaluation import methods
+from workflow_scripts.vgg.evaluation.score_maps import (
+    crop_corners,
+    crop_posteriors,
+    score_map,
+    where,
+)
+from workflow_scripts.vgg.nets import precision
 from workflow_scripts.vgg.nets.convnets import POOLING_ROUNDING, ConvNet
 from workflow_scripts.vgg.nets.devices import explained_memory, pick_device, to_input
-from workflow_scripts.vgg.settings.experiments import Evaluation, read_yaml
-from workflow_scripts.vgg.core.files import sha256
-from workflow_scripts.vgg.data.images import RESIZE_FILTERS, pixels_at, rescale
-from workflow_scripts.vgg.report.picked_images import PickedImages
-from workflow_scripts.vgg.evaluation.score_maps import crop_corners, crop_posteriors, score_map, where
-from workflow_scripts.vgg.core.text_artefacts import write_json
-from workflow_scripts.vgg.report.thumbnails import QUALITY, data_uri
 from workflow_scripts.vgg.nets.weights import load_weights
+from workflow_scripts.vgg.report.picked_images import PickedImages
+from workflow_scripts.vgg.report.thumbnails import QUALITY, data_uri
+from workflow_scripts.vgg.results.predictions import Answers, answers, one_of_each_class
+from workflow_scripts.vgg.settings import pictures_wanted
+from workflow_scripts.vgg.settings.experiments import Evaluation, read_yaml
 
 SHEET_CROP, SHEET_GAP = 44, 3  # pixels of a crop on the sheet of all crops, and between two
 
@@ -147,9 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--results", required=True, help="the experiment's results folder")
     parser.add_argument("--shards", nargs="+", required=True, help="the validation set's shards")
     parser.add_argument("--models", nargs="*", help="that the run has; others are left out")
-    parser.add_argument(
-        "--score-average", choices=methods.SCORE_AVERAGES, default="before-softmax"
-    )
+    parser.add_argument("--score-average", choices=methods.SCORE_AVERAGES, default="before-softmax")
     parser.add_argument("--pool-rounding", choices=POOLING_ROUNDING, default="floor")
     parser.add_argument("--crop-grid", choices=methods.CROP_GRIDS, default="whole-image")
     parser.add_argument("--resize-filter", choices=RESIZE_FILTERS, default="bicubic")
@@ -175,7 +178,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return Eye(net, mean, given.resize_filter), sha256(path)
 
     def look(section: dict, own: Sequence[Evaluation], entry: Callable) -> dict:
-        content = {"experiment": Path(given.results).name, "split": pictures_wanted.SPLIT, **section}
+        content = {
+            "experiment": Path(given.results).name,
+            "split": pictures_wanted.SPLIT,
+            **section,
+        }
         if missing := pictures_wanted.missing_models(own, given.models):
             return content | {"weights_sha256": None, "missing": missing, "images": []}
         found = [answers([e.path(given.results, pictures_wanted.SPLIT)]) for e in own]

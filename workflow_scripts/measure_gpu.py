@@ -20,9 +20,9 @@ from workflow_scripts.bench.session import Part, Session
 from workflow_scripts.bench.session_expected import EXPECTED
 from workflow_scripts.bench.session_setting import Setting
 from workflow_scripts.vgg.core import command
-from workflow_scripts.vgg.nets.devices import describe_hardware, driver_version, pick_device
 from workflow_scripts.vgg.core.files import InputError, code_fingerprint
 from workflow_scripts.vgg.data.shards import Shards
+from workflow_scripts.vgg.nets.devices import describe_hardware, driver_version, pick_device
 
 PARTS = [  # what matters most comes first; seconds as an H100 took them
     Part("machine", 5, session_speed.machine),

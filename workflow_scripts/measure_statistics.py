@@ -8,9 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from workflow_scripts.vgg.core import command, costs
+from workflow_scripts.vgg.core.progress import Progress
+from workflow_scripts.vgg.core.text_artefacts import write_json
 from workflow_scripts.vgg.data import images
 from workflow_scripts.vgg.data.shards import Shards
-from workflow_scripts.vgg.core.text_artefacts import write_json
 
 
 def pixel_sums(pixels: np.ndarray) -> tuple[int, list[int], list[int]]:
@@ -26,7 +27,7 @@ def measure_statistics(shards: Shards, threads: int) -> dict:
     `eigenvectors[i]` belongs to `eigenvalues[i]`. The sums are integers, so the result does not
     depend on the number of threads.
     """
-    progress = command.Progress(len(shards), "images")
+    progress = Progress(len(shards), "images")
     count, sums, products = 0, [0] * 3, [0] * 9
 
     def of_image(index: int):

@@ -13,13 +13,19 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from workflow_scripts.vgg.core import command, costs
-from workflow_scripts.vgg.data import images
 from workflow_scripts.vgg.core.files import InputError
-from workflow_scripts.vgg.data.sources.members import BAD_IMAGE_CURE, ON_BAD_IMAGE, Unchanged, read_members
-from workflow_scripts.vgg.data.oddities import examine
 from workflow_scripts.vgg.core.parquet import read_frame, read_metadata
-from workflow_scripts.vgg.data.shards import bounds, write_shard
+from workflow_scripts.vgg.core.progress import Progress
 from workflow_scripts.vgg.core.text_artefacts import write_json
+from workflow_scripts.vgg.data import images
+from workflow_scripts.vgg.data.oddities import examine
+from workflow_scripts.vgg.data.shards import bounds, write_shard
+from workflow_scripts.vgg.data.sources.members import (
+    BAD_IMAGE_CURE,
+    ON_BAD_IMAGE,
+    Unchanged,
+    read_members,
+)
 
 LARGEST_SCALE = 1024  # at which an image of original bytes must still be read, in the paper's units
 
@@ -53,7 +59,7 @@ class Packing:
         Raises InputError for a bad image, naming it, unless it is to be skipped; and for a file
         that has changed since it was indexed.
         """
-        progress = command.Progress(len(index), "images")
+        progress = Progress(len(index), "images")
         places = zip(index["file"], index["offset"], index["size"], strict=True)
         for row, encoded in zip(index.itertuples(), read_members(places, unchanged), strict=True):
             try:

@@ -10,15 +10,19 @@ from pathlib import Path
 import pandas as pd
 
 from workflow_scripts.vgg.core import command
-from workflow_scripts.vgg.planning import records
-from workflow_scripts.vgg.report import plan_tables, pages, inputs
-from workflow_scripts.vgg.planning.arithmetic import forward_flop, training_flop
-from workflow_scripts.vgg.settings.configuration import read_valid
-from workflow_scripts.vgg.planning.records import total
-from workflow_scripts.vgg.settings.experiments import all_checked, all_evaluations, read_tables, read_yaml
 from workflow_scripts.vgg.core.files import whole_file
-from workflow_scripts.vgg.planning.planner import Job, Planner, critical_path, most_checkpoints
 from workflow_scripts.vgg.core.text_artefacts import write_json
+from workflow_scripts.vgg.planning.arithmetic import forward_flop, training_flop
+from workflow_scripts.vgg.planning.planner import Job, Planner, critical_path, most_checkpoints
+from workflow_scripts.vgg.planning.records import by_rule, compare, read_records, total
+from workflow_scripts.vgg.report import inputs, pages, plan_tables
+from workflow_scripts.vgg.settings.configuration import read_valid
+from workflow_scripts.vgg.settings.experiments import (
+    all_checked,
+    all_evaluations,
+    read_tables,
+    read_yaml,
+)
 
 DEVICE_RULES = ("train_convnet", "evaluate_convnet", "evaluate_choice")
 
@@ -95,7 +99,7 @@ def measured_rates(path: str, stated: dict, precision: str) -> dict:
 
 def make_plan(planner: Planner, jobs: Sequence[Job], records: dict) -> dict:
     """The whole plan as plan.json has it. Sets the jobs' `actual` from the records."""
-    records.compare(jobs, records)
+    compare(jobs, records)
     splits = list(dict.fromkeys(job.split for job in jobs if job.rule == "pack_shard"))
     chain, parts = critical_path(jobs), disk(planner, jobs, splits)
     return {
@@ -112,7 +116,7 @@ def make_plan(planner: Planner, jobs: Sequence[Job], records: dict) -> dict:
             "unknown": sum(job.hours is None for job in jobs),
         },
         "nets": convnets(planner, jobs),
-        "by_rule": records.by_rule(jobs, records),
+        "by_rule": by_rule(jobs, records),
         "jobs": [asdict(job) for job in jobs],
         "disk": parts,
         "critical_path": [
@@ -153,7 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if config["evaluate"]["precision"] != "float32":
         checked = all_checked(tables, given.models)
     jobs = planner.jobs(given.stores, given.models, evaluations, given.splits, checked)
-    plan = make_plan(planner, jobs, records.read_records(given.records))
+    plan = make_plan(planner, jobs, read_records(given.records))
 
     print(plan_tables.as_text(plan))
     write_json(f"{given.output}.json", plan)

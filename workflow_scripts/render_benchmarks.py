@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from workflow_scripts.vgg.report import pages, inputs
+from workflow_scripts.bench import speed_tables
 from workflow_scripts.vgg.core.command import parser, run
 from workflow_scripts.vgg.core.files import whole_file
+from workflow_scripts.vgg.report import inputs, pages
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -17,11 +18,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.add_argument("--output", required=True, help="the HTML page to write")
     given = options.parse_args(arguments)
 
-    page = pages.render_benchmarks(
-        inputs.load_benchmarks(given.summary),
-        inputs.load_config(given.config),
-        given.index,
-    )
+    measured = inputs.load_benchmarks(given.summary)
+    tables = [
+        *speed_tables.tables(measured["lines"], measured["growth"]),
+        *speed_tables.projected_tables(measured),
+    ]
+    page = pages.render_benchmarks(measured, tables, inputs.load_config(given.config), given.index)
     with whole_file(given.output) as temporary:
         temporary.write_text(page, encoding="utf-8")
 

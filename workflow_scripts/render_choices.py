@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from workflow_scripts.vgg.report import pages, inputs
 from workflow_scripts.vgg.core.command import parser, run
 from workflow_scripts.vgg.core.files import whole_file
+from workflow_scripts.vgg.report import inputs, pages
 
 
 def main(arguments: Sequence[str] | None) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from workflow_scripts.vgg.report import pages, inputs
 from workflow_scripts.vgg.core.command import parser, run
 from workflow_scripts.vgg.core.files import whole_file
+from workflow_scripts.vgg.report import inputs, pages
+from workflow_scripts.vgg.training.history import read_history
 
 
 def main(arguments: Sequence[str] | None) -> None:
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str] | None) -> None:
     page = pages.render_index(
         [inputs.load_table(path) for path in given.tables],
         inputs.load_claims(given.claims),
-        [inputs.load_history(path) for path in given.history],
+        [read_history(path) for path in given.history],
         inputs.load_config(given.config),
         schema=inputs.load_choices(given.schema) if given.schema else None,
         packing=inputs.load_packing(given.packing) if given.packing else None,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from workflow_scripts.vgg.report import pictures_page, inputs
 from workflow_scripts.vgg.core.command import parser, run
 from workflow_scripts.vgg.core.files import whole_file
+from workflow_scripts.vgg.report import inputs, pictures_page
 
 
 def main(arguments: Sequence[str] | None) -> None:

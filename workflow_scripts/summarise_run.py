@@ -6,12 +6,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from workflow_scripts.vgg.settings import test_time_choices
 from workflow_scripts.vgg.core import command
-from workflow_scripts.vgg.planning.records import read_records
-from workflow_scripts.vgg.settings.experiments import read_tables
-from workflow_scripts.vgg.results.tables import read_lines
 from workflow_scripts.vgg.core.text_artefacts import read_json
+from workflow_scripts.vgg.planning.records import read_records
+from workflow_scripts.vgg.results.tables import read_lines
+from workflow_scripts.vgg.settings import test_time_choices
+from workflow_scripts.vgg.settings.experiments import read_tables
 
 
 def errors(results: Path, tables: dict) -> str:

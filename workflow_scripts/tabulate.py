@@ -7,11 +7,20 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from workflow_scripts.vgg.results import float32_checks, tables
 from workflow_scripts.vgg.core import command
-from workflow_scripts.vgg.settings.experiments import check_answers, check_row, check_rows, evaluations, has_models, read_answers, read_tables, read_yaml
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.evaluation.posteriors import Outcomes, check_paired, outcomes
+from workflow_scripts.vgg.results import float32_checks, tables
+from workflow_scripts.vgg.settings.experiments import (
+    check_answers,
+    check_row,
+    check_rows,
+    evaluations,
+    has_models,
+    read_answers,
+    read_tables,
+    read_yaml,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

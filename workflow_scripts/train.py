@@ -10,52 +10,102 @@ import argparse
 import contextlib
 import logging
 import os
+import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from workflow_scripts.vgg.core import command, costs
-from workflow_scripts.vgg.nets import initialisation, precision
-from workflow_scripts.vgg.data import sampling
-from workflow_scripts.vgg.training import loop
-from workflow_scripts.vgg.nets.convnets import LRN_CONSTANTS, Architecture, ConvNet
-from workflow_scripts.vgg.nets.devices import describe_hardware, pick_device
-from workflow_scripts.vgg.evaluation.methods import BATCH_SIZE, KeptBatches, evaluate, shared_bytes
-from workflow_scripts.vgg.core.files import InputError, code_fingerprint, exclusive, fingerprint, sha256
-from workflow_scripts.vgg.data.images import RESIZE_FILTERS, pixels_at
-from workflow_scripts.vgg.data.loader import TrainingImages
-from workflow_scripts.vgg.evaluation.posteriors import rank_of_class
-from workflow_scripts.vgg.training.distributed import Processes, processes_on_node
+from workflow_scripts.vgg.core.declarations import (
+    add_options,
+    choices_of,
+    declared,
+    from_options,
+    names_of,
+)
+from workflow_scripts.vgg.core.files import (
+    InputError,
+    code_fingerprint,
+    exclusive,
+    fingerprint,
+    sha256,
+)
+from workflow_scripts.vgg.core.progress import Progress
 from workflow_scripts.vgg.core.randomness import model_seed
+from workflow_scripts.vgg.core.signals import STOPPED, Stopped, StopSignals
+from workflow_scripts.vgg.core.text_artefacts import read_json
+from workflow_scripts.vgg.data.images import Resizing, pixels_at
+from workflow_scripts.vgg.data.loader import TrainingImages, on_device
+from workflow_scripts.vgg.data.rescaled_images import KeptBatches, RescaledImages
+from workflow_scripts.vgg.data.sampling import Sampling, colour_axes, held_out
 from workflow_scripts.vgg.data.shards import Shards
 from workflow_scripts.vgg.data.staging import naming_sources, stage
-from workflow_scripts.vgg.core.text_artefacts import read_json, write_csv
-from workflow_scripts.vgg.nets.weights import load_weights, read_metadata, save_weights, tensors_sha256
 from workflow_scripts.vgg.data.workers import check_shared_memory, start_server
-
-CHOICES = (  # of the configuration, those that decide a training
-    "initialisation",
-    "transferred_convs",
-    "biases",
-    "lrn",
-    "colour_shift",
-    "scale_sampling",
-    "resize_filter",
-    "last_batch",
-    "validation_set",
+from workflow_scripts.vgg.evaluation.methods import Method, evaluate
+from workflow_scripts.vgg.evaluation.posteriors import rank_of_class
+from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet, NetChoices
+from workflow_scripts.vgg.nets.devices import describe_hardware, explained_memory, pick_device
+from workflow_scripts.vgg.nets.initialisation import Beginning, initialise, transfer_layers
+from workflow_scripts.vgg.nets.precision import computing
+from workflow_scripts.vgg.nets.weights import (
+    load_weights,
+    read_metadata,
+    save_weights,
+    tensors_sha256,
 )
+from workflow_scripts.vgg.training.checkpoints import (
+    KEPT,
+    CheckpointWriter,
+    load_checkpoint,
+    newest_checkpoint,
+)
+from workflow_scripts.vgg.training.distributed import Processes, processes_on_node
+from workflow_scripts.vgg.training.guards import (
+    CHECK_EVERY,
+    FiniteGuard,
+    chance_loss,
+    check_flat_line,
+)
+from workflow_scripts.vgg.training.history import write_history
+from workflow_scripts.vgg.training.optimisation import Optimisation
+from workflow_scripts.vgg.training.state import Training
 
 
-def options(arguments: Sequence[str] | None) -> argparse.Namespace:
+@dataclass(frozen=True)
+class Running:
+    """How and where a training runs: what does not decide its result, but by rounding."""
+
+    checkpoints: str = declared(help="folder for checkpoints")
+    output: str = declared(help="weights to write (safetensors)")
+    history: str = declared(help="history to write (CSV)")
+    device: str = declared("auto", "auto, cpu, cuda, cuda:1, …")
+    threads: int = declared(1, "CPU threads on this node, loaders included")
+    local_scratch: str | None = declared(
+        None, "folder on the node's disk to copy the shards to; read in place if not given"
+    )
+    micro_batch: int | None = declared(
+        None, "most samples that a process has in memory at once; the whole part of a batch if not"
+    )
+    checkpoint_seconds: float = declared(
+        600.0, "between checkpoints; one is also written at the end of each epoch"
+    )
+    flat_line_iterations: int | None = declared(
+        None, "stop a net that is still at chance after so many iterations; never if not given"
+    )
+
+
+CHOICES = (NetChoices, Beginning, Sampling, Resizing, Optimisation)  # which declare choices
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = command.parser(__doc__)
     command.add_model_options(parser)
-    parser.add_argument(
-        "--lrn", choices=LRN_CONSTANTS, default="krizhevsky", help="constants of LRN layers"
-    )
+    add_options(parser, NetChoices)
     group = parser.add_argument_group("beginning")
     group.add_argument("--parent", help="weights to start from; random if not given")
     group.add_argument(
@@ -64,12 +114,7 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
         default="all",
         help="A's first four conv layers and its FC layers, or the whole parent",
     )
-    group.add_argument(
-        "--initialisation", choices=initialisation.INITIALISATIONS, default="normal-std-0.01"
-    )
-    group.add_argument(
-        "--transferred-convs", choices=initialisation.TRANSFERRED_CONVS, default="by-shape"
-    )
+    add_options(group, Beginning)
     group.add_argument("--seed", type=int, default=0)
     group = parser.add_argument_group("data")
     group.add_argument("--train-shards", nargs="+", required=True)
@@ -80,141 +125,15 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
     group.add_argument(
         "--train-scale", type=int, nargs="+", required=True, help="S, or its two ends if jittered"
     )
-    group.add_argument("--resize-filter", choices=RESIZE_FILTERS, default="bicubic")
-    group.add_argument(
-        "--colour-shift", choices=sampling.COLOUR_SHIFTS, default="pca-root-eigenvalues"
-    )
-    group.add_argument(
-        "--scale-sampling",
-        choices=sampling.SCALE_SAMPLING,
-        default="uniform-integer",
-        help="how each image's S is drawn if jittered",
-    )
-    group.add_argument(
-        "--last-batch",
-        choices=sampling.LAST_BATCH,
-        default="wrap",
-        help="at an epoch's end, wrap into the next one or drop the images left over",
-    )
-    group.add_argument(
-        "--validation-set",
-        choices=sampling.VALIDATION_SETS,
-        default="reported",
-        help="where plateaus are seen: on the validation shards, or on a part of the training set",
-    )
-    group = parser.add_argument_group("optimisation")
-    choices = {
-        "trainable": loop.TRAINABLE,
-        "biases": loop.BIAS_RULES,
-        "precision": precision.OF_TRAINING,
-    }
-    for field in fields(loop.Optimisation):
-        if field.type == "bool":
-            group.add_argument(f"--{field.name.replace('_', '-')}", action="store_true")
-            continue
-        several = isinstance(field.default, tuple)
-        group.add_argument(
-            f"--{field.name.replace('_', '-')}",
-            type=float if several else type(field.default),
-            nargs="+" if several else None,
-            default=field.default,
-            choices=choices.get(field.name),
-        )
-    group = parser.add_argument_group("running")
-    group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, …")
-    group.add_argument(
-        "--threads", type=int, default=1, help="CPU threads on this node, loaders included"
-    )
-    group.add_argument(
-        "--local-scratch",
-        help="folder on the node's disk to copy the shards to; read in place if not given",
-    )
-    group.add_argument(
-        "--micro-batch", type=int, help="most samples that a process has in memory at once"
-    )
-    group.add_argument("--checkpoints", required=True, help="folder for checkpoints")
-    group.add_argument(
-        "--checkpoint-seconds",
-        type=float,
-        default=600,
-        help="between checkpoints; one is also written at the end of each epoch",
-    )
-    group.add_argument(
-        "--flat-line-iterations",
-        type=int,
-        help="stop a net that is still at chance after so many iterations; never if not given",
-    )
-    group.add_argument("--output", required=True, help="weights to write (safetensors)")
-    group.add_argument("--history", required=True, help="history to write (CSV)")
+    add_options(group, Resizing)
+    add_options(group, Sampling)
+    add_options(parser.add_argument_group("optimisation"), Optimisation)
+    add_options(parser.add_argument_group("running"), Running)
     return parser.parse_args(arguments)
 
 
-def initial_net(given: argparse.Namespace, dropout: float, input_scale: float) -> ConvNet:
-    """The net as its training begins."""
-    architecture = Architecture(
-        given.layers, given.classes, given.crop, given.fc, given.width_divisor
-    )
-    if "LRN" in given.layers:  # without such a layer, nets of other constants are the same net
-        architecture = replace(architecture, lrn=given.lrn)
-    seed = model_seed(given.seed, given.model)
-    if given.parent and given.inherit == "all":
-        net, _ = load_weights(given.parent, input_scale, dropout=dropout)
-        if net.architecture != architecture:
-            raise InputError(f"{given.parent}: holds another net than {given.net}, {architecture}")
-        return net
-    net = ConvNet(architecture, dropout)
-    initialisation.initialise(net, given.initialisation, seed)
-    if given.parent:
-        parent, _ = load_weights(given.parent, input_scale)
-        copied = initialisation.transfer_layers(net, parent, given.transferred_convs)
-        logging.info("from %s: %s", given.parent, ", ".join(copied))
-    return net
-
-
-def validation_images(
-    given: argparse.Namespace, train_shards: list[str], val_shards: list[str]
-) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray | None]:
-    """Where plateaus are seen: shards, places in them, their labels, and the places to train on.
-
-    The last is None if all training images are trained on. Places are int64.
-    Raises InputError if the validation images are not given or have no labels.
-    """
-    if given.validation_set == "held-out":
-        labels = Shards(train_shards).labels
-        rest, places = sampling.held_out(given.seed, len(labels))
-        return train_shards, places, labels[places], rest
-    if not val_shards:
-        raise InputError("give --val-shards, or --validation-set held-out")
-    labels = Shards(val_shards).labels
-    if labels.min() < 0:
-        raise InputError(f"{val_shards[0]}: validation images without labels")
-    return val_shards, np.arange(len(labels)), labels, None
-
-
-def check_classes(labels: np.ndarray, given: argparse.Namespace) -> None:
-    """Raise InputError unless each class has a training image; packing may have left out all."""
-    if not 0 <= labels.min() <= labels.max() < given.classes:
-        raise InputError(
-            f"{given.train_shards[0]} and those beside it: labels from {labels.min()} to "
-            f"{labels.max()}, but {given.classes} classes; pack the images anew"
-        )
-    if missing := sorted(set(range(given.classes)) - set(labels.tolist())):
-        raise InputError(
-            f"{given.train_shards[0]} and those beside it: {len(missing)} of {given.classes} "
-            f"classes have no training image, first label {missing[0]}; the packing reports say "
-            "what data.on_bad_image: skip left out"
-        )
-
-
-# Arguments that do not decide the result
-RUNNING = (
-    *("device", "threads", "micro_batch", "checkpoint_seconds", "flat_line_iterations"),
-    *("local_scratch", "checkpoints", "output", "history"),
-)
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
-    given = options(arguments)
+    given = parse(arguments)
     place, on_node = processes_on_node()
     threads = max(1, given.threads // on_node)
     if threads > 1:
@@ -235,7 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             naming_sources(given.val_shards, copies[1]),
             processes.joined(device),
         ):
-            train(given, *copies, device, threads - 1, processes, on_node)
+            train(given, *copies, device, threads - 1, processes)
 
 
 def train(
@@ -245,61 +164,237 @@ def train(
     device: torch.device,
     workers: int,
     processes: Processes,
-    on_node: int,
 ) -> None:
-    """Train and write weights and history, in every process of a training.
+    """A whole training, in each of its processes (paper §3.1): resume or begin, iterate, write.
 
-    train_shards, val_shards: those given, or copies of them on this node. on_node: processes here,
-    each with so many workers.
+    train_shards, val_shards: those given, or copies of them on this node.
+    workers: loader processes of this process.
+
+    Raises InputError on what `training.guards` finds. Exits with STOPPED after SIGTERM, SIGINT or
+    SIGUSR1 in any process, when a checkpoint is written.
     """
-    settings = loop.Optimisation(
-        **{field.name: getattr(given, field.name) for field in fields(loop.Optimisation)}
-    )
-    scales = (given.train_scale[0], given.train_scale[-1])
+    settings = from_options(Optimisation, given)
     statistics = read_json(given.statistics, ("mean_rgb", "eigenvectors", "eigenvalues"))
-    net = initial_net(given, settings.dropout, settings.input_scale).to(device)
-    shards, places, labels, trained = validation_images(given, train_shards, val_shards)
+    mean = statistics["mean_rgb"]
+    scales = (given.train_scale[0], given.train_scale[-1])
+
+    # The images to train on, and those on which plateaus are seen.
+    trained_on, validated_on, labels = validation_split(given, train_shards, val_shards)
     images = TrainingImages(
         train_shards,
         model_seed(given.seed, given.model),
         settings.batch_size,
         given.crop,
         scales,
-        sampling.colour_axes(statistics, given.colour_shift),
+        colour_axes(statistics, given.colour_shift),
         given.resize_filter,
         rows=processes.rows(settings.batch_size),
         scale_sampling=given.scale_sampling,
         last_batch=given.last_batch,
-        places=trained,
+        places=trained_on,
+    )
+    validation = RescaledImages(
+        train_shards if given.validation_set == "held-out" else val_shards,
+        pixels_at(sum(scales) / 2, given.crop),
+        given.crop,
+        central=True,
+        resize_filter=given.resize_filter,
+        places=processes.share(validated_on),
+        kept=KeptBatches(),
+    )
+    check_classes(images.shards.labels, given)
+    _, on_node = processes_on_node()
+    shared = images.shared_bytes(workers) + validation.shared_bytes(workers)
+    check_shared_memory(on_node * shared, on_node * workers)
+
+    # Resume, or else initialise.
+    net = ConvNet(architecture_of(given), settings.dropout).to(device)
+    training = Training(net, images, settings, mean, processes, given.micro_batch)
+    decides = what_decides(given, statistics, images, val_shards)
+    checkpoints = Path(given.checkpoints)
+    found = newest_checkpoint(checkpoints, fingerprint(decides)) if processes.rank == 0 else None
+    if path := processes.gather(found)[0]:
+        training.resume(load_checkpoint(path))
+    else:
+        begin(net, given, settings.input_scale)
+    training.prepare()
+    logging.info(
+        "%s on %d × %s, %d parameters",
+        *(given.model, processes.count, device.type, net.parameter_count()),
     )
 
-    check_classes(images.shards.labels, given)
-    shared = images.shared_bytes(workers) + shared_bytes(workers, BATCH_SIZE, given.crop)
-    check_shared_memory(on_node * shared, on_node * workers)
-    kept = KeptBatches()
+    # Iterate until the last plateau, or the last iteration.
+    guard, chance = FiniteGuard(images, processes), chance_loss(images.labels)
+    load, cure = memory_words(settings.batch_size, images.own_rows, given, processes)
+    done = training.iteration * settings.batch_size
+    progress = Progress(settings.iterations * settings.batch_size, "images", done=done)
+    last_checkpoint = time.monotonic()
+    batches = images.batches(
+        training.iteration, settings.iterations, workers, device.type == "cuda"
+    )
+    ready = on_device(batches, device)
+    with (
+        StopSignals() as signals,
+        contextlib.closing(batches),
+        CheckpointWriter(checkpoints) as writer,
+    ):
 
-    def validate(net: ConvNet, stop: Callable[[], bool]) -> tuple[int, int]:
-        with precision.computing(device, settings.precision):
-            posteriors = evaluate(
-                net,
-                shards,
-                places=processes.share(places),
-                method="center",
-                smallest_side=pixels_at(sum(scales) / 2, given.crop),
-                mean=statistics["mean_rgb"],
-                input_scale=settings.input_scale,
-                resize_filter=given.resize_filter,
-                workers=workers,
-                progress=False,
-                kept=kept,
-                stop=stop,
+        def checkpoint() -> None:
+            """That of a finished training is kept alone. It writes the weights again if Snakemake
+            deletes them, as it does where Slurm calls a job failed that was not."""
+            nonlocal last_checkpoint
+            guard.look()
+            state = training.state(fingerprint(decides))
+            if processes.rank == 0:
+                writer.write(training.iteration, state, 1 if training.finished else KEPT)
+            last_checkpoint = time.monotonic()
+
+        def stop_if_asked(number: int) -> None:
+            if number:
+                checkpoint()
+                logging.warning(
+                    "stopped at iteration %d on %s; run the same command again to go on",
+                    *(training.iteration, signal.Signals(number).name),
+                )
+                sys.exit(STOPPED)
+
+        while True:
+            if training.awaits_validation:
+                guard.look()
+                seconds = time.monotonic() - training.last_validation
+                logging.info("validating after iteration %d", training.iteration)
+                wrong = (0, 0)
+                with contextlib.suppress(Stopped):
+                    wrong = validate(training, validation, processes.share(labels), workers,
+                                     lambda: signals.received > 0)  # fmt: skip
+                stop_if_asked(*processes.highest(signals.received))
+                training.observe(processes.total(*wrong), len(labels), seconds)
+            try:
+                check_flat_line(training.history, chance, given.flat_line_iterations)
+            except InputError:
+                checkpoint()
+                raise
+            if training.finished:
+                checkpoint()
+                break
+            rate = training.rate
+            batch = next(ready)
+            with explained_memory(load, cure):
+                losses, norm = training.step(batch)
+            guard.keep(training.iteration, rate, losses, norm)
+            progress.update(settings.batch_size, f"iteration {training.iteration}, rate {rate:g}")
+            if training.iteration % CHECK_EVERY == 0:
+                guard.look()
+            due = time.monotonic() - last_checkpoint >= given.checkpoint_seconds
+            received, due = processes.highest(signals.received, due or training.ends_epoch)
+            stop_if_asked(received)
+            if due:
+                checkpoint()
+
+    # Write the history and the weights.
+    if processes.rank:
+        return
+    costs.note(
+        images=training.iteration * settings.batch_size,
+        earlier_seconds=training.earlier_seconds,
+        attempts=training.attempts,
+    )
+    write_history(given.history, training.history)
+    save_weights(
+        given.output,
+        net,
+        settings.input_scale,
+        {
+            "model": given.model,
+            "net": given.net,
+            "S": list(scales),
+            "mean_rgb": mean,
+            "seed": given.seed,
+            "iterations": training.iteration,
+            "parent": read_metadata(given.parent)["model"] if given.parent else None,
+            "parent_sha256": sha256(given.parent) if given.parent else None,
+            "inherit": given.inherit if given.parent else None,
+            "choices": {name: getattr(given, name) for name in choices_of(*CHOICES)},
+            "optimisation": asdict(settings),
+            "precision": training.precision,
+            "config_fingerprint": fingerprint(decides),
+            "code_fingerprint": code_fingerprint(),
+            "torch": torch.__version__,
+            "hardware": describe_hardware(device),
+            "processes": processes.count,
+            "node": os.uname().nodename,
+        },
+    )
+
+
+def architecture_of(given: argparse.Namespace) -> Architecture:
+    """The net to train."""
+    architecture = Architecture(
+        given.layers, given.classes, given.crop, given.fc, given.width_divisor
+    )
+    # Without such a layer, nets of other constants are the same net.
+    return replace(architecture, lrn=given.lrn) if "LRN" in given.layers else architecture
+
+
+def begin(net: ConvNet, given: argparse.Namespace, input_scale: float) -> None:
+    """Give a net its first weights: the parent's, or random ones, maybe with layers of net A."""
+    parent = load_weights(given.parent, input_scale)[0] if given.parent else None
+    if parent is not None and given.inherit == "all":
+        if parent.architecture != net.architecture:
+            raise InputError(
+                f"{given.parent}: holds another net than {given.net}, {net.architecture}"
             )
-        rank = rank_of_class(posteriors, processes.share(labels))
-        return int(np.sum(rank >= 1)), int(np.sum(rank >= 5))
+        net.load_state_dict(parent.state_dict())
+        return
+    initialise(net, given.initialisation, model_seed(given.seed, given.model))
+    if parent is not None:
+        copied = transfer_layers(net, parent, given.transferred_convs)
+        logging.info("from %s: %s", given.parent, ", ".join(copied))
 
+
+def validation_split(
+    given: argparse.Namespace, train_shards: list[str], val_shards: list[str]
+) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
+    """The places to train on, the places to validate on, and the latter's labels; all int [images].
+
+    Validation images lie in the training shards if a part of them is held out. The places to train
+    on are None if they are all.
+    Raises InputError if the validation images are not given or have no labels.
+    """
+    if given.validation_set == "held-out":
+        labels = Shards(train_shards).labels
+        rest, places = held_out(given.seed, len(labels))
+        return rest, places, labels[places]
+    if not val_shards:
+        raise InputError("give --val-shards, or --validation-set held-out")
+    labels = Shards(val_shards).labels
+    if labels.min() < 0:
+        raise InputError(f"{val_shards[0]}: validation images without labels")
+    return None, np.arange(len(labels)), labels
+
+
+def check_classes(labels: np.ndarray, given: argparse.Namespace) -> None:
+    """Raise InputError unless each class has a training image; packing may have left out all."""
+    if not 0 <= labels.min() <= labels.max() < given.classes:
+        raise InputError(
+            f"{given.train_shards[0]} and those beside it: labels from {labels.min()} to "
+            f"{labels.max()}, but {given.classes} classes; pack the images anew"
+        )
+    if missing := sorted(set(range(given.classes)) - set(labels.tolist())):
+        raise InputError(
+            f"{given.train_shards[0]} and those beside it: {len(missing)} of {given.classes} "
+            f"classes have no training image, first label {missing[0]}; the packing reports say "
+            "what data.on_bad_image: skip left out"
+        )
+
+
+def what_decides(
+    given: argparse.Namespace, statistics: dict, images: TrainingImages, val_shards: list[str]
+) -> dict:
+    """All that a training's result depends on; checkpoints of anything else are not used."""
     decides = {
         **vars(given),
-        **{name: None for name in RUNNING},
+        **dict.fromkeys(names_of(Running)),
         # Not by the file, which another attempt at the parent may have written again.
         "parent": tensors_sha256(given.parent) if given.parent else None,
         "statistics": statistics,
@@ -309,66 +404,46 @@ def train(
     }
     if not given.compile:  # checkpoints of before there was the option stay good
         del decides["compile"]
-    logging.info(
-        "%s on %d × %s, %d parameters",
-        *(given.model, processes.count, device.type, net.parameter_count()),
-    )
-    try:
-        done = loop.train(
-            net,
-            images,
-            validate,
-            len(places),
-            settings,
-            loop.Running(
-                Path(given.checkpoints),
-                given.checkpoint_seconds,
-                workers,
-                given.micro_batch,
-                given.flat_line_iterations,
-                processes,
-            ),
-            mean=statistics["mean_rgb"],
-            seed=model_seed(given.seed, given.model),
-            fingerprint=fingerprint(decides),
-        )
-    except loop.Interrupted as interruption:
-        logging.warning("%s; run the same command again to go on", interruption)
-        sys.exit(loop.STOPPED)
-    if processes.rank:
-        return
-    costs.note(
-        images=done.iteration * settings.batch_size,
-        earlier_seconds=done.earlier_seconds,
-        attempts=done.attempts,
+    return decides
+
+
+def memory_words(
+    batch_size: int, rows: slice, given: argparse.Namespace, processes: Processes
+) -> tuple[str, str]:
+    """What takes memory, and what to do if there is too little of it."""
+    samples = min(given.micro_batch or batch_size, rows.stop - rows.start)
+    return (
+        f"{samples} samples at once (train.batch_size {batch_size}, "
+        f"train.processes {processes.count})",
+        f"set train.micro_batch to {max(1, samples // 2)} or less, or use more processes; the "
+        "result is the same",
     )
 
-    write_csv(given.history, done.history, list(done.history[0]))
-    save_weights(
-        given.output,
-        net,
-        settings.input_scale,
-        {
-            "model": given.model,
-            "net": given.net,
-            "S": list(scales),
-            "mean_rgb": statistics["mean_rgb"],
-            "seed": given.seed,
-            "iterations": done.iteration,
-            "parent": read_metadata(given.parent)["model"] if given.parent else None,
-            "parent_sha256": sha256(given.parent) if given.parent else None,
-            "inherit": given.inherit if given.parent else None,
-            "choices": {name: getattr(given, name) for name in CHOICES},
-            "optimisation": asdict(settings),
-            "precision": done.precision,
-            "config_fingerprint": fingerprint(decides),
-            "code_fingerprint": code_fingerprint(),
-            "torch": torch.__version__,
-            "hardware": describe_hardware(device),
-            "processes": processes.count,
-            "node": os.uname().nodename,
-        },
-    )
+
+def validate(
+    training: Training,
+    images: RescaledImages,
+    labels: np.ndarray,
+    workers: int,
+    stop: Callable[[], bool],
+) -> tuple[int, int]:
+    """How many of this process's validation images are wrong in top-1 and in top-5.
+
+    Raises Stopped if `stop` says so.
+    """
+    with computing(training.device, training.settings.precision):
+        posteriors = evaluate(
+            training.net,
+            images,
+            Method("center"),
+            training.mean.tolist(),
+            input_scale=training.settings.input_scale,
+            workers=workers,
+            progress=False,
+            stop=stop,
+        )
+    rank = rank_of_class(posteriors, labels)
+    return int(np.sum(rank >= 1)), int(np.sum(rank >= 5))
 
 
 if __name__ == "__main__":

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 import pandas as pd
 
 from workflow_scripts.vgg.core import command
-from workflow_scripts.vgg.data.sources import huggingface
 from workflow_scripts.vgg.core.files import InputError, whole_file
-from workflow_scripts.vgg.data.sources.members import BAD_IMAGE_CURE, HEAD, ON_BAD_IMAGE, flaw
 from workflow_scripts.vgg.core.parquet import write_frame
+from workflow_scripts.vgg.core.progress import Progress
+from workflow_scripts.vgg.data.sources import huggingface
+from workflow_scripts.vgg.data.sources.members import BAD_IMAGE_CURE, HEAD, ON_BAD_IMAGE, flaw
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     files = huggingface.parquet_files(options.directory, options.split)
     files = files[options.part :: options.parts]
-    progress = command.Progress(len(files), "files")
+    progress = Progress(len(files), "files")
     lines, offset = [], 0
     columns = ["id", "wnid", "label", "file", "offset", "size"]
     with whole_file(options.images) as temporary:

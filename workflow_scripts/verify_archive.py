@@ -6,9 +6,10 @@ import hashlib
 from collections.abc import Sequence
 
 from workflow_scripts.vgg.core import command
-from workflow_scripts.vgg.data.sources.archives import require
 from workflow_scripts.vgg.core.files import InputError, reading
+from workflow_scripts.vgg.core.progress import Progress
 from workflow_scripts.vgg.core.text_artefacts import write_json
+from workflow_scripts.vgg.data.sources.archives import require
 
 CHUNK = 16 * 2**20
 
@@ -16,7 +17,7 @@ CHUNK = 16 * 2**20
 def md5_of(path: str) -> str:
     """Hexadecimal MD5 of a file's bytes, with progress."""
     digest = hashlib.md5()
-    progress = command.Progress(max(1, require(path).stat().st_size // 2**20), "MiB")
+    progress = Progress(max(1, require(path).stat().st_size // 2**20), "MiB")
     with reading(path) as file:
         while chunk := file.read(CHUNK):
             digest.update(chunk)

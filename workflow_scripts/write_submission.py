@@ -11,11 +11,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from workflow_scripts.vgg.core import command
-from workflow_scripts.vgg.data.sources.devkit import as_file_name
 from workflow_scripts.vgg.core.files import InputError, whole_file
 from workflow_scripts.vgg.core.parquet import read_frame
-from workflow_scripts.vgg.evaluation.posteriors import mean_posteriors
 from workflow_scripts.vgg.core.text_artefacts import read_json
+from workflow_scripts.vgg.data.sources.devkit import as_file_name
+from workflow_scripts.vgg.evaluation.posteriors import mean_posteriors
 
 ANSWERED = 5
 SKIPPED_ANSWER = slice(ANSWERED)  # of the labels in order, for an image that was left out

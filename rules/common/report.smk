@@ -96,7 +96,7 @@ def single_posteriors(wildcards):
     return posteriors(SINGLE_EVALUATIONS, "val")
 
 
-SEVERAL_SCALES = figure_inputs.at_several_scales(SINGLE_EVALUATIONS)
+SEVERAL_SCALES = experiments.at_several_scales(SINGLE_EVALUATIONS)
 
 # Each with what Snakemake's own report says of it
 FIGURES = {

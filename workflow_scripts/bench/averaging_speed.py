@@ -47,7 +47,8 @@ def in_a_process(paths: list[Path]) -> tuple[float, float]:
     core."""
     code = (
         "import json, sys, time; import pyarrow;"
-        "from workflow_scripts.vgg import costs, posteriors;"
+        "from workflow_scripts.vgg.core import costs;"
+        "from workflow_scripts.vgg.evaluation import posteriors;"
         "pyarrow.set_cpu_count(1); pyarrow.set_io_thread_count(1);"
         "start = time.perf_counter(); posteriors.outcomes(sys.argv[1:]);"
         "print(json.dumps([time.perf_counter() - start, costs.peak_memory() / 1024]))"

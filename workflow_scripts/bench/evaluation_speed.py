@@ -10,11 +10,12 @@ import torch
 from PIL import Image
 from torch import nn
 
+from workflow_scripts.vgg.data.rescaled_images import RescaledImages
+from workflow_scripts.vgg.data.shards import Shards
 from workflow_scripts.vgg.evaluation import methods
-from workflow_scripts.vgg.planning.arithmetic import evaluation_flop
 from workflow_scripts.vgg.nets.devices import to_input
 from workflow_scripts.vgg.nets.precision import computing
-from workflow_scripts.vgg.data.shards import Shards
+from workflow_scripts.vgg.planning.arithmetic import evaluation_flop
 
 from .machine import FastestKernel, finish
 from .measuring import Elsewhere, Growth, Line, Measured, alternate, stopwatch
@@ -89,22 +90,15 @@ class Ours:
         """Posteriors at each scale, as the command makes them."""
         with computing(self.device, self.precision):
             for scale in scales:
-                methods.evaluate(
-                    self.net,
-                    [self.shard],
-                    method=method,
-                    smallest_side=scale,
-                    mean=MEAN,
-                    progress=False,
-                    places=places,
-                )
+                images = RescaledImages([self.shard], scale, CROP, places=places)
+                methods.evaluate(self.net, images, methods.Method(method), MEAN, progress=False)
 
     def inputs(self, scales: Sequence[int], places: np.ndarray) -> list[torch.Tensor]:
         """The images at each scale as the net takes them, on the device."""
         mean = torch.tensor(MEAN, device=self.device)
         made = []
         for scale in scales:
-            images = methods.RescaledImages([self.shard], [places], scale, None, "bicubic")
+            images = RescaledImages([self.shard], scale, CROP, places=places)
             made.append(to_input(images[0].to(self.device), mean, 1.0))
         return made
 

@@ -9,9 +9,9 @@ from functools import partial
 import torch
 from torch.nn import functional as F
 
-from workflow_scripts.vgg.planning.arithmetic import built, layer_flop, training_flop
 from workflow_scripts.vgg.nets.convnets import Architecture
 from workflow_scripts.vgg.nets.precision import AUTOCAST, computing
+from workflow_scripts.vgg.planning.arithmetic import built, layer_flop, training_flop
 
 from .measuring import stopwatch
 

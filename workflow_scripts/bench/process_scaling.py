@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from torch import multiprocessing
 
+from workflow_scripts.vgg.data.loader import TrainingImages
 from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet
 from workflow_scripts.vgg.nets.initialisation import initialise
-from workflow_scripts.vgg.data.loader import TrainingImages
 from workflow_scripts.vgg.training.distributed import Processes
-from workflow_scripts.vgg.training.loop import Optimisation, Running, Training
+from workflow_scripts.vgg.training.optimisation import Optimisation
+from workflow_scripts.vgg.training.state import Training
 
 from .machine import NETS
 from .measuring import Growth, stopwatch
@@ -36,13 +37,14 @@ def step_seconds(rank: int, count: int, port: int, shard: Path, results) -> None
         initialise(net, "he", 0)
         rows = processes.rows(BATCH)
         images = TrainingImages([shard], 0, BATCH, 64, (256, 256), np.zeros((3, 3)), rows=rows)
-        training = Training(net, images, Optimisation(1e-4, BATCH, input_scale=58.0), "")
-        model, running = processes.wrap(net), Running(Path(), processes=processes)
-        mean, batch = torch.zeros(3), images[0]
+        settings = Optimisation(1e-4, BATCH, input_scale=58.0)
+        training = Training(net, images, settings, [0, 0, 0], processes)
+        training.prepare()
+        batch = images[0]
 
         def steps() -> None:
             for _ in range(STEPS):
-                training.step(model, batch, mean, 0, running)
+                training.step(batch)
 
         steps()
         found = min(stopwatch(steps) for _ in range(REPEATS)) / STEPS

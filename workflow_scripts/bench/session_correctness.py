@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from torch import distributed, nn
 
+from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.core.signals import STOPPED
 from workflow_scripts.vgg.evaluation import methods
 from workflow_scripts.vgg.nets.convnets import ConvNet
 from workflow_scripts.vgg.nets.devices import explained_memory
 from workflow_scripts.vgg.nets.dropout import SequencedDropout, drawn_mask
-from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.nets.precision import computing
-from workflow_scripts.vgg.training.loop import STOPPED
 from workflow_scripts.vgg.nets.weights import tensors_sha256
 
 from .process_scaling import free_port

@@ -12,14 +12,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.data.loader import TrainingBatch, TrainingImages
 from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet
 from workflow_scripts.vgg.nets.dropout import SequencedDropout
-from workflow_scripts.vgg.settings.experiments import read_yaml
-from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.nets.initialisation import initialise
-from workflow_scripts.vgg.data.loader import TrainingBatch, TrainingImages
-from workflow_scripts.vgg.nets.precision import OF_EVALUATION, parameter_type, resolved
-from workflow_scripts.vgg.training.loop import Optimisation, Running, Training
+from workflow_scripts.vgg.nets.precision import OF_EVALUATION, resolved
+from workflow_scripts.vgg.settings.experiments import read_yaml
+from workflow_scripts.vgg.training.optimisation import Optimisation
+from workflow_scripts.vgg.training.state import Training
 
 from .machine import finish
 from .training_speed import MEAN
@@ -115,7 +116,7 @@ class Setting:
         )
         net = self.net(name, dropout).to(device or self.device)
         unread = TrainingImages([], 0, size, self.crop, (256, 256), np.zeros((3, 3)))
-        return Steps(Training(net, unread, settings, ""))
+        return Steps(Training(net, unread, settings, MEAN))
 
     def batch(self, size: int, seed: int = 0, pinned: bool = True) -> TrainingBatch:
         """Random pixels, labels of ten classes, and shifts."""
@@ -150,11 +151,9 @@ class Steps:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Do a step with each batch. Gives the last one's losses and gradient norm."""
         own = self.training
-        dtype = parameter_type(own.settings.precision)
-        mean = torch.tensor(MEAN, device=own.device, dtype=dtype)
-        running = Running(Path(), micro_batch=micro_batch)
+        own.model, own.micro_batch = model or own.net, micro_batch
         for batch in batches:
-            found = own.step(model or own.net, batch, mean, 0, running)
+            found = own.step(batch)
         return found
 
 

@@ -12,14 +12,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from workflow_scripts.vgg.evaluation import methods
-from workflow_scripts.vgg.planning.arithmetic import built, evaluation_flop, training_flop
-from workflow_scripts.vgg.nets.compiling import compile_features
 from workflow_scripts.vgg.core.costs import processor
-from workflow_scripts.vgg.nets.devices import describe_hardware, driver_version
 from workflow_scripts.vgg.data.loader import READ_AHEAD, TrainingImages, on_device
-from workflow_scripts.vgg.nets.precision import computing, resolved
+from workflow_scripts.vgg.data.rescaled_images import RescaledImages
 from workflow_scripts.vgg.data.shards import Shards
+from workflow_scripts.vgg.evaluation import methods
+from workflow_scripts.vgg.nets.compiling import compile_features
+from workflow_scripts.vgg.nets.devices import describe_hardware, driver_version
+from workflow_scripts.vgg.nets.precision import computing, resolved
+from workflow_scripts.vgg.planning.arithmetic import built, evaluation_flop, training_flop
 
 from .machine import NETS, FastestKernel, LayersAlone, best_algorithms, finish
 from .session_correctness import same_bits
@@ -236,17 +237,11 @@ def evaluate(setting: Setting) -> Iterator[dict]:
     wide = np.flatnonzero(shards.widths > shards.heights)
 
     def once(method: str, Q: int, number: int, workers: int) -> np.ndarray:
+        size, places = setting.either(128, 8), np.resize(wide, number)
+        images = RescaledImages([setting.original], Q, setting.crop, batch_size=size, places=places)
+        how = methods.Method(method, batch_size=size)
         return methods.evaluate(
-            net,
-            [setting.original],
-            method=method,
-            smallest_side=Q,
-            mean=MEAN,
-            input_scale=INPUT_SCALE,
-            batch_size=setting.either(128, 8),
-            workers=workers,
-            progress=False,
-            places=np.resize(wide, number),
+            net, images, how, MEAN, input_scale=INPUT_SCALE, workers=workers, progress=False
         )
 
     Q = setting.crop + 8

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from workflow_scripts.vgg.settings.configuration import read_valid
-from workflow_scripts.vgg.settings.experiments import read_yaml, scale_name
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.planning.planner import Planner
+from workflow_scripts.vgg.settings.configuration import read_valid
+from workflow_scripts.vgg.settings.experiments import read_yaml, scale_name
 
 from .measuring import Growth, Line
 

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from workflow_scripts.vgg.report.plan_tables import Cell, Column, Table, aligned, hours, rate, table_of, word
+from workflow_scripts.vgg.report.plan_tables import (
+    Cell,
+    Column,
+    Table,
+    aligned,
+    hours,
+    rate,
+    table_of,
+    word,
+)
 
 from .measuring import Growth, Line
 

@@ -13,13 +13,14 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from workflow_scripts.vgg.planning.arithmetic import built, training_flop
+from workflow_scripts.vgg.data.loader import READ_AHEAD, TrainingBatch, TrainingImages
 from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet
 from workflow_scripts.vgg.nets.devices import is_out_of_memory
 from workflow_scripts.vgg.nets.initialisation import initialise
-from workflow_scripts.vgg.data.loader import READ_AHEAD, TrainingBatch, TrainingImages
 from workflow_scripts.vgg.nets.precision import computing
-from workflow_scripts.vgg.training.loop import Optimisation, Running, Training
+from workflow_scripts.vgg.planning.arithmetic import built, training_flop
+from workflow_scripts.vgg.training.optimisation import Optimisation
+from workflow_scripts.vgg.training.state import Training
 
 from .machine import NETS, FastestKernel, LayersAlone, finish, rate_of
 from .measuring import RUNS, Elsewhere, Line, Measured, alternate, fixed
@@ -48,16 +49,14 @@ class Ours:
         self.images = TrainingImages(
             [shard], 0, self.settings.batch_size, 224, (256, 256), np.zeros((3, 3))
         )
-        self.training = Training(net_of(name, device), self.images, self.settings, "")
-        self.mean = torch.tensor(MEAN, device=device)
-        self.running = Running(Path())
+        self.training = Training(net_of(name, device), self.images, self.settings, MEAN)
         self.batch = self.images[0]
         if device.type == "cuda":  # as the loader gives them
             self.batch = self.batch.pin_memory()
 
     def step(self, batch: TrainingBatch) -> None:
         """One iteration of SGD."""
-        self.training.step(self.training.net, batch, self.mean, 0, self.running)
+        self.training.step(batch)
 
     def __call__(self) -> float:
         steps, size = STEPS[self.device.type], self.settings.batch_size

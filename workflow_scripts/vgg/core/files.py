@@ -257,7 +257,7 @@ def fingerprint(content) -> str:
 
 def code_fingerprint() -> str:
     """Twelve hexadecimal digits over the source of all commands and the library."""
-    root = Path(__file__).resolve().parents[1]
+    root = Path(__file__).resolve().parents[2]
     digest = hashlib.sha256()
     for source in sorted(root.rglob("*.py")):
         digest.update(str(source.relative_to(root)).encode() + b"\0" + source.read_bytes())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import signal
 
+STOPPED = 75  # exit status of work that was interrupted and can go on: EX_TEMPFAIL
 WATCHED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
@@ -38,3 +39,7 @@ def leave_signals_to_the_main_process() -> None:
     """
     for number in WATCHED:
         signal.signal(number, signal.SIG_IGN)
+
+
+class Stopped(Exception):
+    """Work was asked to stop before it was done."""

@@ -8,6 +8,7 @@ import math
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import simplejpeg
@@ -22,6 +23,7 @@ from cykooz_resizer import (
 )
 from PIL import Image, ImageChops, UnidentifiedImageError
 
+from ..core.declarations import declared
 from ..core.files import InputError
 from .jpeg_rows import Band, band_of
 
@@ -35,6 +37,15 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")  # all that Pillow may t
 JPEG_SIGNATURE = b"\xff\xd8"
 MAX_PIXELS = 2**30 // 12  # of an image; Pillow's own limit, a quarter of a gigabyte of RGB
 MAX_JPEG_SIDE = 65_500  # libjpeg's limit, a little less than the format's
+
+
+@dataclass(frozen=True)
+class Resizing:
+    """The reading of how images are rescaled."""
+
+    resize_filter: str = declared("bicubic", values=RESIZE_FILTERS, choice=True)
+
+
 _SILENCE = threading.Lock()  # the filters of Python's warnings are shared by all threads
 
 

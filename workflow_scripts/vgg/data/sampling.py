@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from ..core.declarations import declared
 from ..core.files import InputError
 from ..core.randomness import Stream, generator
 
@@ -20,6 +21,35 @@ SCALE_SAMPLING = ("uniform-integer", "uniform-real")
 LAST_BATCH = ("wrap", "drop")
 VALIDATION_SETS = ("reported", "held-out")
 HELD_OUT_SHARE = 0.04  # of ILSVRC's training set 51,247 images, about as many as its validation set
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Readings of how training images are visited and augmented (§3.1).
+
+    colour_shift: as for `colour_axes`. scale_sampling, last_batch: as for `batch_at`.
+    validation_set: "reported", or "held-out" for a part of the training set, as in `held_out`.
+    """
+
+    colour_shift: str = declared("pca-root-eigenvalues", values=COLOUR_SHIFTS, choice=True)
+    scale_sampling: str = declared(
+        "uniform-integer",
+        "how each image's S is drawn if jittered",
+        values=SCALE_SAMPLING,
+        choice=True,
+    )
+    last_batch: str = declared(
+        "wrap",
+        "at an epoch's end, wrap into the next one or drop the images left over",
+        values=LAST_BATCH,
+        choice=True,
+    )
+    validation_set: str = declared(
+        "reported",
+        "where plateaus are seen: on the validation shards, or on a part of the training set",
+        values=VALIDATION_SETS,
+        choice=True,
+    )
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..core.checksums import cure
-from ..core.command import Progress
 from ..core.files import DiskFull, InputError, exclusive, reading, whole_file
+from ..core.progress import Progress
 
 CHUNK = 16 * 10**6
 CURE = "choose another folder in data.local_scratch, or set it to null to read the shards in place"

@@ -21,7 +21,7 @@ from ..core.files import InputError
 from ..core.signals import WATCHED, leave_signals_to_the_main_process
 
 SHARED_MEMORY = Path("/dev/shm")  # where Linux keeps it
-PRELOADED = ["workflow_scripts.vgg.loader", "workflow_scripts.vgg.evaluation"]
+PRELOADED = ["workflow_scripts.vgg.data.loader", "workflow_scripts.vgg.data.rescaled_images"]
 
 
 def start_server() -> None:

@@ -3,35 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, Dataset
 
-from ..core.command import Progress
+from ..core.declarations import declared
+from ..core.files import InputError
+from ..core.progress import Progress
+from ..core.signals import Stopped
+from ..data.rescaled_images import BATCH_SIZE, RescaledImages
 from ..nets.convnets import ConvNet
 from ..nets.devices import explained_memory, sent, to_input
-from ..core.files import InputError
-from ..data.images import centre_crop, decode, rescale, rescaled_size
-from ..data.shards import Shards
-from ..data.workers import loading, told_by_workers
 
 METHODS = ("dense", "multicrop", "center")
 SCORE_AVERAGES = ("before-softmax", "after-softmax")
 CROP_GRIDS = ("whole-image", "central-square")
 GRID_SIDE = 5
-BATCH_SIZE = 64
-READ_AHEAD = 2  # batches of each worker
-KEPT_BYTES = 10 * 10**9  # of pixels in memory; ILSVRC's validation crops take 7.5 GB
-
-
-class Stopped(Exception):
-    """An evaluation was asked to stop before it was done."""
 
 
 class NotFinite(InputError):
@@ -145,192 +135,78 @@ def multicrop_posteriors(
 
 
 @dataclass(frozen=True)
-class RescaledImages(Dataset):
-    """Images rescaled to a smallest side; `rescaled_images[group]` is a batch of equal size.
+class Method:
+    """How a net is tested on an image, and how the paper's words about it are read (§3.2).
 
-    groups: places of the images of each batch, from `groups_of_equal_size` or `groups_of`.
-    crop: side of the central crop to take of each, or None for whole images.
+    method: "dense" for whole images, "multicrop" for 50 crops, "center" for the central crop.
+    score_average: as for `dense_posteriors`.
+    crop_grid: as for `multicrop_views`.
+    batch_size: crops, or as many pixels of whole images, in one forward pass.
     """
 
-    paths: Sequence[str | Path]
-    groups: Sequence[np.ndarray]
-    smallest_side: int
-    crop: int | None
-    resize_filter: str
+    method: str = declared(values=METHODS)
+    score_average: str = declared("before-softmax", values=SCORE_AVERAGES, choice=True)
+    crop_grid: str = declared("whole-image", values=CROP_GRIDS, choice=True)
+    batch_size: int = declared(BATCH_SIZE, "crops, or as many pixels, in a forward pass")
 
-    @cached_property
-    def shards(self) -> Shards:
-        """The shards, opened once in each process."""
-        return Shards(self.paths)
+    def of(self, net: ConvNet) -> Callable[[torch.Tensor], torch.Tensor]:
+        """A function that gives posteriors [N, classes] of images as the net takes them.
 
-    def __getstate__(self) -> dict:
-        return {name: value for name, value in self.__dict__.items() if name != "shards"}
-
-    def __len__(self) -> int:
-        return len(self.groups)
-
-    def __getitem__(self, group: int) -> torch.Tensor:
-        """uint8 [N, 3, height, width], channels last in memory."""
-        batch = []
-        for place in self.groups[group]:
-            name = f"image {self.shards.id(place)}"
-            pixels = decode(self.shards.jpeg(place), name)
-            pixels = rescale(pixels, self.smallest_side, self.resize_filter, name=name)
-            batch.append(pixels if self.crop is None else centre_crop(pixels, self.crop))
-        return torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2)
-
-    def read_ahead(self, workers: int, shared: int, pinned: bool) -> Iterator[torch.Tensor]:
-        """All groups in order, read by worker processes whose batches take `shared` bytes.
-
-        pinned: they are copied into page-locked memory, for asynchronous copies to a GPU.
+        Raises ValueError for an unknown method.
         """
-        if not self.groups:
-            return
-        loader = DataLoader(
-            self,
-            batch_size=None,
-            pin_memory=pinned,
-            prefetch_factor=READ_AHEAD if workers else None,
-            **loading(workers, shared),
-        )
-        with told_by_workers():
-            yield from loader
-
-
-def shared_bytes(workers: int, batch_size: int, crop: int) -> int:
-    """What the batches of so many workers take in shared memory at a time, in an evaluation."""
-    return workers * (READ_AHEAD + 1) * batch_size * 3 * crop**2
-
-
-@dataclass
-class KeptBatches:
-    """Rescaled images that are evaluated again and again, as a training's validation set is.
-
-    Holds the first batches of an evaluation, uint8 [N, 3, height, width] each, up to `most` bytes.
-    """
-
-    most: int = KEPT_BYTES
-    batches: list[torch.Tensor] = field(default_factory=list)
-    whole: bool = True  # none has been left out yet, so that another may follow
-
-    def passing(self, batches: Iterator[torch.Tensor]) -> Iterator[torch.Tensor]:
-        """The kept batches, then those given, which are those behind them."""
-        yield from self.batches
-        used = sum(batch.nbytes for batch in self.batches)
-        for batch in batches:
-            used += batch.nbytes
-            self.whole &= used <= self.most
-            if self.whole:
-                self.batches.append(batch.clone())  # not in the loader's pinned or shared memory
-            yield batch
-
-
-def groups_of_equal_size(
-    heights: np.ndarray, widths: np.ndarray, smallest_side: int, pixels: int
-) -> list[np.ndarray]:
-    """Places of images that have one size after rescaling, at most `pixels` pixels a group.
-
-    Dense evaluation never pads, so only such images can share a batch. Groups of rare sizes, small
-    ones, lie at random among the others: every new size takes a while to choose a GPU's kernels
-    for, in which it has the work of a large group to do.
-    """
-    sizes = np.array(
-        [rescaled_size(h, w, smallest_side) for h, w in zip(heights, widths, strict=True)]
-    )
-    groups = []
-    for height, width in np.unique(sizes, axis=0):
-        members = np.flatnonzero((sizes == (height, width)).all(1))
-        groups += groups_of(members, max(1, pixels // (int(height) * int(width))))
-    return [groups[number] for number in np.random.default_rng(0).permutation(len(groups))]
-
-
-def groups_of(places: np.ndarray, size: int) -> list[np.ndarray]:
-    """`places` cut into runs of `size`."""
-    return [places[start : start + size] for start in range(0, len(places), size)]
+        match self.method:
+            case "dense":
+                dense = DenseConvNet(net)
+                return lambda images: dense_posteriors(dense, images, self.score_average)
+            case "multicrop":
+                return lambda images: multicrop_posteriors(
+                    net, images, self.crop_grid, self.batch_size
+                )
+            case "center":
+                return lambda images: net(images).float().softmax(1)
+        raise ValueError(f"unknown method {self.method!r}")
 
 
 @torch.inference_mode()
 def evaluate(
     net: ConvNet,
-    paths: Sequence[str | Path],
-    *,
-    method: str,
-    smallest_side: int,
+    images: RescaledImages,
+    method: Method,
     mean: Sequence[float],
+    *,
     input_scale: float = 1.0,
-    score_average: str = "before-softmax",
-    grid: str = "whole-image",
-    resize_filter: str = "bicubic",
-    batch_size: int = BATCH_SIZE,
     workers: int = 0,
     progress: bool = True,
-    places: np.ndarray | None = None,
-    kept: KeptBatches | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> np.ndarray:
-    """Posteriors float32 [images, classes] of a split's shards at one test scale, in shard order.
+    """Posteriors float32 [images, classes], in the order of the images.
 
-    net: on its device, in evaluation mode or not (its mode is kept). smallest_side: Q in pixels.
-    batch_size: crops, or as many pixels of whole images, in one forward pass.
-    places: int [images], those of the shards' images to evaluate, in this order; all if None.
-    kept: of an earlier evaluation of the same images at the same scale, which are not read again.
+    net: on its device, in evaluation mode or not (its mode is kept).
+    mean: RGB 0–255, subtracted from pixels, which are then divided by `input_scale`.
     stop: asked before each batch.
-    Raises InputError if Q is too small for the net or shared memory for the workers, NotFinite if
-    posteriors are not, Stopped if `stop` says so.
+
+    Raises InputError if shared memory is too small for the workers, NotFinite if posteriors are
+    not, Stopped if `stop` says so.
     """
-    crop = net.architecture.crop
-    if smallest_side < crop:
-        raise InputError(
-            f"Q of {smallest_side} pixels is smaller than the net's input of {crop} pixels; "
-            "no window fits, choose a Q of at least 224 in the paper's units"
-        )
-    shards = Shards(paths)
-    if places is None:
-        places = np.arange(len(shards))
-    if method == "center":
-        groups = groups_of(np.arange(len(places)), batch_size)
-    else:
-        groups = groups_of_equal_size(
-            shards.heights[places], shards.widths[places], smallest_side, batch_size * crop**2
-        )
     weights = next(net.parameters())
     device = weights.device
-    kept = kept or KeptBatches(most=0)
-    images = RescaledImages(
-        paths,
-        [places[rows] for rows in groups[len(kept.batches) :]],
-        smallest_side,
-        crop if method == "center" else None,
-        resize_filter,
-    )
     was_training = net.training
     net.eval()
-    dense = DenseConvNet(net) if method == "dense" else None
+    posteriors_of = method.of(net)
     mean_rgb = torch.tensor(mean, dtype=weights.dtype, device=device)
     # On the device until the end: to fetch each batch's would make a GPU wait for the next one.
-    result = torch.empty(len(places), net.architecture.classes, device=device)
-    bar = Progress(len(places), "images")
-    shared = shared_bytes(workers, batch_size, crop)
-    read = images.read_ahead(workers, shared, device.type == "cuda")
-    for rows, pixels in zip(groups, kept.passing(read), strict=True):
+    result = torch.empty(len(images.wanted), net.architecture.classes, device=device)
+    bar = Progress(len(images.wanted), "images")
+    for rows, pixels in images.batches(workers, pinned=device.type == "cuda"):
         if stop():
             net.train(was_training)
             raise Stopped
         with explained_memory(
-            f"{batch_size} crops of {crop}×{crop}, or as many pixels, at once",
+            f"{method.batch_size} crops of {images.crop}×{images.crop}, or as many pixels, at once",
             "lower the batch size (evaluate.batch_size)",
         ):
             batch = to_input(sent(pixels, device), mean_rgb, input_scale)
-            match method:
-                case "dense":
-                    posteriors = dense_posteriors(dense, batch, score_average)
-                case "multicrop":
-                    posteriors = multicrop_posteriors(net, batch, grid, batch_size)
-                case "center":
-                    posteriors = net(batch).float().softmax(1)
-                case _:
-                    raise ValueError(f"unknown method {method!r}")
-            result[sent(torch.from_numpy(rows), device)] = posteriors
+            result[sent(torch.from_numpy(rows), device)] = posteriors_of(batch)
         if progress:
             bar.update(len(rows))
     net.train(was_training)

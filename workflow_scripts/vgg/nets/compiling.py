@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from .convnets import ConvNet
 from ..core.files import InputError
+from .convnets import ConvNet
 
 
 def compile_features(net: ConvNet) -> None:

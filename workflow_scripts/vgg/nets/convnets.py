@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ..core.declarations import declared
 from .dropout import SequencedDropout
 from .precision import at_least_float32
 
@@ -51,6 +52,20 @@ class Architecture:
         if self.crop % stride:
             raise ValueError(f"crop {self.crop} is not divisible by {stride}, the nets' stride")
         return self.crop // stride
+
+
+@dataclass(frozen=True)
+class NetChoices:
+    """The reading of a net that its training fixes."""
+
+    lrn: str = declared("krizhevsky", "constants of LRN layers", values=LRN_CONSTANTS, choice=True)
+
+
+@dataclass(frozen=True)
+class PoolingChoices:
+    """The reading of a net that matters in testing only."""
+
+    pool_rounding: str = declared("floor", values=POOLING_ROUNDING, choice=True)
 
 
 class LocalResponseNorm(nn.Module):

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import torch
 
-from . import leases
 from ..core.costs import processor
 from ..core.files import InputError
+from . import leases
 
 # Variables by which a cluster or a user says that a job has GPUs.
 ALLOCATING = ("CUDA_VISIBLE_DEVICES", "SLURM_JOB_GPUS", "SLURM_STEP_GPUS")

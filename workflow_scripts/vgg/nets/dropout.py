@@ -16,8 +16,8 @@ from functools import cache
 import torch
 from torch import nn
 
-from .devices import sent
 from ..core.randomness import Stream, torch_seed
+from .devices import sent
 
 
 class SequencedDropout(nn.Module):

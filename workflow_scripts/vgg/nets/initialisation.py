@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from .convnets import ConvNet
+from ..core.declarations import declared
 from ..core.files import InputError
 from ..core.randomness import Stream, torch_seed
+from .convnets import ConvNet
 
 INITIALISATIONS = ("normal-std-0.01", "normal-std-0.1", "glorot", "he")
 TRANSFERRED_CONVS = ("by-shape", "first-of-block")
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """Readings of how a net's weights begin: `initialise`'s method, `transfer_layers`' convs."""
+
+    initialisation: str = declared("normal-std-0.01", values=INITIALISATIONS, choice=True)
+    transferred_convs: str = declared("by-shape", values=TRANSFERRED_CONVS, choice=True)
 
 
 def initialise(net: ConvNet, method: str, seed: int) -> None:

@@ -16,9 +16,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from ..core.files import InputError, whole_file
 from .convnets import Architecture, ConvNet
 from .devices import is_out_of_memory
-from ..core.files import InputError, whole_file
 from .safetensors_checks import METADATA, OF_TENSORS, check_header, check_tensors, with_checksums
 
 

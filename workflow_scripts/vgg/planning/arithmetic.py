@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..nets.convnets import Architecture, ConvNet, LocalResponseNorm
-from ..evaluation.methods import GRID_SIDE
 from ..data.images import rescaled_size
+from ..evaluation.methods import GRID_SIDE
+from ..nets.convnets import Architecture, ConvNet, LocalResponseNorm
 
 
 @cache

@@ -9,66 +9,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from .arithmetic import built, evaluation_flop, forward_flop, training_flop
-from ..training.checkpoints import KEPT
-from ..nets.convnets import Architecture, ConvNet
-from ..settings.experiments import STAGES, Evaluation, scale_name
-from ..data.images import pixels_at
-from .packing_costs import packed_image, typical_size
 from ..core.parquet import rows_of
+from ..data.images import pixels_at
 from ..data.sampling import HELD_OUT_SHARE
 from ..data.shards import Shards
+from ..nets.convnets import Architecture, ConvNet
+from ..settings.experiments import STAGES, Evaluation, scale_name
+from ..training.checkpoints import KEPT
+from .arithmetic import built, evaluation_flop, forward_flop, training_flop
+from .jobs import Job, Key
+from .packing_costs import packed_image, typical_size
 
 FLOAT = 4  # bytes
-Key = tuple[str, str]  # rule and name of a job
-
-
-@dataclass
-class Job:
-    """One job of the workflow, or all shards of a store.
-
-    rule and name: those of its log. jobs: of the workflow that it stands for. after: those that it
-    waits for. seed: of the model's training; None if it has none. images: that are packed, or pass
-    through the net once. flop: in all, that of a training's validations included. hours: of one
-    device or core, validation_hours of them. wall_hours: from start to end. disk: bytes that it
-    leaves. checkpoints: bytes that it needs meanwhile. actual: what its records say, from
-    `cost_records.compare`.
-    """
-
-    rule: str
-    name: str
-    jobs: int = 1
-    after: list[Key] = field(default_factory=list)
-    model: str | None = None
-    seed: int | None = None
-    net: str | None = None
-    S: str | None = None
-    parent: str | None = None
-    trainable: str | None = None
-    iterations: int | None = None
-    batch_size: int | None = None
-    split: str | None = None
-    method: str | None = None
-    Q: int | None = None
-    images: int | None = None
-    flop_per_image: float | None = None
-    flop: float | None = None
-    hours: float | None = None
-    validation_hours: float | None = None
-    wall_hours: float | None = None
-    disk: float | None = None
-    checkpoints: float | None = None
-    actual: dict | None = None
-
-    @property
-    def key(self) -> Key:
-        return self.rule, self.name
 
 
 @dataclass(frozen=True)

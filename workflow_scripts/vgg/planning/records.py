@@ -6,14 +6,11 @@ import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..core.costs import SUFFIX
 from ..core.files import InputError
 from ..core.text_artefacts import read_json
-
-if TYPE_CHECKING:  # planning imports torch, which a summary of a run does not need
-    from .planner import Job, Key
+from .jobs import Job, Key
 
 KEYS = (  # of a record, those that are used here
     *("wall_seconds", "cpu_seconds", "attempts", "processes", "images", "images_per_second"),

@@ -16,7 +16,8 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 from xml.sax.saxutils import escape
 
-from .figure_inputs import METRICS, History, Measured
+from ..training.history import History
+from .figure_inputs import METRICS, Measured
 
 T = TypeVar("T")
 METRIC_NAMES = {"top1": "top-1", "top5": "top-5"}
@@ -78,15 +79,19 @@ def learning_curves(histories: Sequence[History], limits: tuple[float, float]) -
     limits: where the axes of error (percent) and loss end; see `curve_limits`.
     """
     model = histories[0].model
-    last = max((p.iteration for history in histories for p in history.points), default=1)
+    last = max((p.iteration for history in histories for p in history.lines), default=1)
     curves = dict(zip(METRICS, SERIES, strict=False))
     with _figure(f"learning-{model}", 300, 240) as figure:
         upper, lower = figure.subplots(2, sharex=True, height_ratios=(3, 2))
         for history in histories:
             seed = f"seed{history.seed or 0}"
             for metric, series in curves.items():
-                _draw_curve(upper, history.measured(metric), series, f"{metric}-{seed}")
-            _draw_curve(lower, history.measured("loss"), Series(INK, ".", "-"), f"loss-{seed}")
+                _draw_curve(
+                    upper, history.measured(f"val_{metric}_error"), series, f"{metric}-{seed}"
+                )
+            _draw_curve(
+                lower, history.measured("train_loss"), Series(INK, ".", "-"), f"loss-{seed}"
+            )
             for iteration, _ in history.drops:
                 lower.axvline(iteration, **DROP).set_gid(f"drop-{seed}-{iteration}")
         for iteration, rate in histories[0].drops:  # there is room, for errors fall before rates do
@@ -184,8 +189,8 @@ def error_against_scale(
 def curve_limits(histories: Iterable[History]) -> tuple[float, float]:
     """Ends of axes of error and loss, from 0 on, that hold every history."""
     measured = [
-        [v for history in histories for metric in kind for _, v in history.measured(metric)]
-        for kind in (METRICS, ("loss",))
+        [v for history in histories for column in kind for _, v in history.measured(column)]
+        for kind in ([f"val_{metric}_error" for metric in METRICS], ["train_loss"])
     ]
     return tuple(1.05 * max(values, default=0) or 1.0 for values in measured)
 
@@ -342,8 +347,8 @@ def _told(history: History) -> str:
     """A training in words and numbers."""
     sentences = []
     for quantity, name, unit in (
-        *((metric, f"{METRIC_NAMES[metric]} validation error", "%") for metric in METRICS),
-        ("loss", "training loss", ""),
+        *((f"val_{m}_error", f"{METRIC_NAMES[m]} validation error", "%") for m in METRICS),
+        ("train_loss", "training loss", ""),
     ):
         points = history.measured(quantity)
         if points:
@@ -355,8 +360,8 @@ def _told(history: History) -> str:
             )
         else:
             sentences.append(f"{name} was not measured")
-    if history.points:
-        rates = [f"learning rate {history.points[0].rate:g}"]
+    if history.lines:
+        rates = [f"learning rate {history.lines[0].learning_rate:g}"]
         rates += [f"{rate:g} from iteration {iteration}" for iteration, rate in history.drops]
         sentences.append(", ".join(rates))
     seed = "" if history.seed is None else f"Seed {history.seed}: "

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from ..core.files import InputError, read_bytes
+from ..core.text_artefacts import read_json
+from ..planning.jobs import Key
 from ..planning.records import read_records
 from ..settings.experiments import read_yaml
-from ..core.files import InputError, read_bytes
-from ..core.text_artefacts import read_csv, read_json
-
-if TYPE_CHECKING:  # planning imports torch, which no page needs
-    from ..planning.planner import Key
 
 VERDICTS = ("reproduced", "not reproduced", "inconclusive", "unmeasured")
 TABLE_KEYS = ["name", "title", "section", "experiment", "kind", "rows", "notes"]
@@ -185,30 +180,6 @@ def load_plan(path: str | Path) -> dict:
 def load_records(folder: str | Path | None) -> dict[Key, dict]:
     """What the jobs of a run have cost, by rule and name; nothing if no folder is given."""
     return read_records(folder) if folder else {}
-
-
-def load_history(path: str | Path) -> dict:
-    """The measured points of one training: `model`, `seed`, `iterations`, `errors` (percent).
-
-    `seed` is None for the first seed, whose histories lie in no folder of its own. Lines without a
-    validation error are skipped.
-    """
-    iterations, errors = [], []
-    for number, row in enumerate(read_csv(path, {"iteration", "val_top1_error"}), start=2):
-        try:
-            iteration = int(row["iteration"])
-            if row["val_top1_error"] and math.isfinite(error := float(row["val_top1_error"])):
-                iterations.append(iteration)
-                errors.append(error)
-        except ValueError as error:
-            raise InputError(f"{path}, line {number}: {error}") from None
-    folder = re.search(r"/seed(\d+)/history/[^/]+$", Path(path).as_posix())
-    return {
-        "model": Path(path).stem,
-        "seed": int(folder[1]) if folder else None,
-        "iterations": iterations,
-        "errors": errors,
-    }
 
 
 def _mapping(path: str | Path, content, keys: Sequence[str]) -> dict:

@@ -9,32 +9,30 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import itertools
 import re
 import shlex
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import jinja2
 import yaml
 from markupsafe import Markup
 
-from ..core import command
-from ..planning import records
-from . import plan_tables
+from ..core import progress
 from ..core.files import InputError
-from ..data.oddities import KINDS
-from .provenance import job, sources, workflow_command
-from .inputs import VERDICTS, Download
 from ..core.text_artefacts import read_svg
+from ..data.oddities import KINDS
+from ..planning.jobs import Key
+from ..planning.records import joined
+from ..results.formats.layout import blocks, groups, label
+from ..training.history import History
+from . import plan_tables
+from .inputs import VERDICTS, Download
+from .provenance import job, sources, workflow_command
 
-if TYPE_CHECKING:  # planning imports torch, which no page needs
-    from ..planning.planner import Key
-
-TEMPLATES = Path(__file__).resolve().parents[2] / "reports" / "templates"
+TEMPLATES = Path(__file__).resolve().parents[3] / "reports" / "templates"
 
 
 def render(template: str, **context) -> str:
@@ -107,7 +105,7 @@ def render_table(
 def render_index(
     tables: Sequence[dict],
     ledger: dict,
-    histories: Sequence[dict],
+    histories: Sequence[History],
     config: dict,
     *,
     schema: dict | None = None,
@@ -133,20 +131,20 @@ def render_index(
         drawings.setdefault(kind, []).append((path.stem, inline_svg(path)))
     return render(
         "index.html",
-        tables=speed_tables,
+        tables=tables,
         ledger=ledger,
         claims=claims,
         verdicts=Counter(claim["verdict"] for claim in claims),
         span=_widest(claims),
-        compared=_compared(speed_tables),
-        row_links=_row_links(speed_tables, pages),
+        compared=_compared(tables),
+        row_links=_row_links(tables, pages),
         drawings=drawings,
         histories=histories,
         choices=described_choices(config.get("choices", {}), schema or {}),
         packing=packing,
         oddities=None if packing is None else oddities(packing),
         cost=plan_tables.tables(plan)[0] if plan else None,
-        run=_summary(speed_tables, records) if records else None,
+        run=_summary(tables, records) if records else None,
         pages=pages,
         downloads=downloads or {},
         config=config,
@@ -176,17 +174,17 @@ def render_plan(plan: dict, config: dict, index: bool = False) -> str:
     )
 
 
-def render_benchmarks(measured: dict, config: dict, index: bool = False) -> str:
-    """The page of what `benchmark` measured: ours beside rivals and limits, and how cost grows."""
-    from workflow_scripts.bench import speed_tables
+def render_benchmarks(
+    measured: dict, tables: Sequence[plan_tables.Table], config: dict, index: bool = False
+) -> str:
+    """The page of what `benchmark` measured: ours beside rivals and limits, and how cost grows.
 
+    tables: of the lines, growth and projections in `measured`.
+    """
     return render(
         "benchmarks.html",
         measured=measured,
-        tables=[
-            *speed_tables.tables(measured["lines"], measured["growth"]),
-            *speed_tables.projected_tables(measured),
-        ],
+        tables=tables,
         aims=Counter(line["met"] for line in measured["lines"] if line["met"] is not None),
         config=config,
         index=index,
@@ -216,33 +214,6 @@ def inline_svg(path: str | Path) -> Markup:
     )
     named = rf"\g<1>{unique}-"
     return opening + Markup(re.sub(r'((?<=\s)id="|url\(#|href="#)', named, attributes + body))
-
-
-def groups(rows: Sequence[dict]) -> list[tuple[bool, list[list[dict]]]]:
-    """Rows as a page sets them: by `literature` or not, then by equal first label."""
-    return [
-        (literature, [list(same) for _, same in itertools.groupby(part, _first_label)])
-        for literature, part in itertools.groupby(rows, lambda row: bool(row.get("literature")))
-    ]
-
-
-def blocks(rows: Sequence[dict]) -> Iterator[list[list[tuple[str, bool]]]]:
-    """Table 1 by stretches between max-pools: for each, the nets' (layer, added) pairs.
-
-    As in the paper, a layer is `added` when the net to the left has fewer of its kind there. A
-    stretch that is the same in every net is given once.
-    """
-    nets = [_split(row["layers"]) for row in rows]
-    for stretch in itertools.zip_longest(*nets, fillvalue=[]):
-        if all(layers == stretch[0] for layers in stretch):
-            stretch = stretch[:1]
-        yield [
-            [
-                (layer, layers[: i + 1].count(layer) > left.count(layer))
-                for i, layer in enumerate(layers)
-            ]
-            for left, layers in itertools.pairwise(stretch[:1] + stretch)
-        ]
 
 
 def described_choices(choices: dict, schema: dict) -> list[dict]:
@@ -306,7 +277,7 @@ def hours(value: float | None) -> Markup:
 
 def duration(seconds: float) -> Markup:
     """Seconds as a person says them; exact for programs."""
-    return Markup('<data value="{}">{}</data>').format(seconds, command.duration(seconds))
+    return Markup('<data value="{}">{}</data>').format(seconds, progress.duration(seconds))
 
 
 def moment(text: str) -> Markup:
@@ -335,11 +306,6 @@ def data_uri(download: Download) -> str:
     return f"data:{download.media_type};charset=utf-8;base64,{content}"
 
 
-def label(name: str) -> str:
-    """'Table 3' for table3; a user's own table keeps its name."""
-    return re.sub(r"^table(\d+)$", r"Table \1", name)
-
-
 def metric(name: str) -> str:
     """'top-1 error, val' for top1_val."""
     match = re.fullmatch(r"top(\d+)_(\w+)", name)
@@ -360,7 +326,7 @@ def plain(value) -> str:
 def _compared(tables: Sequence[dict]) -> dict[str, list[dict]]:
     """The measured cells that stand beside a reference, by whose it is, the paper's first."""
     found = {"paper": []}
-    for table in speed_tables:
+    for table in tables:
         for row in table["rows"] if table["kind"] == "evaluation" else []:
             cells = row["metrics"].values()
             both = [c for c in cells if None not in (c["measured"], c["paper"])]
@@ -373,7 +339,7 @@ def _row_links(tables: Sequence[dict], pages: Collection[str]) -> dict[str, str]
     return {
         f"{label(table['name'])}: {' / '.join(row['labels'])}": f"{table['name']}.html"
         f"#{table['name']}-{place}-val"
-        for table in speed_tables
+        for table in tables
         if table["kind"] == "evaluation" and table["name"] in pages
         for place, row in enumerate(table["rows"], start=1)
         if any(evaluation["split"] == "val" for evaluation in row["evaluations"])
@@ -385,12 +351,12 @@ def _summary(tables: Sequence[dict], records: Mapping[Key, dict]) -> dict:
     rules = Counter(rule for rule, _ in records)
     trainings = [
         evaluation["training"]
-        for table in speed_tables
+        for table in tables
         for row in table["rows"]
         for evaluation in row.get("evaluations", [])
         if evaluation["training"]
     ]
-    return records.joined(list(records.values())) | {
+    return joined(list(records.values())) | {
         "trainings": rules["train_convnet"],
         "imports": rules["import_weights"],
         "evaluations": rules["evaluate_convnet"],
@@ -404,20 +370,6 @@ def _cell(cell: plan_tables.Cell) -> Markup:
     if cell.value is None:
         return Markup("{}").format(cell.text)
     return Markup('<data value="{}">{}</data>').format(cell.value, cell.text)
-
-
-def _first_label(row: dict) -> str:
-    return row["labels"][0]
-
-
-def _split(layers: Sequence[str]) -> list[list[str]]:
-    stretches = [[]]
-    for layer in layers:
-        if layer == "maxpool":
-            stretches.append([])
-        else:
-            stretches[-1].append(layer)
-    return stretches
 
 
 def _widest(claims: Sequence[dict]) -> float:

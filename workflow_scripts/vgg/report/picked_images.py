@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..data.classes import ClassName
 from ..core.files import InputError
+from ..data.classes import ClassName
 from ..data.images import decode
 from ..data.shards import Shards
 from .thumbnails import thumbnail

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from . import pages
 from ..core.files import InputError
 from ..core.text_artefacts import read_json
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..core.command import duration
+from ..core.progress import duration
 from ..planning.records import total
 
 KINDS = {

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # planning imports torch, which no page needs
-    from ..planning.planner import Key
+from ..planning.jobs import Key
 
 OF_WEIGHTS = (
     *("model", "seed", "weights_sha256", "iterations", "imported", "training_code", "training"),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from .predictions import answers
-from ..settings.test_time_choices import results_of
 from ..settings.experiments import check_row, evaluations, is_measured
+from ..settings.test_time_choices import results_of
+from .predictions import answers
 from .uncertainty import wilson
 
 SPLIT = "val"

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from ..core.files import InputError
-from .uncertainty import wilson
 from ..evaluation.posteriors import mean_posteriors, rank_of_class
+from .uncertainty import wilson
 
 FIRST = 5  # classes that are kept of each image's answer
 

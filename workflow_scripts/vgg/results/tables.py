@@ -11,15 +11,15 @@ import numpy as np
 import pandas as pd
 
 from ..core.checksums import checksum, damaged
-from ..settings.experiments import Evaluation, evaluations, seeded_paths
 from ..core.files import read_bytes, whole_file
-from .uncertainty import mean_interval, wilson
+from ..core.parquet import read_metadata
+from ..core.text_artefacts import read_json, write_json
+from ..evaluation.posteriors import Outcomes
+from ..settings.experiments import Evaluation, evaluations, seeded_paths
 from .formats.latex import latex
 from .formats.markdown import markdown
-from ..core.parquet import read_metadata
-from ..evaluation.posteriors import Outcomes
 from .formats.sheets import sheet
-from ..core.text_artefacts import read_json, write_json
+from .uncertainty import mean_interval, wilson
 
 METRICS = ("top1_val", "top5_val", "top1_test", "top5_test")
 CSV_CHECKSUM = "csv_checksum"  # in a table's JSON file

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ..settings.experiments import seed_folder
 from ..core.files import InputError
-from .uncertainty import RESAMPLES
 from ..nets.safetensors_checks import check_header
-from ..core.text_artefacts import read_csv
+from ..settings.experiments import seed_folder
+from ..training.history import read_history
+from .uncertainty import RESAMPLES
 
 FIELDS = (
     *("processes", "trainings", "baseline", "hardware", "tflops"),
@@ -53,8 +53,8 @@ class Trial:
         are fewer than three.
         """
         # These import torch, which a run that has nothing to compare does not wait for.
-        from ..planning.arithmetic import built, training_flop
         from ..nets.convnets import Architecture
+        from ..planning.arithmetic import built, training_flop
 
         net = built(Architecture(**self.metadata["architecture"]))
         flop = training_flop(net, self.metadata["optimisation"]["trainable"])
@@ -76,12 +76,9 @@ def read_trial(folder: str, model: str, name: str) -> Trial:
             raise ValueError(f"no {', '.join(missing)}")
     except ValueError as error:
         raise InputError(f"{weights}: not the weights of a training ({error}); {cure}") from error
-    try:
-        rates = [
-            float(row["images_per_second"]) for row in read_csv(history, ["images_per_second"])
-        ]
-    except ValueError as error:
-        raise InputError(f"{history}: not a training's history ({error}); {cure}") from error
+    rates = [rate for _, rate in read_history(history).measured("images_per_second")]
+    if not rates:
+        raise InputError(f"{history}: has no speed in images_per_second; {cure}")
     return Trial(name, metadata, rates)
 
 

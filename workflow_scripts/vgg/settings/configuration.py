@@ -14,10 +14,10 @@ import yaml
 from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import ValidationError
 
-from .experiments import read_yaml
 from ..core.files import InputError
+from .experiments import read_yaml
 
-SCHEMAS = Path(__file__).parents[2] / "config/schemas"
+SCHEMAS = Path(__file__).parents[3] / "config/schemas"
 ONE_LINE = r"(?!\s)"  # at the end of a pattern: in Python, $ matches before a last line break too
 COMMAND_LINE = "--config"
 KINDS = {

@@ -5,7 +5,7 @@ Light on imports: Snakemake reads this at every start, and in every job on a clu
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -248,6 +248,17 @@ def all_evaluations(
           for e in own),
     ]  # fmt: skip
     return list(dict.fromkeys(needed))
+
+
+def at_several_scales(own: Iterable) -> list[str]:
+    """The models, in order, that one method tested at more than one scale.
+
+    own: anything with `model`, `method` and `Q`.
+    """
+    scales: dict[tuple[str, str], set[int]] = {}
+    for evaluation in own:
+        scales.setdefault((evaluation.model, evaluation.method), set()).add(evaluation.Q)
+    return list(dict.fromkeys(model for (model, _), own in scales.items() if len(own) > 1))
 
 
 def check_references(

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from .experiments import Evaluation, evaluations, find_row, has_models
 from ..core.files import InputError
+from .experiments import Evaluation, evaluations, find_row, has_models
 
 SPLIT = "val"
 FUSION = "fusion"  # what the page calls the fusion beside the names of its nets

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from .experiments import Evaluation, evaluations, find_row, has_models
 from ..core.files import InputError
+from .experiments import Evaluation, evaluations, find_row, has_models
 
 # Choices of an evaluation (paper §3.2), each with a row of tables.yaml that it changes.
 MEASURED_BY = {

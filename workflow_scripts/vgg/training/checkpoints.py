@@ -12,8 +12,8 @@ from pathlib import Path
 
 import torch
 
-from ..nets.devices import is_out_of_memory
 from ..core.files import whole_file
+from ..nets.devices import is_out_of_memory
 
 KEPT = 2
 

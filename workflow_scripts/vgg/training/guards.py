@@ -11,6 +11,7 @@ from torch import nn
 from ..core.files import InputError
 from ..data.loader import TrainingImages
 from .distributed import Processes
+from .history import Validation
 
 CHECK_EVERY = 50  # iterations between looks at losses and gradients; a look makes a GPU wait
 CHANCE = 0.99  # a training loss above this share of chance's is a flat line
@@ -83,21 +84,21 @@ def chance_loss(labels: np.ndarray) -> float:
     return float(-(shares * np.log(shares)).sum())
 
 
-def check_flat_line(history: Sequence[dict], chance: float, iterations: int | None) -> None:
+def check_flat_line(history: Sequence[Validation], chance: float, iterations: int | None) -> None:
     """Raise InputError if the last training loss, after `iterations` or more, is at chance.
 
-    history: one entry a validation. chance: from `chance_loss`. iterations: None for never.
+    history: one line a validation. chance: from `chance_loss`. iterations: None for never.
     Deep nets from N(0, 0.01²) are known to stay there, which is why the paper starts them from
     net A's layers (§3.1).
     """
-    if not history or iterations is None or history[-1]["iteration"] < iterations:
+    if not history or iterations is None or history[-1].iteration < iterations:
         return
     last = history[-1]
-    if last["train_loss"] > CHANCE * chance:
+    if last.train_loss > CHANCE * chance:
         raise InputError(
-            f"the net is at chance after {last['iteration']} iterations, learning rate "
-            f"{last['learning_rate']:g}: its training loss is {last['train_loss']:.4f}, guessing "
-            f"gives {chance:.4f}, and its validation error is {last['val_top1_error']:.1f}%. "
+            f"the net is at chance after {last.iteration} iterations, learning rate "
+            f"{last.learning_rate:g}: its training loss is {last.train_loss:.4f}, guessing "
+            f"gives {chance:.4f}, and its validation error is {last.val_top1_error:.1f}%. "
             "Deep nets do this from small random weights: let the model start from net A's layers, "
             "choose another choices.initialisation (he, glorot) or another learning_rate. To wait "
             "longer set train.flat_line_iterations (now "

@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from ...core.files import InputError, reading
-from .members import Hidden, Member, check_name
 from ...core.text_artefacts import read_json
+from .members import Hidden, Member, check_name
 from .text_lists import WNID
 
 WHERE_TO_GET = (

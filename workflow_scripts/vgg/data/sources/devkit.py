@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .archives import WHERE_TO_GET
 from ...core.files import InputError, is_of_system, reading
+from .archives import WHERE_TO_GET
 from .text_lists import checked_wnid, numbered_lines
 
 META = "data/meta.mat"  # in the kit's folder, ILSVRC2012_devkit_t12

@@ -14,12 +14,22 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 
-from .arrays import Stored, kind_of, read_keras, read_pytorch, read_safetensors, unwrapped
-from .caffemodel import read_caffemodel
+from ...core.files import InputError
 from ..convnets import Architecture, ConvNet
 from ..devices import is_out_of_memory
-from ...core.files import InputError
-from .source_formats import FORMATS, INPUTS, SIGNS, Input, Place, for_our_pixels, listed, normalised_input, parameter_places
+from .arrays import Stored, kind_of, read_keras, read_pytorch, read_safetensors, unwrapped
+from .caffemodel import read_caffemodel
+from .source_formats import (
+    FORMATS,
+    INPUTS,
+    SIGNS,
+    Input,
+    Place,
+    for_our_pixels,
+    listed,
+    normalised_input,
+    parameter_places,
+)
 
 KINDS = {
     "caffe": ("other",),

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from ...report.pages import label
+from .layout import label
 from .sheets import Column, Row, Sheet, Text
 
 WIDTH = 345  # points: the text width of an article at 10 points

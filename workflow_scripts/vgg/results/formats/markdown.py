@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ...report.pages import label
+from .layout import label
 from .sheets import Sheet, Text
 
 

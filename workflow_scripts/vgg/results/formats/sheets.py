@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ...report.pages import blocks, groups
+from .layout import blocks, groups
 
 
 class Text(NamedTuple):

@@ -15,10 +15,10 @@ from typing import NamedTuple
 import numpy as np
 import scipy.io
 
-from ....core.command import Progress
 from ....core.files import InputError, whole_file
-from .drawing import Drawing, draw
+from ....core.progress import Progress
 from ....core.text_artefacts import write_json
+from .drawing import Drawing, draw
 
 TRAIN = "ILSVRC2012_img_train.tar"
 VAL = "ILSVRC2012_img_val.tar"
