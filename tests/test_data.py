@@ -12,8 +12,9 @@ from PIL import Image
 from scipy.io import loadmat
 
 from tests.conftest import ARCHIVES, IMAGES
-from workflow_scripts import measure_statistics, pack_shards
+from workflow_scripts import measure_statistics
 from workflow_scripts.vgg.data import images
+from workflow_scripts.vgg.data.packing import Packing
 from workflow_scripts.vgg.data.shards import Shards
 
 
@@ -109,7 +110,7 @@ def test_training_shards_hold_each_image_rescaled_to_s(archives, shard_paths):
 
 def test_jittered_shards_never_enlarge(archives, packed, tmp_path):
     index = pd.read_parquet(packed / "index/train.parquet")
-    rows = list(pack_shards.Packing(120, True, "bicubic", 95, crop=64).rows(index))
+    rows = list(Packing(120, True, "bicubic", 95, crop=64).rows(index))
     original = archived_images(archives / ARCHIVES["train"])
     smaller = 0
     for name, _, encoded, height, width in rows:

@@ -12,6 +12,7 @@ import torch
 from tests.evaluations import posteriors_of
 from workflow_scripts import train
 from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.data import sampling
 from workflow_scripts.vgg.data.shards import Shards
 from workflow_scripts.vgg.evaluation import methods
 from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet
@@ -25,7 +26,7 @@ def expected_ids(given, iteration, samples):
     """Names of an iteration's samples, from the batch sequence itself."""
     shards = Shards(given.train_shards)
     seed = train.model_seed(given.seed, given.model)
-    batch = train.sampling.batch_at(seed, iteration - 1, 8, 60, (256, 256), np.zeros((3, 3)))
+    batch = sampling.batch_at(seed, iteration - 1, 8, 60, (256, 256), np.zeros((3, 3)))
     return [shards.id(int(batch.images[sample])) for sample in samples]
 
 

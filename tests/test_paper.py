@@ -308,7 +308,9 @@ def test_s3_1_deeper_nets_begin_with_layers_of_a(name, tmp_path):
     words += ["--parent", str(tmp_path / "A.safetensors"), "--train-scale", "256"]
     for unused in ("train-shards", "val-shards", "statistics", "checkpoints", "output", "history"):
         words += [f"--{unused}", "none"]
-    net = train.initial_net(train.options(words), 0.5, SCALE)
+    given = train.parse(words)
+    net = ConvNet(train.architecture_of(given))
+    train.begin(net, given, SCALE)
     theirs = layer_tensors(parent.state_dict(), "A")
     for layer, (weight, bias) in layer_tensors(net.state_dict(), name).items():
         if layer in TAKEN:

@@ -160,20 +160,21 @@ def test_a_held_out_part_is_validated_on_and_never_trained_on(
 def test_validation_images_are_asked_for(command, tmp_path):
     words = command(tmp_path)
     start = words.index("--val-shards")
-    given = train.options(words[:start] + words[start + 3 :])
+    given = train.parse(words[:start] + words[start + 3 :])
     with pytest.raises(InputError, match="give --val-shards, or --validation-set held-out"):
-        train.validation_images(given, given.train_shards, given.val_shards)
+        train.validation_split(given, given.train_shards, given.val_shards)
 
 
 def test_the_first_step_is_sgd_with_decay_on_the_mean_loss(command, tmp_path):
     """One iteration, recomputed by autograd and the textbook update."""
-    given = train.options(command(tmp_path, iterations=1, dropout=0))
-    net = train.initial_net(given, dropout=0.0, input_scale=64.0)
+    given = train.parse(command(tmp_path, iterations=1, dropout=0))
+    net = ConvNet(train.architecture_of(given), dropout=0.0)
+    train.begin(net, given, input_scale=64.0)
     start = {name: p.detach().clone() for name, p in net.named_parameters()}
     measured = json.loads(Path(given.statistics).read_text())
     images = train.TrainingImages(
         given.train_shards, train.model_seed(0, "A_S256"), 8, 64, (256, 256),
-        train.sampling.colour_axes(measured, "pca-root-eigenvalues"),
+        sampling.colour_axes(measured, "pca-root-eigenvalues"),
     )  # fmt: skip
     batch = images[0]
     mean = torch.tensor(measured["mean_rgb"]).view(1, 3, 1, 1)

@@ -19,8 +19,8 @@ import numpy as np
 import simplejpeg
 from torch.utils.data import DataLoader
 
-from workflow_scripts.pack_shards import Packing
 from workflow_scripts.vgg.data.loader import TrainingImages
+from workflow_scripts.vgg.data.packing import Packing
 from workflow_scripts.vgg.data.shards import Shards, write_shard
 
 from .measuring import Contender, Growth, Line, alternate, stopwatch

@@ -18,9 +18,9 @@ import pandas as pd
 import simplejpeg
 from PIL import Image
 
-from workflow_scripts.pack_shards import Packing
 from workflow_scripts.vgg.core.parquet import write_frame
 from workflow_scripts.vgg.data.images import rescaled_size
+from workflow_scripts.vgg.data.packing import Packing
 from workflow_scripts.vgg.data.shards import write_shard
 
 from .measuring import Growth, Line, alternate, stopwatch
