@@ -18,7 +18,7 @@ check: environment
 	ruff format --check .
 	snakefmt --check Snakefile rules
 	snakemake --lint
-	tests/dry_runs.sh
+	tests/checks/dry_runs.sh
 
 bench: demo
 	snakemake benchmarks --forcerun measure_speed --cores all --quiet rules

@@ -11,8 +11,8 @@ import pytest
 import torch
 import yaml
 
-from tests.browser import chromium
-from tests.clones import ROOT, TINY, configured_clone, snakemake
+from tests.helpers.browser import chromium
+from tests.helpers.clones import ROOT, TINY, configured_clone, snakemake
 from workflow_scripts import (
     index_images,
     list_classes,

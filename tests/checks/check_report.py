@@ -1,0 +1,411 @@
+"""Recompute the report's numbers from the posteriors, and hold pages and CSV files against them.
+
+    python -m tests.checks.check_report    # after `make demo`; exits with 1 if anything differs
+
+Compared are, on the tables' own pages and on the index: all errors with intervals, the paper's
+numbers, differences and marks, what the provenance says of them, Tables 1 and 2, the ledger of
+claims with its verdicts, the headline, and where the learning curves end; besides, the tables' CSV
+files, claims.csv and evaluations.csv. Of a number on a page, that is its exact value, the digits
+that a reader sees, and that nothing else is shown. The ledger's throughput is held against its CSV
+file only; the pages of plan, choices and pictures are not read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from tests.checks.recomputed import VERDICTS, Cell, Run, evaluations, joint
+
+EMPTY = ("meta", "br", "link", "img", "input", "hr", "col")
+FIELDS = ("", "low", "high", "errors", "images", "paper", "difference", "seeds", "seed_sd")
+LEDGER = (
+    *("candidate_error", "baseline_error", "difference", "low", "high", "p", "p_holm", "images"),
+    *("seeds", "seed_sd", "seed_low", "seed_high", "paper_difference"),
+)
+
+
+# Pages
+
+
+class Element:
+    """A tag and what lies in it."""
+
+    def __init__(self, tag: str, attributes: dict, parent: Element | None):
+        self.tag, self.attributes, self.parent = tag, attributes, parent
+        self.children: list[Element | str] = []
+
+    def all(self, *tags: str, **attributes: str) -> Iterator[Element]:
+        """What lies in it of these tags, in order, with these words in its attributes."""
+        for child in self.children:
+            if isinstance(child, Element):
+                words = {k: (child.attributes.get(k) or "").split() for k in attributes}
+                if child.tag in tags and all(v in words[k] for k, v in attributes.items()):
+                    yield child
+                yield from child.all(*tags, **attributes)
+
+    def one(self, *tags: str, **attributes: str) -> Element:
+        (found,) = self.all(*tags, **attributes)
+        return found
+
+    def rows(self) -> list[Element]:
+        """A table's rows below its head, but for the headings of its parts."""
+        bodies = [b for b in self.all("tbody") if b.attributes.get("class") != "heading"]
+        return [row for body in bodies for row in body.all("tr")]
+
+    @property
+    def text(self) -> str:
+        return "".join(c if isinstance(c, str) else c.text for c in self.children)
+
+    @property
+    def numbers(self) -> list[tuple[float, str]]:
+        """The exact value and the visible text of each number."""
+        return [(float(data.attributes["value"]), data.text) for data in self.all("data")]
+
+    @property
+    def verdict(self) -> str:
+        (text,) = (e.text for e in self.all("span", **{"class": "verdict"}))
+        return text[1:].strip()
+
+
+class Page(HTMLParser):
+    """A page as a tree below `root`."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.root = self.here = Element("", {}, None)
+        self.feed(path.read_text(encoding="utf-8"))
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        element = Element(tag, dict(attrs), self.here)
+        self.here.children.append(element)
+        self.here = self.here if tag in EMPTY else element
+
+    def handle_startendtag(self, tag, attrs):
+        self.here.children.append(Element(tag, dict(attrs), self.here))
+
+    def handle_endtag(self, tag):
+        self.here = self.here.parent
+
+    def handle_data(self, data):
+        self.here.children.append(data)
+
+
+# Numbers that should be shown
+
+
+class Number(NamedTuple):
+    """An exact value, or the ends of what it may be, and how it is written."""
+
+    value: float | tuple[float, float]
+    digits: int = 1
+    signed: bool = False
+
+    def is_shown(self, value: float, text: str) -> bool:
+        return is_near(value, self.value) and text == self.written(value)
+
+    def written(self, value: float) -> str:
+        text = f"{abs(value):,.{self.digits}f}"
+        sign = "−" if value < 0 else "+" if self.signed else ""
+        return sign + text if float(text.replace(",", "")) else text
+
+
+class Probability(Number):
+    def written(self, value: float) -> str:
+        return "<0.001" if value < 0.001 else f"{value:.{2 if value >= 0.1 else 3}f}"
+
+
+def is_near(value: float, expected: float | tuple[float, float]) -> bool:
+    """Equal but for rounding, or between two ends."""
+    low, high = expected if isinstance(expected, tuple) else (expected, expected)
+    slack = 1e-9 * max(1, abs(low), abs(high))
+    return low - slack <= value <= high + slack
+
+
+def cell_numbers(cell: Cell, brief: bool) -> list[Number]:
+    """The numbers of a table's cell and its neighbours, from left to right."""
+    fields = cell.fields
+    numbers = [Number(fields[""])] if "" in fields else []
+    numbers += [Number(fields["seed_sd"], 2)] if "seed_sd" in fields else []
+    if "low" in fields and not brief:
+        numbers += [Number(fields["low"]), Number(fields["high"])]
+    numbers += [Number(cell.paper)] if cell.paper is not None else []
+    if "difference" in fields and not brief:
+        numbers.append(Number(fields["difference"], signed=True))
+    return numbers
+
+
+def counted_numbers(cell: Cell) -> list[Number]:
+    """The numbers of a cell's line in its provenance."""
+    fields = cell.fields
+    if "" not in fields:
+        return []
+    images = Number(fields["images"], 0)
+    if "errors" in fields:
+        return [Number(int(fields["errors"]), 0), images]
+    errors = cell.wrong.sum(1)
+    each = [(Number(int(n), 0), Number(100 * n / fields["images"], 2)) for n in errors]
+    return [images, *itertools.chain(*each), Number(fields[""], 2), Number(fields["seed_sd"], 2)]
+
+
+class Check:
+    """Compares a run's report with what its posteriors say."""
+
+    def __init__(self, run: Run):
+        self.run = run
+        self.differences: list[str] = []
+        self.compared: Counter[str] = Counter()
+        index = self.page("index")
+        for name, table in self.run.tables.items():
+            brief = index.root.one("article", **{"aria-labelledby": name})
+            if "rows" in table:
+                self.errors(name, brief.one("table"))
+            elif name == "table2":
+                self.parameters(self.page(name).root.one("table"), "table2.html")
+                self.parameters(brief.one("table"), "index.html, table2")
+            else:
+                self.configurations(name, brief)
+        self.headline(index, self.claims(index))
+        self.curves(index)
+        self.evaluations()
+
+    def page(self, name: str) -> Page:
+        return Page(self.run.root / f"reports/{name}.html")
+
+    def numbers(self, where: str, expected: Sequence[Number], found: Sequence) -> None:
+        self.compared[where.split(",")[0]] += len(found)
+        if len(expected) != len(found):
+            self.differ(f"{where}: {len(found)} numbers, but {len(expected)}: {found}")
+            return
+        for number, (value, text) in zip(expected, found, strict=True):
+            if not number.is_shown(value, text):
+                self.differ(f"{where}: {value!r}, shown as {text}, but {number.value!r}")
+
+    def field(self, where: str, expected: float | tuple | None, found: float) -> None:
+        """A field of a CSV file; an empty one is NaN."""
+        self.compared[where.split(",")[0]] += 1
+        if pd.isna(found) if expected is None else is_near(found, expected):
+            return
+        self.differ(f"{where}: {found!r}, but {expected!r}")
+
+    def same(self, where: str, expected, found) -> None:
+        if expected != found:
+            self.differ(f"{where}: {found!r}, but {expected!r}")
+
+    def differ(self, text: str) -> None:
+        self.differences.append(text)
+
+    # Tables
+
+    def errors(self, name: str, brief: Element) -> None:
+        """A table of errors: on its page, on the index, in its CSV file."""
+        page, cells = self.page(name).root, self.run.cells(name)
+        panels = {div.attributes.get("id"): div for div in page.all("div")}
+        lines = pd.read_csv(self.run.results / f"tables/{name}.csv").to_dict("records")
+        rows = page.one("table", **{"class": "evaluation"}).rows()
+        for found in (rows, brief.rows(), lines):
+            if len(found) != len(cells):
+                self.differ(f"{name}: {len(found)} rows, but {len(cells)}")
+                return
+        for place, (own, row, short, line) in enumerate(
+            zip(cells, rows, brief.rows(), lines, strict=True), 1
+        ):
+            for where, element, is_brief in (
+                (f"{name}.html, row {place}", row, False),
+                (f"index.html, {name}, row {place}", short, True),
+            ):
+                expected = [n for cell in own.values() for n in cell_numbers(cell, is_brief)]
+                self.numbers(where, expected, element.numbers)
+            outside = sum(cell.paper_is_outside for cell in own.values())
+            self.same(f"{name}.html, row {place}, marks", outside, row.text.count("outside the"))
+            for metric, cell in own.items():
+                for field in FIELDS:
+                    column = f"{metric}_{field}".rstrip("_")
+                    where = f"{name}.csv, row {place}, {column}"
+                    self.field(where, cell.fields.get(field), line[column])
+            self.provenance(name, place, own, panels)
+
+    def provenance(self, name: str, place: int, own: dict[str, Cell], panels: dict) -> None:
+        rows = self.run.tables[name]["rows"]
+        for split in dict.fromkeys(metric.split("_")[1] for metric in own):
+            where = f"{name}.html, provenance of row {place} on {split}"
+            cells = [cell for metric, cell in own.items() if metric.endswith(split)]
+            expected = [number for cell in cells for number in counted_numbers(cell)]
+            panel = panels.get(f"{name}-{place}-{split}")
+            found = panel.one("ul", **{"class": "counts"}).numbers if panel else []
+            self.numbers(where, expected, found)
+            if any(cell.wrong is not None for cell in cells):
+                files = self.run.files(evaluations(rows[place - 1]["evaluations"]), split)
+                averaged = {str(p.relative_to(self.run.root)) for seed in files for p in seed}
+                summaries = panel.all("summary") if panel else []
+                named = {text for s in summaries for text in re.findall(r"\S+\.parquet", s.text)}
+                self.same(f"{where}, posteriors", averaged, named)
+
+    def configurations(self, name: str, brief: Element) -> None:
+        """Table 1: the numbers of weight layers, ours and the paper's."""
+        nets = self.run.tables[name]["nets"]
+        layers = [len(re.findall("conv", self.run.models["convnets"][n])) + 3 for n in nets]
+        expected = [Number(count, 0) for count in layers]
+        printed = self.run.paper["table1"]["weight_layers"]
+        papers = [Number(printed[net], 0) for net in nets if net in printed]
+        found = self.page(name).root.one("table").numbers
+        self.numbers(f"{name}.html", expected + papers, found)
+        self.numbers(f"index.html, {name}", expected, brief.numbers)
+
+    def parameters(self, table: Element, where: str) -> None:
+        printed = self.run.paper["table2"]["paper"]
+        for net, row in zip(self.run.tables["table2"]["nets"], table.rows(), strict=True):
+            full, own = self.run.parameters(net)
+            expected = [Number(full, 0)]
+            if net in printed:
+                difference = Number(full / 1e6 - printed[net], 2, signed=True)
+                expected += [Number(printed[net], 0), difference]
+            self.numbers(f"{where}, {net}", [*expected, Number(own, 0)], row.numbers)
+
+    # Claims
+
+    def claims(self, index: Page) -> list[str]:
+        """The ledger and claims.csv; the claims' verdicts."""
+        lines = iter(pd.read_csv(self.run.results / "claims.csv").to_dict("records"))
+        rows = iter(index.root.one("table", **{"class": "ledger"}).rows())
+        verdicts = []
+        for claim, all_compared in zip(self.run.claims, self.run.compared(), strict=True):
+            heading, own = next(rows), []
+            for comparison, compared in zip(claim["comparisons"], all_compared, strict=True):
+                row, line = next(rows), next(lines)
+                where = f"claim {claim['number']}, {line['candidate']} against {line['baseline']}"
+                paper = self.run.paper_difference(comparison)
+                fields = (compared.fields if compared else {}) | {"paper_difference": paper}
+                for field in LEDGER:
+                    self.field(f"claims.csv, {where}, {field}", fields.get(field), line[field])
+                expected = ledger_numbers(comparison, compared, paper, len(self.run.seeds) > 1)
+                self.numbers(f"index.html, {where}", expected, row.numbers)
+                margin, ends = comparison.get("margin"), (line["low"], line["high"])
+                verdict = (
+                    compared.verdict(comparison["expect"], margin, *ends)
+                    if compared
+                    else "unmeasured"
+                )
+                self.same(f"index.html, {where}", verdict, row.verdict)
+                self.same(f"claims.csv, {where}", verdict, line["verdict"])
+                own.append(verdict)
+            if "throughput" in claim:
+                next(rows)
+                own.append(self.throughput(index, **claim["throughput"]))
+            verdicts.append(joint(own))
+            self.same(f"index.html, claim {claim['number']}", verdicts[-1], heading.verdict)
+        self.same("index.html, rows of the ledger that no claim has", [], list(rows))
+        self.same("claims.csv, lines that no claim has", [], list(lines))
+        return verdicts
+
+    def throughput(self, index: Page, processes: int, speedup: float, margin: float) -> str:
+        """The verdict on claim 9 by claims_throughput.csv, with which its table is compared."""
+        lines = pd.read_csv(self.run.results / "claims_throughput.csv")
+        if lines.empty:
+            return "unmeasured"
+        table = index.root.one("table", id="throughput-table")
+        columns = {"processes": 0, "tflops": 3, "speedup": 2, "low": 2, "high": 2, "efficiency": 2}
+        for row, (_, line) in zip(table.rows(), lines.iterrows(), strict=True):
+            there = {c: n for c, n in columns.items() if not pd.isna(line[c])}
+            expected = [Number(line[column], digits) for column, digits in there.items()]
+            self.numbers("index.html, throughput", expected, row.numbers)
+        own = lines[(lines["processes"] == processes) & lines["speedup"].notna()]
+        if (own["high"] < speedup - margin).any():
+            return "not reproduced"
+        enough = len(own) and (own["low"] >= speedup - margin).all()
+        return "reproduced" if enough else "inconclusive"
+
+    # The rest
+
+    def headline(self, index: Page, verdicts: list[str]) -> None:
+        cells: dict[str, list[Cell]] = {"paper": []}
+        for name in self.run.measured():
+            own = [c for row in self.run.cells(name) for c in row.values()]
+            whose = self.run.tables[name].get("reference", "paper")
+            cells.setdefault(whose, []).extend(c for c in own if "difference" in c.fields)
+        expected = []
+        for own in filter(None, cells.values()):
+            inside = sum(not cell.paper_is_outside for cell in own)
+            expected += [Number(inside, 0), Number(len(own), 0)]
+        expected += [Number(verdicts.count(verdict), 0) for verdict in VERDICTS]
+        if self.run.config["weights"]["train"]:
+            expected.append(Number(len(self.run.seeds), 0))
+        found = index.root.one("dl", **{"class": "headline"}).numbers
+        self.numbers("index.html, headline", expected, found)
+
+    def curves(self, index: Page) -> None:
+        """Where the learning curves end: error and iteration, for each seed."""
+        for figure in index.root.all("figure"):
+            label = figure.one("svg", role="img").attributes["aria-label"]
+            captions = [caption for caption in figure.all("figcaption") if caption.numbers]
+            if not (label.startswith("Learning curves of ") and captions):
+                continue
+            model, expected = label.removeprefix("Learning curves of "), []
+            for seed in self.run.seeds:
+                folder = "." if seed == self.run.seeds[0] else f"seed{seed}"
+                history = pd.read_csv(self.run.results / folder / f"history/{model}.csv")
+                last = history.dropna(subset=["val_top1_error"]).iloc[-1]
+                expected += [Number(last["val_top1_error"]), Number(int(last["iteration"]), 0)]
+            self.numbers(f"index.html, curve of {model}", expected, captions[0].numbers)
+
+    def evaluations(self) -> None:
+        """evaluations.csv: each evaluation alone, beside the paper's row of it alone."""
+        papers = {}
+        for name in (n for n in self.run.measured() if "paper" in self.run.tables[n]):
+            pairs = zip(self.run.tables[name]["rows"], self.run.papers(name), strict=False)
+            for row, errors in pairs:
+                papers.setdefault(evaluations(row["evaluations"]), errors)
+        for line in pd.read_csv(self.run.results / "evaluations.csv").to_dict("records"):
+            own = ((line["model"], line["method"], line["Q"]),)
+            for k in (1, 5):
+                cell = Cell(self.run.wrong(own, "val", k), papers.get(own, {}).get(f"top{k}_val"))
+                for field in ("", "low", "high", "seed_sd", "paper"):
+                    column = f"top{k}_{field}".rstrip("_")
+                    where = f"evaluations.csv, {own[0]}, {column}"
+                    self.field(where, cell.fields.get(field), line[column])
+
+
+def ledger_numbers(comparison, compared, paper: float | None, several: bool) -> list[Number]:
+    """The numbers of a comparison in the ledger, from left to right."""
+    numbers = [Number(comparison["margin"])] if "margin" in comparison else []
+    of_paper = [] if paper is None else [Number(paper, signed=True)]
+    if compared is None:
+        return numbers + of_paper
+    fields = compared.fields
+    numbers += [Number(fields["candidate_error"]), Number(fields["baseline_error"])]
+    numbers += [Number(fields["difference"], signed=True), *of_paper]
+    numbers += [Number(fields["low"], signed=True), Number(fields["high"], signed=True)]
+    numbers += [Probability(fields["p"]), Probability(fields["p_holm"])]
+    numbers += [Number(fields["images"], 0), Number(fields["seeds"], 0)]
+    if several and "seed_sd" in fields:
+        numbers.append(Number(fields["seed_sd"], 2))
+        numbers += [Number(fields[end], signed=True) for end in ("seed_low", "seed_high")]
+        numbers += [Number(each, signed=True) for each in compared.per_seed]
+    return numbers
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--tree", type=Path, default=".", help="with a finished run; default: this one"
+    )
+    check = Check(Run(parser.parse_args(arguments).tree.resolve()))
+    for name, count in sorted(check.compared.items()):
+        print(f"{name:20}{count:>7} numbers")
+    sys.exit("\n".join(check.differences) if check.differences else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""Snakemake is killed, its jobs are not: what they finish is kept, and its settings remembered."""
+
+import os
+import re
+import signal
+
+import pytest
+
+from tests.checks.kill_workflow import Run, wait_until
+from tests.helpers.clones import TINY, configured_clone, planned, snakemake
+from tests.helpers.slurm_cluster import read_proc
+from workflow_scripts.vgg.core.files import sha256
+
+pytestmark = pytest.mark.workflow
+DEADLINE = 300  # seconds
+WEIGHTS = "results/tiny/weights/A_S256.safetensors"
+POSTERIORS = "results/tiny/posteriors/val/A_S256/dense_Q256.parquet"
+OTHERS = "results/tiny/posteriors/val/A_S256/center_Q256.parquet"
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """A clone with the tiny configuration, in which shards were packed."""
+    folder = configured_clone(tmp_path_factory.mktemp("tree"), TINY)
+    snakemake(folder, "shards", "results/tiny/statistics.json", "--cores", "2")
+    return folder
+
+
+@pytest.fixture
+def left_alone(tree):
+    """`left_alone(rule, target)` kills Snakemake alone as it runs a job of the rule; the Run."""
+    runs = []
+
+    def start(rule, target):
+        runs.append(Run(tree, [target, "--cores", "1"]))
+        run = runs[-1]
+        wait_until(lambda: working(run, rule) or run.ended(), DEADLINE)
+        assert working(run, rule), run.output
+        run.kill_snakemake_only()
+        assert run.others()
+        return run
+
+    yield start
+    for run in runs:
+        run.kill()
+
+
+def working(run, rule):
+    """Process of the run's job of a rule, once it has Python running."""
+    command = f"workflow_scripts.{rule.split('_')[0]}"
+    for pid in run.others():
+        words = read_proc(pid, "cmdline").split("\0")
+        if command in words and words[0].endswith("python"):
+            return pid
+    return None
+
+
+def test_a_training_that_lives_on_is_not_run_twice(tree, left_alone):
+    run = left_alone("train_convnet", WEIGHTS)
+    log = tree / "logs/tiny/train_convnet/A_S256.log"
+    wait_until(lambda: (tree / "results/tiny/checkpoints/.A_S256.lock").exists(), DEADLINE)
+    training = working(run, "train_convnet")
+    os.kill(training, signal.SIGSTOP)
+    snakemake(tree, "--unlock")
+    output = snakemake(tree, WEIGHTS, "--cores", "1", check=False)
+    told = rf"A_S256: process {training} on \S+ is training this model; wait until .* or stop it"
+    assert re.search(told, output), output
+    os.kill(training, signal.SIGCONT)
+    wait_until(lambda: not run.others(), DEADLINE)
+    assert (tree / WEIGHTS).exists(), log.read_text()
+    kept = sha256(tree / WEIGHTS)
+    assert "Nothing to be done" in snakemake(tree, WEIGHTS, "--cores", "1")
+    assert sha256(tree / WEIGHTS) == kept
+
+
+def test_what_jobs_finish_alone_is_kept_and_its_settings_are_remembered(tree, left_alone, tmp_path):
+    run = left_alone("evaluate_convnet", POSTERIORS)
+    wait_until(lambda: not run.others(), DEADLINE)
+    snakemake(tree, "--unlock")
+    # As in a Slurm job, whose own Snakemake takes the mark of incompleteness away.
+    remote = ("--mode", "remote", "--executor", "local", "--no-hooks", "--nolock")
+    snakemake(tree, OTHERS, "--cores", "1", *remote)
+    made = [(tree / name).stat().st_mtime_ns for name in (POSTERIORS, OTHERS)]
+    assert "2 jobs have missing provenance" in snakemake(tree, "-n", POSTERIORS, OTHERS)
+
+    output = snakemake(tree, POSTERIORS, OTHERS, "results/tiny/config.yaml", "--cores", "1")
+    for name in (POSTERIORS, OTHERS):
+        assert f"made by present settings while no Snakemake ran: {name}" in output
+    assert made == [(tree / name).stat().st_mtime_ns for name in (POSTERIORS, OTHERS)]
+    assert "missing provenance" not in snakemake(tree, "-n", POSTERIORS, OTHERS)
+    other = tmp_path / "other.yaml"
+    other.write_text("choices: {resize_filter: bilinear}\n")
+    jobs = planned(
+        tree, POSTERIORS, OTHERS, "--allowed-rules", "evaluate_convnet", "--configfile", str(other)
+    )
+    assert jobs == {"evaluate_convnet": 2}
