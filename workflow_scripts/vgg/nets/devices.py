@@ -78,7 +78,7 @@ def why_no_gpu() -> str:
     if built_for is None:
         return (
             f"torch {torch.__version__} is built for CPUs only; install its build for CUDA "
-            "(README, GPUs)"
+            "(docs/gpu.md)"
         )
     try:
         with warnings.catch_warnings():
@@ -92,7 +92,7 @@ def why_no_gpu() -> str:
     return (
         f"CUDA cannot be used on {os.uname().nodename}: {driver}, and torch {torch.__version__} is "
         f"built for CUDA {built_for} ({said}). Update the driver, or install torch for a CUDA that "
-        "this driver knows (README, GPUs)"
+        "this driver knows (docs/gpu.md)"
     )
 
 
@@ -105,7 +105,7 @@ def _check_built_for(device: torch.device) -> None:
         raise InputError(
             f"{device}: {torch.cuda.get_device_name(device)} has compute capability "
             f"{major}.{minor}, and torch {torch.__version__} is built for {oldest // 10}."
-            f"{oldest % 10} and later; install torch for an older CUDA (README, GPUs)"
+            f"{oldest % 10} and later; install torch for an older CUDA (docs/gpu.md)"
         )
 
 
