@@ -23,10 +23,11 @@ STAGES = {  # files of rules, in the order of the work
     "pictures": "Figures and pictures",
 }
 RULE = re.compile(r"^(?:rule (\w+)|use rule \w+ as (\w+) with):", re.MULTILINE)
-HEAD = """# The stages
+HEAD = """\
+# The stages
 
-Each box is a rule, each arrow says that a rule reads what another has made. Drawn from the DAG of `snakemake all`
-(the miniature's) by `python -m tests.checks.draw_stages`; do not edit it by hand.
+Each box is a rule. An arrow says that a rule reads what another has made; arrows that others imply
+are left out. Drawn from the miniature's DAG by `python -m tests.checks.draw_stages`: do not edit it.
 """
 
 
@@ -37,12 +38,24 @@ def rules_of(stage: str, root: Path) -> list[str]:
 
 
 def rule_graph(root: Path) -> tuple[set[str], set[tuple[str, str]]]:
-    """The rules of `snakemake all`, and pairs of them of which the second reads the first's files."""
+    """The rules of `snakemake all`, and pairs of them: the second reads what the first makes."""
     command = ["snakemake", "all", "--rulegraph", "mermaid-js"]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
     names = dict(re.findall(r"^\s*(id\d+)\[(\w+)\]$", done.stdout, re.MULTILINE))
     edges = re.findall(r"^\s*(id\d+) --> (id\d+)$", done.stdout, re.MULTILINE)
     return set(names.values()), {(names[one], names[other]) for one, other in edges}
+
+
+def without_implied(edges: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """The edges of a graph without cycles, less those between boxes that a longer way joins."""
+
+    def behind(box: str) -> set[str]:
+        return {b for a, b in edges if a == box}
+
+    def reached(box: str) -> set[str]:
+        return behind(box).union(*map(reached, behind(box)))
+
+    return {(a, b) for a, b in edges if not any(b in reached(c) for c in behind(a))}
 
 
 def drawn(root: Path) -> str:
@@ -57,9 +70,8 @@ def drawn(root: Path) -> str:
             "    end",
         ]
     known = {name for stage in STAGES for name in rules_of(stage, root)}
-    # Of `all`, which reads every page, only the box that everything ends in would be left.
-    kept = sorted((a, b) for a, b in edges if a != b and {a, b} <= known)
-    lines += [f"    {one} --> {other}" for one, other in kept]
+    kept = without_implied({(a, b) for a, b in edges if a != b and {a, b} <= known})
+    lines += [f"    {one} --> {other}" for one, other in sorted(kept)]
     return HEAD + "\n```mermaid\n" + "\n".join(lines) + "\n```\n"
 
 
