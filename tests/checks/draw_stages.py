@@ -27,7 +27,7 @@ HEAD = """\
 # The stages
 
 Each box is a rule. An arrow says that a rule reads what another has made; arrows that others imply
-are left out. Drawn from the miniature's DAG by `python -m tests.checks.draw_stages`: do not edit it.
+are left out. Drawn from the miniature's DAG: `python -m tests.checks.draw_stages` makes it anew.
 """
 
 

@@ -1,4 +1,4 @@
-"""A table of the user's own: the entry that config/README.md shows, and all that the paper's tables have."""
+"""A table of the user's own: config/README.md's entry, and all that the paper's tables have."""
 
 import re
 import shutil

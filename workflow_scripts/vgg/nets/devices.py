@@ -99,7 +99,8 @@ def why_no_gpu() -> str:
 def _check_built_for(device: torch.device) -> None:
     """Raise InputError for a GPU older than all that this wheel has kernels for."""
     major, minor = torch.cuda.get_device_capability(device)
-    built = [int(re.search(r"\d+", name)[0]) for name in torch.cuda.get_arch_list()]
+    names = torch.cuda.get_arch_list()  # such as sm_80
+    built = [int(number) for name in names for number in re.findall(r"\d+", name)[:1]]
     if built and 10 * major + minor < min(built):
         oldest = min(built)
         raise InputError(
@@ -135,7 +136,7 @@ def _same_result_each_time() -> None:
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
