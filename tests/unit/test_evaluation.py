@@ -1,4 +1,4 @@
-"""Dense and multi-crop evaluation against naive loops; at full size they are in test_paper.py."""
+"""Dense and multi-crop evaluation against naive loops; at full size in test_paper_testing.py."""
 
 import io
 
