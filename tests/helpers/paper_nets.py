@@ -8,7 +8,7 @@ import yaml
 from PIL import Image
 from torch import nn
 
-from tests.conftest import ROOT
+from tests.helpers.clones import ROOT
 from workflow_scripts.vgg.data.shards import write_shard
 from workflow_scripts.vgg.nets import initialisation
 from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet

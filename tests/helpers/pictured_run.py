@@ -9,7 +9,7 @@ import pandas as pd
 import yaml
 from PIL import Image
 
-from tests.conftest import ROOT
+from tests.helpers.clones import ROOT
 from workflow_scripts import render_pictures
 from workflow_scripts.vgg.core.text_artefacts import read_json
 from workflow_scripts.vgg.report import pictures_page

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from tests.conftest import ROOT
+from tests.helpers.clones import ROOT
 from workflow_scripts.vgg.core.parquet import write_frame
 from workflow_scripts.vgg.data.sources.archives import image_members
 

@@ -8,8 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tests.conftest import IMAGES
-from tests.helpers.forms import WRITERS
+from tests.helpers.forms import IMAGES, WRITERS
 from workflow_scripts import index_images, list_classes, pack_shards, unpack_parquet
 from workflow_scripts.vgg.core.files import InputError
 

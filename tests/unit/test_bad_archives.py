@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.conftest import ARCHIVES, IMAGES
-from tests.helpers.forms import mutations
+from tests.helpers.forms import ARCHIVES, IMAGES, mutations
 from tests.helpers.refusals import (
     DEVKIT,
     indexed,

@@ -6,7 +6,7 @@ import os
 import pandas as pd
 import pytest
 
-from tests.conftest import ARCHIVES, IMAGES
+from tests.helpers.forms import ARCHIVES, IMAGES
 from tests.helpers.refusals import (
     DEVKIT,
     indexed,

@@ -5,7 +5,7 @@ import torch
 import torchvision
 import yaml
 
-from tests.conftest import ROOT
+from tests.helpers.clones import ROOT
 from workflow_scripts.vgg.nets.convnets import (
     Architecture,
     ConvNet,

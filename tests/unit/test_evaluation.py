@@ -9,7 +9,7 @@ import yaml
 from PIL import Image
 
 from tests.checks import recompute_cells
-from tests.conftest import ROOT
+from tests.helpers.clones import ROOT
 from tests.helpers.evaluations import posteriors_of
 from workflow_scripts import evaluate
 from workflow_scripts.vgg.core.files import InputError

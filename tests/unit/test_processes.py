@@ -11,9 +11,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from tests.conftest import ROOT
-from tests.helpers.trainings import history
-from tests.unit.test_interruptions import LONG, assert_same, children, wait_for
+from tests.helpers.clones import ROOT
+from tests.helpers.trainings import LONG, assert_same, children, history, wait_for
 from workflow_scripts import train
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.training.distributed import Processes

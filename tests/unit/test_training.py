@@ -15,7 +15,8 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from tests.conftest import LAYERS_A, ROOT
+from tests.helpers.clones import ROOT
+from tests.helpers.trainings import LAYERS_A
 from workflow_scripts import train
 from workflow_scripts.vgg.core.files import InputError, sha256
 from workflow_scripts.vgg.data import loader, sampling

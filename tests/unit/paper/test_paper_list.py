@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.conftest import ROOT
+from tests.helpers.clones import ROOT
 
 FILES = list(Path(__file__).parent.glob("test_paper_*.py"))
 

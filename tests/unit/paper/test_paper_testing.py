@@ -7,7 +7,7 @@ import yaml
 from PIL import Image, ImageOps
 
 from tests.checks import recompute_cells
-from tests.conftest import ROOT
+from tests.helpers.clones import ROOT
 from tests.helpers.evaluations import posteriors_of
 from tests.helpers.paper_nets import CONVNETS, INPUT, as_input, picture, small, store
 from workflow_scripts.vgg.evaluation import methods

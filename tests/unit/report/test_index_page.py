@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 import yaml
 
-from tests.conftest import ROOT
+from tests.helpers.clones import ROOT
 from tests.helpers.pages import Page, numbers
 from tests.helpers.report_inputs import HOSTILE, downloads, index_of, read, spaced
 from workflow_scripts.vgg.core.files import InputError

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.helpers.clones import ROOT
 from tests.helpers.pages import Page, numbers
 from tests.helpers.report_inputs import cell, page_of, spaced
 from workflow_scripts.vgg.core.files import InputError

@@ -2,8 +2,7 @@
 
 import pytest
 
-from tests.conftest import IMAGES
-from tests.helpers.forms import WRITERS, read_archives
+from tests.helpers.forms import IMAGES, WRITERS, read_archives
 from tests.helpers.source_commands import SOURCES, index_of, list_of_classes
 
 

@@ -6,8 +6,7 @@ import shutil
 import pandas as pd
 import pytest
 
-from tests.conftest import IMAGES
-from tests.helpers.forms import read_archives
+from tests.helpers.forms import IMAGES, read_archives
 from tests.helpers.source_commands import SOURCES, complaint, pack
 from workflow_scripts import index_images, list_classes, verify_archive
 from workflow_scripts.vgg.core.files import InputError
