@@ -32,8 +32,9 @@ def test_s3_1_sgd_with_momentum_and_weight_decay_by_hand(paths):
     start = {name: tensor.double().clone() for name, tensor in start.items()}
     images = TrainingImages(paths, 3, 8, 64, (256, 512), np.diag([9.0, 4.0, 2.0]))
     settings = Optimisation(
-        batch_size=8, iterations=2, validation_interval=2, dropout=0.0, input_scale=SCALE
-    )
+        batch_size=8, iterations=2, validation_interval=2, dropout=0.0, input_scale=SCALE,
+        precision="float64",
+    )  # fmt: skip
     training = Training(net, images, settings, MEAN)
     for iteration in range(2):
         training.step(images[iteration])
@@ -63,9 +64,9 @@ def test_s3_1_sgd_with_momentum_and_weight_decay_by_hand(paths):
         return max((found[name] - tensor).abs().max().item() for name, tensor in expected.items())
 
     near = distance(after_two_steps(0.9, 5e-4))
-    assert near < 3e-7
+    assert near < 1e-12
     for other in ((0.9, 0.0), (0.8, 5e-4), (0.9, 1e-3)):
-        assert distance(after_two_steps(*other)) > 5 * near, "the two must be told apart"
+        assert distance(after_two_steps(*other)) > 1e-9, "the two must be told apart"
 
 
 @torch.inference_mode()
