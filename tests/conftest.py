@@ -13,6 +13,8 @@ import yaml
 
 from tests.helpers.browser import chromium
 from tests.helpers.clones import ROOT, TINY, configured_clone, snakemake
+from tests.helpers.forms import ARCHIVES, IMAGES
+from tests.helpers.trainings import LAYERS_A
 from workflow_scripts import (
     index_images,
     list_classes,
@@ -22,14 +24,6 @@ from workflow_scripts import (
 )
 from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet
 from workflow_scripts.vgg.nets.weights import save_weights
-
-IMAGES = {"train": 60, "val": 24, "test": 12}
-ARCHIVES = {
-    "train": "ILSVRC2012_img_train.tar",
-    "val": "ILSVRC2012_img_val.tar",
-    "test": "ILSVRC2012_img_test_v10102019.tar",
-}
-LAYERS_A = "conv3-64 | conv3-128 | conv3-256 conv3-256 | conv3-512 conv3-512 | conv3-512 conv3-512"
 
 
 def pytest_addoption(parser):

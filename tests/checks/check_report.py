@@ -1,4 +1,4 @@
-"""Recompute the report's numbers from the posteriors, and hold pages and CSV files against them.
+"""From numbers to the report: hold its pages and CSV files against recomputed.py.
 
     python -m tests.checks.check_report    # after `make demo`; exits with 1 if anything differs
 

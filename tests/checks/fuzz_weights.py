@@ -69,7 +69,8 @@ def run(
 
 
 if __name__ == "__main__":
-    from tests.unit.test_released_weights import ARCHITECTURE, one_of_each
+    from tests.helpers.released_files import one_of_each
+    from tests.helpers.released_nets import ARCHITECTURE
 
     torch.set_num_threads(1)
     parser = argparse.ArgumentParser(description=__doc__)

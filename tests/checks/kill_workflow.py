@@ -43,7 +43,7 @@ def main() -> None:
     )
     parser.add_argument("--moments", type=int, default=10, help="how often to kill it (10)")
     parser.add_argument("--seed", type=int, help="of the moments; drawn and shown if not given")
-    parser.add_argument("--tiny", action="store_true", help="the configuration of test_workflow.py")
+    parser.add_argument("--tiny", action="store_true", help="the tests' tiny configuration")
     parser.add_argument("--config", type=Path, help="YAML file of changes to config/config.yaml")
     parser.add_argument("--target", nargs="+", default=["all"], help="what to make (all)")
     parser.add_argument("--cores", default="2", help="for Snakemake (2)")

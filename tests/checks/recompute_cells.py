@@ -1,6 +1,6 @@
-"""Recompute a cell of each of Tables 3–6 from the archives' bytes, and compare: after `make demo`
+"""From images to posteriors: recompute a cell of each of Tables 3–6 from the archives' bytes.
 
-    python -m tests.checks.recompute_cells
+    python -m tests.checks.recompute_cells    # after `make demo`
 
 Nothing of the pipeline's code is used: Pillow decodes, rescales and crops, the nets are
 torch.nn.functional calls on the tensors of the weights files, and the dense score map is a loop

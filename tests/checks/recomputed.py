@@ -1,4 +1,4 @@
-"""A run's errors, intervals and claims, computed anew from its posterior files and configuration.
+"""From posteriors to numbers: a run's errors, intervals and claims, for check_report.py.
 
 Nothing of the pipeline's code is used, only numpy and pandas: errors are counted from the mean
 posteriors, Wilson's interval is the roots of its equation, the exact tests are sums of whole

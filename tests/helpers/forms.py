@@ -13,6 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy.io import loadmat
 
+# Of the small ILSVRC-2012 that tests use: images of each split, and the archives that hold them.
+IMAGES = {"train": 60, "val": 24, "test": 12}
+ARCHIVES = {
+    "train": "ILSVRC2012_img_train.tar",
+    "val": "ILSVRC2012_img_val.tar",
+    "test": "ILSVRC2012_img_test_v10102019.tar",
+}
+
 
 class Image(NamedTuple):
     """id: file name without suffix; wnid: its class, for test images too; content: the file."""

@@ -8,7 +8,7 @@ import yaml
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from tests.conftest import ROOT
+from tests.helpers.clones import ROOT
 from tests.helpers.flop_by_hand import FC, FIRST, TABLE_1, by_hand
 from workflow_scripts.vgg.evaluation.methods import DenseConvNet
 from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet

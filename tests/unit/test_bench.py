@@ -279,8 +279,8 @@ def test_packing_packs_what_the_archive_holds(tmp_path):
 
 def test_the_gradients_norm_is_pytorchs():
     net = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.Flatten(), torch.nn.Linear(8, 4))
-    net = net.to(memory_format=torch.channels_last)
-    net(torch.randn(2, 3, 3, 3)).square().sum().backward()
+    net = net.double().to(memory_format=torch.channels_last)
+    net(torch.randn(2, 3, 3, 3).double()).square().sum().backward()
     expected = torch.nn.utils.get_total_norm([p.grad for p in net.parameters()])
     torch.testing.assert_close(gradient_norm(net), expected)
 

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.helpers.trainings import history, same_weights
-from tests.unit.test_interruptions import LONG, run
+from tests.helpers.trainings import LONG, history, run, same_weights
 from workflow_scripts import train
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.core.signals import STOPPED

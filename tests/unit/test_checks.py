@@ -8,8 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from tests.conftest import ROOT
-from tests.helpers.clones import planned, snakemake
+from tests.helpers.clones import ROOT, planned, snakemake
 from tests.helpers.pages import Page
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.evaluation.posteriors import write_posteriors

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from scipy.stats import binomtest
 
-from tests.conftest import ROOT
+from tests.helpers.clones import ROOT
 from tests.helpers.pages import Page, numbers
 from workflow_scripts import compare_choices, render_choices
 from workflow_scripts.vgg.core.files import InputError

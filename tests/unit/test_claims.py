@@ -16,7 +16,7 @@ from snakemake.utils import validate
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from tests.conftest import ROOT
+from tests.helpers.clones import ROOT
 from tests.helpers.flop_by_hand import FC, FIRST, by_hand
 from workflow_scripts import judge_claims
 from workflow_scripts.vgg.core.files import InputError

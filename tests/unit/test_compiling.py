@@ -8,9 +8,8 @@ import sys
 import pytest
 import torch
 
-from tests.conftest import ROOT
-from tests.helpers.trainings import history, same_weights
-from tests.unit.test_interruptions import LONG, run
+from tests.helpers.clones import ROOT
+from tests.helpers.trainings import LONG, history, run, same_weights
 from workflow_scripts import train
 from workflow_scripts.vgg.core.signals import STOPPED
 from workflow_scripts.vgg.nets.compiling import compile_features

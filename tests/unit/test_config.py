@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conftest import ROOT
-from tests.helpers.clones import merged
+from tests.helpers.clones import ROOT, merged
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.settings import configuration, experiments
 

@@ -5,7 +5,7 @@ import torch
 import torchvision
 import yaml
 
-from tests.conftest import ROOT
+from tests.helpers.clones import ROOT
 from workflow_scripts.vgg.nets.convnets import (
     Architecture,
     ConvNet,
@@ -61,23 +61,23 @@ def test_forward_equals_torchvisions_with_the_same_weights(net, theirs):
 
 
 def test_lrn_is_krizhevskys_formula_and_pytorchs_with_five_times_the_alpha():
-    a = torch.randn(1, 16, 3, 3, generator=torch.Generator().manual_seed(0)) * 100
+    a = torch.randn(1, 16, 3, 3, generator=torch.Generator().manual_seed(0)).double() * 100
     expected = torch.empty_like(a)
     for i in range(16):
         around = a[:, max(0, i - 2) : min(15, i + 2) + 1]
         expected[:, i] = a[:, i] / (2 + 1e-4 * (around**2).sum(1)) ** 0.75
-    found = LocalResponseNorm(16)(a)
+    found = LocalResponseNorm(16).double()(a)
     torch.testing.assert_close(found, expected)
     theirs = torch.nn.LocalResponseNorm(size=5, alpha=5e-4, beta=0.75, k=2.0)
     torch.testing.assert_close(found, theirs(a))
 
 
 def test_caffes_lrn_is_pytorchs_with_caffes_constants():
-    a = torch.randn(1, 16, 3, 3, generator=torch.Generator().manual_seed(0)) * 100
+    a = torch.randn(1, 16, 3, 3, generator=torch.Generator().manual_seed(0)).double() * 100
     theirs = torch.nn.LocalResponseNorm(size=5, alpha=1e-4, beta=0.75, k=1.0)
-    found = LocalResponseNorm(16, "caffe")(a)
+    found = LocalResponseNorm(16, "caffe").double()(a)
     torch.testing.assert_close(found, theirs(a))
-    assert (found - LocalResponseNorm(16)(a)).abs().max() > 1, "the two must be told apart"
+    assert (found - LocalResponseNorm(16).double()(a)).abs().max() > 1, "the two must be told apart"
     for lrn, k in (("krizhevsky", 2.0), ("caffe", 1.0)):
         net = ConvNet(Architecture(CONVNETS["A-LRN"], crop=64, fc=8, width_divisor=32, lrn=lrn))
         assert [m.k for m in net.features if isinstance(m, LocalResponseNorm)] == [k]

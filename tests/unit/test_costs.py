@@ -8,7 +8,7 @@ import sys
 import pandas as pd
 import pytest
 
-from tests.conftest import ROOT
+from tests.helpers.clones import ROOT
 from workflow_scripts.vgg.core.text_artefacts import read_json
 from workflow_scripts.vgg.planning.records import read_records
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from scipy.io import loadmat
 
-from tests.conftest import ARCHIVES, IMAGES
+from tests.helpers.forms import ARCHIVES, IMAGES
 from workflow_scripts import measure_statistics
 from workflow_scripts.vgg.data import images
 from workflow_scripts.vgg.data.packing import Packing

@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from tests.conftest import ROOT
+from tests.helpers.clones import ROOT
 from tests.unit.test_files import NO_FLOCK, NO_LOCKS
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.nets import devices, leases, precision

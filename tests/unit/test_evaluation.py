@@ -1,4 +1,4 @@
-"""Dense and multi-crop evaluation against naive loops; at full size they are in test_paper.py."""
+"""Dense and multi-crop evaluation against naive loops; at full size in test_paper_testing.py."""
 
 import io
 
@@ -9,7 +9,7 @@ import yaml
 from PIL import Image
 
 from tests.checks import recompute_cells
-from tests.conftest import ROOT
+from tests.helpers.clones import ROOT
 from tests.helpers.evaluations import posteriors_of
 from workflow_scripts import evaluate
 from workflow_scripts.vgg.core.files import InputError

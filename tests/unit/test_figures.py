@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.conftest import ROOT
+from tests.helpers.clones import ROOT
 from workflow_scripts import draw_figures
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.report import figures

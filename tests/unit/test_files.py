@@ -19,7 +19,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from tests.conftest import ROOT
+from tests.helpers.clones import ROOT
 from workflow_scripts.vgg.core import files, parquet, text_artefacts
 from workflow_scripts.vgg.core.files import InputError, exclusive, whole_file
 from workflow_scripts.vgg.core.text_artefacts import write_json

@@ -6,7 +6,7 @@ import pytest
 import torch
 import yaml
 
-from tests.conftest import ROOT
+from tests.helpers.clones import ROOT
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet
 from workflow_scripts.vgg.nets.initialisation import initialise, transfer_layers

@@ -7,37 +7,21 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from tests.conftest import ROOT
-from tests.helpers.trainings import history, same_weights
+from tests.helpers.clones import ROOT
+from tests.helpers.trainings import LONG, assert_same, children, run, wait_for
 from workflow_scripts import train
 from workflow_scripts.vgg.core.signals import STOPPED
 from workflow_scripts.vgg.nets.weights import write_safetensors
 from workflow_scripts.vgg.training import state
 
-# 60 images in batches of 8: an epoch, and so a checkpoint, after iterations 8, 15, 23, 30, …
-LONG = {
-    "iterations": 60, "validation_interval": 10, "latest_drops": [0.3, 0.5, 0.7], "patience": 9,
-    "train_scale": [256, 512], "batch_size": 8,
-}  # fmt: skip
-# Another one in each run; a test's name tells it, and INTERRUPT_AT repeats it.
+# Another one in each run; a failed test prints it, and INTERRUPT_AT repeats it. In the names of
+# tests it would be another one in each of pytest-xdist's processes.
 RANDOM = int(os.environ.get("INTERRUPT_AT", random.randrange(9, 60)))
-
-
-def assert_same(folder, whole):
-    """Weights, history and learning rates of two trainings are the same in every bit."""
-    assert same_weights(folder / "w.safetensors", whole / "w.safetensors")
-    assert history(folder / "h.csv") == history(whole / "h.csv")
-    rates = [float(row["learning_rate"]) for row in history(whole / "h.csv")]
-    assert rates == pytest.approx([1e-2, 1e-2, 1e-3, 1e-4, 1e-4, 1e-5])
-    with safe_open(folder / "w.safetensors", "pt") as file:
-        assert json.loads(file.metadata()["iterations"]) == 60
-    assert [p.name for p in (folder / "checkpoints").glob("*.pt")] == ["000000060.pt"]
 
 
 @pytest.fixture(scope="module")
@@ -48,25 +32,12 @@ def whole(command, tmp_path_factory):
     return folder
 
 
-def run(folder, words, *moment):
-    """Run the training, hit at a moment if there is one: exit status and what it logged."""
-    program = (
-        ["tests.helpers.killed_training", *map(str, moment)]
-        if moment
-        else ["workflow_scripts.train"]
-    )
-    done = subprocess.run(
-        [sys.executable, "-m", *program, *words], cwd=ROOT, capture_output=True, text=True
-    )
-    return done.returncode, done.stderr
-
-
 @pytest.mark.parametrize(
     ("moment", "at", "name"),
     [
-        ("iteration", RANDOM, "SIGTERM"),
-        ("iteration", RANDOM, "SIGINT"),
-        ("iteration", RANDOM, "SIGKILL"),
+        ("iteration", "random", "SIGTERM"),
+        ("iteration", "random", "SIGINT"),
+        ("iteration", "random", "SIGKILL"),
         ("validation", 30, "SIGUSR1"),
         ("validation", 30, "SIGKILL"),
         ("checkpoint", 30, "SIGTERM"),
@@ -77,6 +48,9 @@ def run(folder, words, *moment):
 )
 def test_hit_once(command, tmp_path, whole, moment, at, name):
     words = command(tmp_path, **LONG)
+    if at == "random":
+        at = RANDOM
+        print(f"INTERRUPT_AT={at}")
     status, log = run(tmp_path, words, moment, at, name)
     assert status == (-signal.SIGKILL if name == "SIGKILL" else STOPPED), log
     assert not (tmp_path / "w.safetensors").exists()
@@ -126,6 +100,7 @@ def test_a_parent_that_was_written_again_leaves_its_childs_checkpoints_valid(com
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL"])
 def test_hit_twice_in_a_row(command, tmp_path, whole, name):
+    print(f"INTERRUPT_AT={RANDOM}")
     words = command(tmp_path, **LONG)
     for at in (RANDOM, RANDOM + 1):
         status, log = run(tmp_path, words, "iteration", at, name)
@@ -142,20 +117,6 @@ def test_the_cost_of_earlier_attempts_is_counted(command, tmp_path):
     assert run(tmp_path, words)[0] == 0
     cost = json.loads((tmp_path / "cost.json").read_text())
     assert (cost["attempts"], cost["images"]) == (2, 60 * 8)
-
-
-def wait_for(condition, process, log, seconds=120):
-    """Poll until `condition()` holds; fail if the process ends before."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < deadline, log.read_text()
-        time.sleep(0.01)
-
-
-def children(pid):
-    """Process numbers of a process's children, in the order of their start."""
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def descendants(pid):

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from scipy import stats
 
-from tests.conftest import ROOT
+from tests.helpers.clones import ROOT
 from workflow_scripts import list_evaluations, tabulate
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.evaluation.posteriors import write_posteriors

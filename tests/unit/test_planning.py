@@ -10,8 +10,16 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from tests.conftest import ROOT
-from tests.helpers.clones import TINY, clone, configured_clone, merged, outputs, planned, snakemake
+from tests.helpers.clones import (
+    ROOT,
+    TINY,
+    clone,
+    configured_clone,
+    merged,
+    outputs,
+    planned,
+    snakemake,
+)
 from tests.helpers.flop_by_hand import FIRST, by_hand
 from tests.helpers.pages import Page, numbers
 from workflow_scripts import plan as plan_command

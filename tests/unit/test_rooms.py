@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.helpers.clones import ROOT
 
 SCRIPTS = ROOT / "workflow_scripts"
 # From the lowest room to the highest; those of one floor do not import each other. Rooms to come

@@ -26,18 +26,20 @@ def test_ties_go_to_even_and_23_bits_change_nothing():
 
 
 def test_layers_take_rounded_operands_inside_the_block_only():
+    torch.manual_seed(0)
     layer = nn.Linear(50, 20)
     x = torch.randn(3, 50)
     plain = layer(x)
     with tf32():
         inside = layer(x)
     expected = rounded(x) @ rounded(layer.weight.detach()).T + layer.bias
-    torch.testing.assert_close(inside, expected, rtol=1e-6, atol=1e-6)
-    assert not torch.equal(inside, plain)
+    torch.testing.assert_close(inside, expected, rtol=0, atol=1e-5)
+    assert (inside - plain).abs().max() > 1e-4
     assert torch.equal(layer(x), plain)
 
 
 def test_convolutions_and_sliding_layers_take_rounded_operands_and_sum_in_float32():
+    torch.manual_seed(0)
     x = torch.randn(2, 4, 9, 9).contiguous(memory_format=torch.channels_last)
     conv, linear = nn.Conv2d(4, 6, 3, padding=1), nn.Linear(4 * 3 * 3, 5)
     sliding = SlidingLayer(linear, 3)
@@ -53,7 +55,7 @@ def test_convolutions_and_sliding_layers_take_rounded_operands_and_sum_in_float3
     ]
     for mine, expected, layer in zip(ours, exact, (conv, sliding), strict=True):
         torch.testing.assert_close(mine.double(), expected, rtol=0, atol=1e-5)
-        assert (layer(x).detach().double() - expected).abs().max() > 1e-5
+        assert (layer(x).detach().double() - expected).abs().max() > 1e-4
 
 
 def test_the_largest_activation_is_that_of_any_layer_with_weights():

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.conftest import ROOT
+from tests.helpers.clones import ROOT
 from workflow_scripts import evaluate
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.data import staging

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from scipy import stats
 
-from tests.conftest import ROOT
+from tests.helpers.clones import ROOT
 from workflow_scripts import tabulate, write_submission
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.core.parquet import read_metadata, write_frame

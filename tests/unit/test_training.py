@@ -15,7 +15,8 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from tests.conftest import LAYERS_A, ROOT
+from tests.helpers.clones import ROOT
+from tests.helpers.trainings import LAYERS_A
 from workflow_scripts import train
 from workflow_scripts.vgg.core.files import InputError, sha256
 from workflow_scripts.vgg.data import loader, sampling
@@ -166,10 +167,12 @@ def test_validation_images_are_asked_for(command, tmp_path):
 
 
 def test_the_first_step_is_sgd_with_decay_on_the_mean_loss(command, tmp_path):
-    """One iteration, recomputed by autograd and the textbook update."""
-    given = train.parse(command(tmp_path, iterations=1, dropout=0))
+    """One iteration in float64, recomputed by autograd and the textbook update."""
+    words = command(tmp_path, iterations=1, dropout=0, precision="float64")
+    given = train.parse(words)
     net = ConvNet(train.architecture_of(given), dropout=0.0)
     train.begin(net, given, input_scale=64.0)
+    net.double()
     start = {name: p.detach().clone() for name, p in net.named_parameters()}
     measured = json.loads(Path(given.statistics).read_text())
     images = train.TrainingImages(
@@ -177,16 +180,17 @@ def test_the_first_step_is_sgd_with_decay_on_the_mean_loss(command, tmp_path):
         sampling.colour_axes(measured, "pca-root-eigenvalues"),
     )  # fmt: skip
     batch = images[0]
-    mean = torch.tensor(measured["mean_rgb"]).view(1, 3, 1, 1)
-    x = (batch.images.float() - mean.float() + batch.shifts[:, :, None, None]) / 64
+    mean = torch.tensor(measured["mean_rgb"], dtype=torch.float64).view(1, 3, 1, 1)
+    x = (batch.images.double() - mean + batch.shifts[:, :, None, None]) / 64
     losses = -net(x).log_softmax(1)[torch.arange(8), batch.labels]
     losses.mean().backward()
-    train.main(command(tmp_path, iterations=1, dropout=0))
+    train.main(words)
     found = load_file(tmp_path / "w.safetensors")
     for name, parameter in net.named_parameters():
         expected = start[name] - 0.01 * (parameter.grad + 5e-4 * start[name])
         expected = expected / 64 if name == "features.0.weight" else expected
-        torch.testing.assert_close(found[name], expected, rtol=1e-4, atol=1e-6)
+        # Rounded to float32 when saved, and pixels in it when the mean is subtracted.
+        torch.testing.assert_close(found[name].double(), expected, rtol=1e-6, atol=1e-8)
 
 
 def test_a_child_starts_from_all_of_its_parent_and_names_it(command, tmp_path):

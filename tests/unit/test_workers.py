@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch.utils.data import Dataset
 
-from tests.conftest import ROOT
+from tests.helpers.clones import ROOT
 from tests.helpers.evaluations import posteriors_of
 from workflow_scripts import evaluate as evaluate_command
 from workflow_scripts import train

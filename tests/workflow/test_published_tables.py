@@ -15,8 +15,8 @@ import yaml
 from markdown_it import MarkdownIt
 from pypdf import PdfReader
 
-from tests.conftest import ROOT
 from tests.helpers import debian
+from tests.helpers.clones import ROOT
 from workflow_scripts.vgg.results.tables import write_table
 
 NAMES = [f"table{number}" for number in range(1, 8)]

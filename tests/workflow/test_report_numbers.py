@@ -1,4 +1,4 @@
-"""The report's numbers are the posteriors', and the check of that notices a single digit."""
+"""check_report.py on the tests' own run: it finds no difference, and notices a changed digit."""
 
 import json
 import re

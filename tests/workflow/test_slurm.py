@@ -18,8 +18,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from tests.conftest import ROOT
-from tests.helpers.clones import TINY, clone, merged, snakemake
+from tests.helpers.clones import ROOT, TINY, clone, merged, snakemake
 from tests.helpers.sites import adapt
 from tests.helpers.slurm_cluster import NODES, read_proc, running_cluster
 from tests.helpers.trainings import history, same_weights

@@ -1,0 +1,97 @@
+"""Which pictures are asked for: the shipped wishes, slips in them, and models that are missing."""
+
+import jsonschema
+import pytest
+import yaml
+
+from tests.helpers.pages import Page
+from tests.helpers.pictured_run import (
+    FILES,
+    MODEL,
+    MODELS,
+    OF_TABLES,
+    SCALES,
+    SCHEMA,
+    TABLES,
+    WANTED,
+    lines_of,
+    page_of,
+    read,
+)
+from workflow_scripts import examine_errors, look_through_net
+from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.settings import pictures_wanted
+from workflow_scripts.vgg.settings.experiments import Evaluation
+
+
+def test_what_needs_missing_models_is_left_out_and_said_so(
+    made, results, shard_paths, classes, tmp_path
+):
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    (bare / "classes.parquet").write_bytes((results / "classes.parquet").read_bytes())
+    words = [*FILES, "--results", str(bare), "--shards", *shard_paths("val")]
+    words += ["--models", "A_S256", "E_S256-512", "--output", str(tmp_path)]
+    look_through_net.main(words)
+    examine_errors.main([*words, *OF_TABLES])
+    for name in ("score_maps", "crops", "images", "classes"):
+        assert read(tmp_path / f"{name}.json")["missing"] == [MODEL]
+    assert lines_of(tmp_path / "images.csv") == lines_of(tmp_path / "classes.csv") == []
+    page = Page(page_of(made, tmp_path))
+    assert " ".join(page.text.split()).count(f"Left out: this run has no {MODEL}.") == 6
+    assert page.tags["img"] == 1, "the filters"
+    wanted = pictures_wanted.looked_through(WANTED, ["A_S256", "E_S256-512"])
+    assert wanted == pictures_wanted.examined(WANTED, TABLES, ["A_S256"]) == []
+
+
+def test_one_net_suffices_for_what_is_asked_of_it_alone(results, shard_paths, tmp_path):
+    alone = WANTED | {
+        "images": {"nets": {}, "fusion": "table5/D_both", "hardest": 2, "best_fused": 3},
+        "classes": WANTED["classes"] | {"row": "table5/D_both"},
+    }
+    (tmp_path / "alone.yaml").write_text(yaml.safe_dump(alone))
+    jsonschema.validate(alone, SCHEMA)
+    words = ["--pictures", str(tmp_path / "alone.yaml"), *OF_TABLES, "--results", str(results)]
+    words += ["--shards", *shard_paths("val"), "--models", MODEL, "--output", str(tmp_path)]
+    examine_errors.main(words)
+    content = read(tmp_path / "images.json")
+    assert (len(content["hardest"]), content["best_fused"]) == (2, [])
+    assert [s["system"] for s in content["hardest"][0]["systems"]] == ["fusion"]
+    expected = {Evaluation(MODEL, m, Q) for m in ("dense", "multicrop") for Q in SCALES}
+    assert set(pictures_wanted.examined(alone, TABLES, [MODEL])) == expected
+
+
+def test_the_shipped_wishes_fit_their_schema_and_name_what_there_is():
+    jsonschema.validate(WANTED, SCHEMA)
+    pictures_wanted.check_pictures(WANTED, MODELS["models"], TABLES)
+
+
+@pytest.mark.parametrize(
+    ("section", "change"),
+    [
+        ("score_maps", {"q": 256}),
+        ("score_maps", {"Q": []}),
+        ("score_maps", {"Q": [200]}),
+        ("crops", {"images": -1}),
+        ("images", {"nets": {"fusion": "table5/D_both"}}),
+        ("images", {"fusion": "D_both"}),
+        ("classes", {"worst": "all"}),
+    ],
+)
+def test_a_slip_in_what_is_asked_for_is_found(section, change):
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(WANTED | {section: WANTED[section] | change}, SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("section", "change", "message"),
+    [
+        ("crops", {"model": "F_S256"}, "pictures: crops: F_S256 is not in models.yaml"),
+        ("images", {"nets": {"D": "table5/no"}}, "pictures: table5/no is no row of the tables"),
+        ("classes", {"row": "table1/A"}, "pictures: table1/A is no row of the tables"),
+    ],
+)
+def test_models_and_rows_must_be_defined(section, change, message):
+    wanted = WANTED | {section: WANTED[section] | change}
+    with pytest.raises(InputError, match=message):
+        pictures_wanted.check_pictures(wanted, MODELS["models"], TABLES)

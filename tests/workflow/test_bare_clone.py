@@ -1,0 +1,171 @@
+"""What Snakemake plans on a bare clone, and what stops it there."""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.clones import clone, outputs, planned, snakemake
+
+pytestmark = pytest.mark.workflow
+
+
+@pytest.fixture(scope="session")
+def bare(tmp_path_factory):
+    """A clone in which nothing was run."""
+    return clone(tmp_path_factory.mktemp("bare"))
+
+
+def test_table_5_needs_d_and_e_and_their_ancestors_only(bare):
+    made = outputs(bare, "reports/table5.html")
+    models = {Path(p).stem for p in made if p.endswith(".safetensors")}
+    assert models == {
+        "A_S256", "D_S256", "D_S384", "D_S256-512", "E_S256", "E_S384", "E_S256-512",
+    }  # fmt: skip
+    posteriors = {p.split("posteriors/")[1] for p in made if "/posteriors/" in p}
+    assert posteriors == {
+        f"val/{net}_S256-512/{method}_Q{Q}.parquet"
+        for net in "DE"
+        for method in ("dense", "multicrop")
+        for Q in (256, 384, 512)
+    }
+
+
+def test_every_seed_has_trainings_and_evaluations_of_its_own(bare, tmp_path):
+    more = tmp_path / "seeds.yaml"
+    more.write_text("seeds: [0, 2]")
+    one = outputs(bare, "reports/table5.html")
+    two = outputs(bare, "reports/table5.html", "--configfile", str(more))
+    results = "results/miniature/"
+    of_seed = {p for p in one if re.search(r"/(weights|history|posteriors)/", p)}
+    assert two == one | {p.replace(results, f"{results}seed2/") for p in of_seed}
+
+
+TABLE_1 = "results/miniature/tables/table1.json"
+
+
+def test_what_a_site_says_to_python_reaches_no_job(tmp_path):
+    folder = clone(tmp_path / "tree")
+    # Another torch, and a python that is not ours. Snakemake itself needs numpy and pandas.
+    (tmp_path / "site/torch").mkdir(parents=True)
+    (tmp_path / "site/torch/__init__.py").write_text("raise SystemExit('the site')")
+    (tmp_path / "site/python").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "site/python").chmod(0o755)
+    site = {"PATH": f"{tmp_path}/site:{os.environ['PATH']}", "PYTHONPATH": f"{tmp_path}/site"}
+    leaks = {"PYTHONSAFEPATH": "1", "PYTHONIOENCODING": "ascii", "PYTHONOPTIMIZE": "2"}
+    latin = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    snakemake(folder, TABLE_1, "--cores", "1", **site, **leaks, **latin)
+    assert (folder / TABLE_1).exists()
+
+
+def test_a_function_that_hides_our_python_is_named(bare, tmp_path):
+    (tmp_path / "bash").write_text("python() { false; }")
+    output = snakemake(bare, "-n", TABLE_1, check=False, BASH_ENV=f"{tmp_path}/bash")
+    told = f"python is no file to jobs, but Snakemake runs on {sys.executable}; install it in"
+    assert told in output
+
+
+def test_a_misspelt_key_is_one_line_in_the_log(tmp_path):
+    folder = clone(tmp_path / "tree")
+    config = folder / "config/config.yaml"
+    config.write_text(config.read_text().replace("  momentum:", "  momentun:"))
+    line = config.read_text().split("  momentun:")[0].count("\n") + 1
+    output = snakemake(folder, "-n", TABLE_1, check=False)
+    assert f"\nconfig/config.yaml:{line}: train.momentun: there is no such key; did you" in output
+    assert output.count("\n") < 8
+
+
+def test_the_command_line_gives_lists(bare):
+    jobs = planned(bare, "models", "--config", "seeds=[0,1]", "pictures=null")
+    assert jobs["train_convnet"] == 28
+
+
+def test_tables_1_and_2_need_no_data(bare):
+    for table in ("table1", "table2"):
+        jobs = planned(bare, f"reports/{table}.html")
+        assert jobs == {"describe_convnets": 1, "record_config": 1, "render_table": 1}
+
+
+def test_the_full_dag_has_14_trainings_and_no_archives_among_its_inputs(bare):
+    output = snakemake(bare, "-n", "--profile", "slurm", "all")
+    assert re.search(r"^train_convnet +14$", output, flags=re.M)
+    assert "make_miniature" not in output
+    inputs = ",".join(re.findall(r"^ +input: (.*)$", output, flags=re.M))
+    assert ".tar" not in inputs
+
+
+def test_the_full_run_without_data_fails_at_once_and_says_what_is_missing(tmp_path):
+    folder = clone(tmp_path / "full")
+    output = snakemake(
+        folder, "all", "--configfile", "config/ilsvrc2012.yaml", "--cores", "1", check=False
+    )
+    logs = "".join(p.read_text() for p in (folder / "logs").rglob("verify_archive/*.log"))
+    for text in (output, logs):
+        assert re.search(r"resources/ilsvrc2012/ILSVRC2012_\w+\.tar(\.gz)?: no such file", text)
+        assert "image-net.org" in text
+    assert not list((folder / "results").rglob("*.safetensors"))
+
+
+RELEASED = ("--configfile", "config/released_weights.yaml")
+
+
+def test_the_released_weights_need_the_validation_set_and_no_training(bare):
+    jobs = planned(bare, "all", *RELEASED)
+    assert jobs["import_weights"] == 2
+    assert jobs["evaluate_convnet"] == 14  # dense and multi-crop at three Q and a crop, of D and E
+    assert not jobs.keys() & {
+        "make_miniature", "train_convnet", "measure_statistics", "write_submission",
+    }  # fmt: skip
+    made = outputs(bare, "all", *RELEASED)
+    stores = {p.split("/")[3] for p in made if "/shards/" in p}
+    assert stores == {"val"}
+    assert {p for p in made if "/index/" in p} == {"results/released_weights/index/val.parquet"}
+    assert {Path(p).stem for p in made if "/weights/" in p} == {"D_S256-512", "E_S256-512"}
+    pages = {Path(p).stem for p in made if p.startswith("reports/")}
+    assert pages >= {"index", "released_weights", *(f"table{n}" for n in range(1, 8))}
+
+
+def test_the_authors_figures_alone_need_eight_evaluations(bare):
+    jobs = planned(bare, "reports/released_weights.html", *RELEASED)
+    assert jobs["evaluate_convnet"] == 8
+    assert jobs["tabulate"] == 1
+
+
+@pytest.mark.parametrize(
+    ("slip", "complaint"),
+    [
+        ("train: {wieght_decay: 0.1}", "wieght_decay"),
+        ("weights: {train: false}", "`train` is false and `import` is empty"),
+        (
+            "tables: [config/tables.yaml, config/tables.yaml]",
+            "config/tables.yaml has a table table1 already",
+        ),
+        ("data: {archives: {devkit: null}}", "data.archives.devkit: is null"),
+        (
+            "weights: {import: {F_S256: {file: f.pth, format: torchvision}}}",
+            "F_S256",
+        ),
+    ],
+)
+def test_a_slip_in_the_configuration_stops_the_workflow_by_name(slip, complaint, bare, tmp_path):
+    (tmp_path / "more.yaml").write_text(f"{slip}\n")
+    words = ("-n", "all", "--configfile", str(tmp_path / "more.yaml"))
+    assert complaint in snakemake(bare, *words, check=False)
+
+
+def test_an_answer_to_an_unknown_submission_stops_the_workflow(tmp_path):
+    folder = clone(tmp_path / "answers")
+    (folder / "config/server_answers.yaml").write_text("F_both: {top5_test: 7, date: 2026-11-24}\n")
+    output = snakemake(folder, "-n", "all", "--configfile", "config/ilsvrc2012.yaml", check=False)
+    assert "no row has a submission F_both; there are ilsvrc_submission" in output
+
+
+def test_a_held_out_part_needs_no_validation_images_in_training(bare, tmp_path):
+    more = tmp_path / "more.yaml"
+    more.write_text("choices: {validation_set: held-out}\n")
+    assert any("/shards/val/" in path for path in outputs(bare, "models"))
+    made = outputs(bare, "models", "--configfile", str(more))
+    assert any("/shards/train_S256/" in path for path in made)
+    assert not any("/shards/val/" in path for path in made)

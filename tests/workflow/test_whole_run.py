@@ -1,0 +1,157 @@
+"""What a run of the whole DAG leaves on a still smaller miniature, and what runs again when."""
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from safetensors.torch import load_file
+
+from tests.checks import recompute_cells
+from tests.helpers.clones import clone, outputs, planned, snakemake
+
+pytestmark = pytest.mark.workflow
+
+
+def test_the_run_makes_every_table_and_page(run):
+    for number in range(1, 8):
+        for suffix in (".csv", ".json", ".tex", ".md"):
+            assert (run / f"results/tiny/tables/table{number}{suffix}").stat().st_size
+        assert "miniature" in (run / f"reports/table{number}.html").read_text()
+    assert (run / "reports/index.html").stat().st_size < 3_000_000
+    assert len(list((run / "results/tiny/weights").glob("*.safetensors"))) == 14
+    assert len(list((run / "results/tiny/history").glob("*.csv"))) == 14
+    for name in ("ilsvrc_submission", "D_E_dense", "D_E_both", "E_both"):
+        lines = np.loadtxt(run / f"results/tiny/submission/{name}.txt", dtype=int)
+        assert lines.shape == (12, 5)
+        assert set(lines.ravel()) <= set(range(1, 11))
+
+
+def test_the_run_ends_with_errors_times_and_the_reports_path(run):
+    output = (run / "output.txt").read_text()
+    for number in (3, 4, 5, 6):
+        assert f"table{number}: " in output
+    assert re.search(r"^train_convnet +14 +[\d.]+ +[\d.]+$", output, flags=re.M)
+    assert str(run / "reports/index.html") in output
+
+
+def test_the_run_ends_with_the_cost_of_every_planned_job(run):
+    jobs = json.loads((run / "results/tiny/plan.json").read_text())["jobs"]
+    assert len(jobs) == 14 + 76 + 5  # trainings, evaluations, stores of shards
+    assert [job["name"] for job in jobs if not job["actual"]] == []
+    assert 'href="plan.html"' in (run / "reports/index.html").read_text()
+    assert "actual wall" in (run / "reports/plan.html").read_text()
+
+
+def test_a_table_cell_is_the_error_of_its_posteriors(run):
+    table = json.loads((run / "results/tiny/tables/table6.json").read_text())
+    row = table["rows"][0]
+    for split, metric in (("val", "top1_val"), ("test", "top5_test")):
+        files = [e["posteriors"] for e in row["evaluations"] if e["split"] == split]
+        assert len(files) == 21
+        frames = [pd.read_parquet(run / path) for path in files]
+        mean = np.mean([np.stack(f["posterior"]).astype(float) for f in frames], axis=0)
+        k = int(metric[3])
+        highest = np.argsort(-mean, axis=1)[:, :k]
+        wrong = ~(highest == frames[0]["label"].to_numpy()[:, None]).any(1)
+        assert row["metrics"][metric]["measured"] == pytest.approx(100 * wrong.mean())
+
+
+def test_cells_of_tables_3_to_6_equal_a_recomputation_from_the_archives(run):
+    comparisons = recompute_cells.recompute(run / "results/tiny")
+    assert {cell.table for cell in recompute_cells.CELLS.values()} == {3, 4, 5, 6}
+    for name, comparison in comparisons.items():
+        assert comparison.table is not None
+        assert comparison.agrees, (name, comparison)
+
+
+def test_posteriors_name_the_weights_that_made_them(run):
+    path = run / "results/tiny/posteriors/val/D_S384/dense_Q384.parquet"
+    metadata = {k.decode(): v.decode() for k, v in pq.read_schema(path).metadata.items()}
+    from workflow_scripts.vgg.core.files import sha256
+
+    weights = run / "results/tiny/weights/D_S384.safetensors"
+    assert json.loads(metadata["weights_sha256"]) == sha256(weights)
+    assert json.loads(metadata["method"]) == "dense"
+    assert json.loads(metadata["Q"]) == 384
+    config = yaml.safe_load((run / "config/config.yaml").read_text())["choices"]
+    recorded = json.loads(metadata["training_choices"]) | json.loads(metadata["choices"])
+    assert recorded == config
+
+
+def test_a_second_run_does_nothing(run):
+    assert "Nothing to be done" in snakemake(run, "all", "--cores", "2")
+
+
+def test_touching_sources_runs_nothing_again(run):
+    for folder in ("workflow_scripts", "rules", "config", "reports/templates"):
+        for path in (run / folder).rglob("*"):
+            path.touch()
+    assert planned(run, "all") == {}
+
+
+def test_a_tree_copied_without_times_is_planned_anew_until_touched(run, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy, symlinks=True, ignore=shutil.ignore_patterns(".snakemake"))
+    files = [path for path in (copy / "results").rglob("*") if path.is_file()]
+    for path in files:
+        os.utime(path, (1.6e9 if "shards" in path.parts else 1.5e9,) * 2)
+    target = "results/tiny/posteriors/val/A_S256/dense_Q256.parquet"
+    assert {"train_convnet", "evaluate_convnet"} <= planned(copy, target).keys()
+    before = {path: path.read_bytes() for path in files}
+    snakemake(copy, "--touch", target, "--cores", "1")
+    assert planned(copy, target) == {}
+    assert all(path.read_bytes() == content for path, content in before.items())
+
+
+def test_another_learning_rate_runs_the_model_its_descendants_and_their_tables(run):
+    path = run / "config/models.yaml"
+    text = path.read_text()
+    changed = re.sub(r"(C_S384: .*learning_rate: )[\d.e-]+", r"\g<1>2.0e-3", text)
+    assert changed != text
+    path.write_text(changed)
+    try:
+        made = outputs(run, "all")
+    finally:
+        path.write_text(text)
+    weights = {Path(p).stem for p in made if p.endswith(".safetensors")}
+    assert weights == {"C_S384", "C_S256-512"}
+    models = {p.split("/")[-2] for p in made if "/posteriors/" in p}
+    assert models == weights
+    # Table 5 has no C, and Tables 1 and 2 no training at all.
+    tables = {Path(p).stem for p in made if p.startswith("reports/")}
+    pages = {"index", "pictures", "plan"}  # filters of all nets, what jobs have cost
+    assert tables == {"table3", "table4", "table6", "table7"} | pages
+
+
+def test_an_answer_of_the_test_server_makes_the_tables_that_show_it_anew(run):
+    path = run / "config/server_answers.yaml"
+    text = path.read_text()
+    path.write_text("E_both: {top5_test: 7, date: 2026-11-24}\n")
+    try:
+        made = outputs(run, "all")
+    finally:
+        path.write_text(text)
+    pages = {"table7.html", "index.html", "plan.html"}
+    files = {f"table7.{suffix}" for suffix in ("csv", "json", "tex", "md")}
+    assert {Path(p).name for p in made} == pages | files | {"plan.csv", "plan.json"}
+
+
+def test_another_run_from_scratch_gives_the_same_weights_and_table(run, tmp_path):
+    folder = clone(tmp_path / "again")
+    shutil.copy(run / "config/config.yaml", folder / "config/config.yaml")
+    snakemake(folder, "results/tiny/posteriors/val/B_S256/dense_Q256.parquet", "--cores", "1")
+    for model in ("A_S256", "B_S256"):
+        one, two = (
+            load_file(f / f"results/tiny/weights/{model}.safetensors") for f in (run, folder)
+        )
+        assert all((one[key] == two[key]).all() for key in one)
+    name = "results/tiny/posteriors/val/B_S256/dense_Q256.parquet"
+    one, two = (pd.read_parquet(f / name) for f in (run, folder))
+    assert all((a == b).all() for a, b in zip(one["posterior"], two["posterior"], strict=True))

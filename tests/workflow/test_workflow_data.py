@@ -1,0 +1,122 @@
+"""Spoilt data sets, changed indexes and other forms of the data set, through the workflow."""
+
+import io
+import json
+import os
+import shutil
+import tarfile
+
+import pytest
+import yaml
+
+from tests.helpers.clones import TINY, clone, planned, snakemake
+from tests.helpers.forms import WRITERS, read_archives
+from workflow_scripts.vgg.core.parquet import read_frame, write_frame
+
+pytestmark = pytest.mark.workflow
+
+
+def with_members(path, change):
+    """Write a tar anew, its members' contents changed by `change(name, content)`; None drops."""
+    mode = "gz" if path.suffix == ".gz" else ""
+    with tarfile.open(path) as archive:
+        members = [(m.name, archive.extractfile(m).read()) for m in archive if m.isfile()]
+    with tarfile.open(path, f"w:{mode}") as archive:
+        for name, content in members:
+            if (content := change(name, content)) is not None:
+                member = tarfile.TarInfo(name)
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+
+
+def cut(folder):
+    archive = folder / "ILSVRC2012_img_val.tar"
+    archive.write_bytes(archive.read_bytes()[:50_000])
+
+
+def empty_an_image(folder):
+    name = "ILSVRC2012_test_00000007.JPEG"
+    with_members(
+        folder / "ILSVRC2012_img_test_v10102019.tar",
+        lambda member, content: b"" if member.endswith(name) else content,
+    )
+
+
+def shorten_the_ground_truth(folder):
+    with_members(
+        folder / "ILSVRC2012_devkit_t12.tar.gz",
+        lambda member, content: (
+            content[: -len(content.split(b"\n")[-2]) - 1]
+            if member.endswith("ground_truth.txt")
+            else content
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (cut, ("ILSVRC2012_img_val.tar", "truncated")),
+        (empty_an_image, ("img_test_v10102019.tar: ILSVRC2012_test_00000007 has no bytes",)),
+        (shorten_the_ground_truth, ("devkit_t12.tar.gz: 23 lines for 24 images",)),
+    ],
+)
+def test_a_spoilt_data_set_stops_the_run_by_name_before_anything_is_packed(
+    spoil, words, run, tmp_path
+):
+    folder = clone(tmp_path / "broken")
+    shutil.copy(run / "config/config.yaml", folder / "config/config.yaml")
+    shutil.copytree(run / "resources", folder / "resources")
+    spoil(folder / "resources/tiny")
+    output = snakemake(folder, "shards", "--cores", "2", "--keep-going", check=False)
+    for word in words:
+        assert word in output
+    assert "Traceback" not in output
+    results = folder / "results/tiny"
+    assert (results / "index/train.parquet").exists()
+    assert not list(results.rglob("*.arrow"))
+    assert not list(results.rglob("*.tmp"))
+
+
+def test_another_index_of_one_split_packs_nothing_of_another(run, tmp_path):
+    more = tmp_path / "more.yaml"
+    more.write_text(f"data: {{md5: {{test: '{0:032}'}}}}")  # the test set's alone is verified
+    assert planned(run, "shards", "--configfile", str(more)) == {
+        "verify_archive": 1, "index_images": 1, "pack_shard": 1, "report_packing": 1, "shards": 1,
+    }  # fmt: skip
+    more.write_text("data: {test: absent}")  # a split less
+    jobs = planned(run, "shards", "--configfile", str(more))
+    assert not jobs.keys() & {"index_images", "pack_shard"}
+
+
+def test_an_index_of_an_interrupted_run_is_packed(run):
+    """Once, the job behind all indexes hid that one was newer than its shards."""
+    path = run / "results/tiny/index/val.parquet"
+    content, times = path.read_bytes(), path.stat()
+    index = read_frame(path)
+    try:
+        write_frame(path, index.assign(label=index["label"][::-1].to_numpy()))
+        jobs = planned(run, "shards")
+        assert jobs == {"pack_shard": 1, "report_packing": 1, "shards": 1}
+    finally:
+        path.write_bytes(content)
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+@pytest.mark.parametrize("source", sorted(WRITERS))
+def test_every_source_gives_the_same_shards_through_the_workflow(run, tmp_path, source):
+    folder = clone(tmp_path / source)
+    shutil.copy(run / "config/config.yaml", folder / "config/config.yaml")
+    splits, words = read_archives(run / "resources/tiny")
+    WRITERS[source](folder / "data", splits, words)
+    data = {"source": source, "directory": "data", "archives": {"devkit": None}, "test": "absent"}
+    (folder / "mine.yaml").write_text(yaml.safe_dump({"experiment": "mine", "data": data}))
+    snakemake(folder, "shards", "--cores", "2", "--configfile", "mine.yaml")
+    made = sorted((folder / "results/mine/shards").rglob("*.arrow"))
+    assert len(made) == 3 * 2 + 1
+    for path in made:
+        same = run / "results/tiny/shards" / path.relative_to(folder / "results/mine/shards")
+        assert path.read_bytes() == same.read_bytes(), path
+    assert not list((folder / "results/mine").rglob("*.images")), "unpacked images stay"
+    packing = json.loads((folder / "results/mine/packing.json").read_text())["stores"]
+    assert packing["val"]["images"] == TINY["data"]["images"]["val"]
