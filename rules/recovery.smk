@@ -1,4 +1,6 @@
-"""Outputs that were finished while nobody watched: Snakemake had been killed, its jobs had not.
+"""Uses Snakemake's internals, `dag` and `persistence`: no directive enters a job in its records.
+
+It is about outputs that were finished while nobody watched: Snakemake had been killed, its jobs not.
 
 They are whole, and profiles/default tells Snakemake to keep them. But it has no record of the
 settings that made them, and without one it would not notice when a setting changes.
