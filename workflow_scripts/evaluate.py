@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
 
     # Their posteriors.
-    net = net.to(device, memory_format=torch.channels_last)
+    net = net.to(device).to(memory_format=torch.channels_last)
     try:
         with (
             costs.working_on(len(shards)),

@@ -140,21 +140,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         start_server()
     device = pick_device(given.device, threads, place)
     processes = Processes.of_torchrun()
+    lock: contextlib.AbstractContextManager = contextlib.nullcontext()
     if processes.rank:
         logging.getLogger().setLevel(logging.WARNING)
-        lock = contextlib.nullcontext()
     else:
         lock = exclusive(given.checkpoints, "training this model")
     with lock:
-        copies = [
+        train_shards, val_shards = (
             stage(paths, given.local_scratch) for paths in (given.train_shards, given.val_shards)
-        ]
+        )
         with (
-            naming_sources(given.train_shards, copies[0]),
-            naming_sources(given.val_shards, copies[1]),
+            naming_sources(given.train_shards, train_shards),
+            naming_sources(given.val_shards, val_shards),
             processes.joined(device),
         ):
-            train(given, *copies, device, threads - 1, processes)
+            train(given, train_shards, val_shards, device, threads - 1, processes)
 
 
 def train(

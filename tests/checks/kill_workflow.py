@@ -3,10 +3,10 @@
     python -m tests.checks.kill_workflow --moments 10
 
 A fresh clone of the working tree runs `snakemake`, is killed with everything that it started,
-unlocked as README.md says and run again with the same command, until it has been killed so many
-times; then it may end. Its results must be those of an undisturbed run, byte for byte, histories
-but for their speed; and nothing half-written may be left. Moments are random, and spread over the
-work that is left: by what an undisturbed run took to get from one file to the next.
+unlocked as docs/interruptions.md says and run again with the same command, until it has been killed
+so many times; then it may end. Its results must be those of an undisturbed run, byte for byte,
+histories but for their speed; and nothing half-written may be left. Moments are random, and spread
+over the work that is left: by what an undisturbed run took to get from one file to the next.
 """
 
 from __future__ import annotations

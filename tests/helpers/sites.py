@@ -11,7 +11,7 @@ PROFILE = ROOT / "profiles/slurm"
 
 
 def adapt(folder: Path, site: str) -> None:
-    """Append an example of a site's own keys to a clone's profile, as README.md says."""
+    """Append an example of a site's own keys to a clone's profile, as docs/cluster.md says."""
     text = (PROFILE / "config.yaml").read_text() + (PROFILE / f"sites/{site}.yaml").read_text()
     (folder / "profiles/slurm/config.yaml").write_text(text)
 

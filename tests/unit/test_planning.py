@@ -22,7 +22,7 @@ from workflow_scripts.vgg.report import pages, plan_tables
 from workflow_scripts.vgg.settings.experiments import Evaluation
 
 DEFINITIONS = yaml.safe_load((ROOT / "config/models.yaml").read_text())
-README = (ROOT / "README.md").read_text()
+COST = (ROOT / "docs/cost.md").read_text()
 FULL = yaml.safe_load((ROOT / "config/ilsvrc2012.yaml").read_text())
 
 
@@ -364,7 +364,7 @@ def test_the_readme_states_the_hours_of_the_plan(plans):
     jobs = pd.DataFrame(plans("ilsvrc2012")[0]["jobs"])
     trainings = jobs[jobs["rule"] == "train_convnet"]
     evaluations = jobs[jobs["rule"] == "evaluate_convnet"].groupby("split")["hours"]
-    stated = re.findall(r"^\| (.*?) \| \d+ TFLOP/s .*? \| (\d+) \|$", README, flags=re.M)
+    stated = re.findall(r"^\| (.*?) \| \d+ TFLOP/s .*? \| (\d+) \|$", COST, flags=re.M)
     hours = [
         (trainings["hours"] - trainings["validation_hours"]).sum(),
         trainings["validation_hours"].sum(),

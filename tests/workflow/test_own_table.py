@@ -1,4 +1,4 @@
-"""A table of the user's own: the entry that README shows, and all that the paper's tables have."""
+"""A table of the user's own: config/README.md's entry, and all that the paper's tables have."""
 
 import re
 import shutil
@@ -17,8 +17,8 @@ NEW = {f"val/D_S256-512/dense_Q{Q}.parquet" for Q in (320, 448)}  # the paper's 
 
 @pytest.fixture(scope="module")
 def entry() -> str:
-    """The entry as README has it."""
-    readme = (ROOT / "README.md").read_text()
+    """The entry as config/README.md has it."""
+    readme = (ROOT / "config/README.md").read_text()
     (text,) = re.findall(r"```yaml\n# config/tables.yaml\n(.*?)```", readme, re.S)
     return text
 

@@ -63,7 +63,7 @@ def add_options(parser: argparse._ActionsContainer, declaration: type) -> None:
 
 def from_options(declaration: type[T], given: argparse.Namespace) -> T:
     """The dataclass with what the options of its fields were given."""
-    names = [field.name for field in dataclasses.fields(declaration)]
+    names = names_of(declaration)
     return declaration(**{name: getattr(given, name) for name in names})
 
 

@@ -242,10 +242,11 @@ def rescale(
     resized: `resize`, or `resize_fast`. name: what an error calls the image.
     Raises InputError if that needs more than MAX_PIXELS pixels: the image is a few pixels wide.
     """
-    height, width = rescaled_size(*pixels.shape[:2], smallest_side)
-    if (height, width) == pixels.shape[:2]:
+    rows, columns = pixels.shape[:2]
+    height, width = rescaled_size(rows, columns, smallest_side)
+    if (height, width) == (rows, columns):
         return pixels
-    check_elongation(*pixels.shape[:2], smallest_side, name)
+    check_elongation(rows, columns, smallest_side, name)
     return resized(pixels, height, width, resize_filter)
 
 

@@ -50,7 +50,8 @@ def band_of(encoded: bytes | memoryview, first: int, end: int) -> Band | None:
     rows = -(-layout.height // layout.row_height)  # of blocks
     context = layout.row_height > BLOCK or layout.subsampled
     end_row = min(rows, -(-end // layout.row_height) + context)
-    first_row, body, ends = 0, encoded[layout.coded :], end_row == rows
+    first_row, ends = 0, end_row == rows
+    body: bytes | memoryview = encoded[layout.coded :]
     if layout.restarts:
         data = np.frombuffer(encoded, np.uint8)
         escapes = layout.coded + np.flatnonzero(data[layout.coded : -1] == 0xFF)
@@ -63,15 +64,16 @@ def band_of(encoded: bytes | memoryview, first: int, end: int) -> Band | None:
         start = layout.coded if first_row == 0 else int(restarts[first_row - 1]) + 2
         stop = len(encoded) - 2 if end_row == rows else int(restarts[end_row - 1])
         # Restart markers count from 0 to 7 and again, and so must those of the band.
-        body = np.append(data[start:stop], np.frombuffer(END, np.uint8))
+        band = np.append(data[start:stop], np.frombuffer(END, np.uint8))
         own = restarts[first_row : end_row - 1] + 1 - start
-        body[own] = _codes(len(own))
+        band[own] = _codes(len(own))
+        body = band.data
     if first_row == 0 and end_row == rows:
         return None
     kept = slice(first_row * layout.row_height, min(layout.height, end_row * layout.row_height))
     height = (kept.stop - kept.start).to_bytes(2, "big")
-    header = encoded[: layout.size_at], height, encoded[layout.size_at + 2 : layout.coded]
-    return Band(b"".join((*header, body)), kept, layout.height, layout.width, ends)
+    before, behind = encoded[: layout.size_at], encoded[layout.size_at + 2 : layout.coded]
+    return Band(b"".join([before, height, behind, body]), kept, layout.height, layout.width, ends)
 
 
 def _codes(count: int) -> np.ndarray:

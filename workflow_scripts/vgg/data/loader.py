@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -139,7 +139,7 @@ class TrainingImages(Dataset):
                 *(smallest_side, self.crop, top, batch.lefts[sample], self.resize_filter),
             )
         pixels = pixels.permute(0, 3, 1, 2)
-        for place in np.flatnonzero(batch.flips[rows]):
+        for place in np.flatnonzero(batch.flips[rows]).tolist():
             pixels[place] = pixels[place].flip(2)  # numpy takes eight times as long
         return TrainingBatch(
             pixels,
@@ -154,7 +154,7 @@ class TrainingImages(Dataset):
 
     def batches(
         self, first: int, last: int, workers: int, pin_memory: bool
-    ) -> Iterator[TrainingBatch]:
+    ) -> Generator[TrainingBatch]:
         """The batches of iterations first … last − 1 in order, read ahead by worker processes.
 
         Close the iterator to end the workers.
@@ -203,7 +203,8 @@ class _InSharedMemory(Dataset):
     """
 
     def __init__(self, images: TrainingImages):
-        self.images, self.memory, self.loaded = images, [], 0
+        self.images, self.loaded = images, 0
+        self.memory: list[torch.Tensor] = []
 
     def __getitem__(self, iteration: int) -> TrainingBatch:
         if not self.memory:

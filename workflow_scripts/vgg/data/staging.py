@@ -29,21 +29,21 @@ def stage(paths: Sequence[str | Path], scratch: str | None) -> list[str]:
     its copies. Nothing else is ever deleted.
     Raises InputError if the folder cannot be used, lacks space, or a source is missing.
     """
-    paths = list(map(Path, paths))
+    sources = list(map(Path, paths))
     if scratch is None:
-        return list(map(str, paths))
+        return list(map(str, sources))
     root = _expanded(scratch) / "vgg_shards"
-    copies = {path: _copy_of(path, root) for path in paths}
+    copies = {path: _copy_of(path, root) for path in sources}
     try:
         for folder in dict.fromkeys(copy.parent for copy in copies.values()):
             _complete({path: copy for path, copy in copies.items() if copy.parent == folder})
     except DiskFull as error:
         raise InputError(f"{error}; or {CURE}") from error
     except OSError as error:
-        if error.filename in map(str, paths):
+        if error.filename in map(str, sources):
             raise
         raise InputError(f"data.local_scratch: {error}; {CURE}") from error
-    return [str(copies[path]) for path in paths]
+    return [str(copies[path]) for path in sources]
 
 
 @contextlib.contextmanager

@@ -91,8 +91,9 @@ def _begin(worker: int) -> None:
 
 
 def _end_with_the_main_process() -> None:
-    connection.wait([multiprocessing.parent_process().sentinel])
-    os._exit(1)
+    if parent := multiprocessing.parent_process():
+        connection.wait([parent.sentinel])
+        os._exit(1)
 
 
 def check_shared_memory(needed: int, workers: int) -> None:

@@ -79,14 +79,14 @@ def dense_posteriors(
         "after-softmax" takes it at each place and averages. The flip is a second pass: where
         pooling drops an odd last column, the mirrored map is not the map mirrored.
     """
-    total = 0
+    views = []
     for view in (images, images.flip(3)):
         scores = net(view).float()
         if score_average == "before-softmax":
-            total = total + scores.mean((2, 3)).softmax(1)
+            views.append(scores.mean((2, 3)).softmax(1))
         else:
-            total = total + scores.softmax(1).mean((2, 3))
-    return total / 2
+            views.append(scores.softmax(1).mean((2, 3)))
+    return (views[0] + views[1]) / 2
 
 
 def grid_offsets(side: int, crop: int, whole: int | None = None) -> list[int]:
@@ -123,9 +123,9 @@ def multicrop_posteriors(
     net: ConvNet, images: torch.Tensor, grid: str = "whole-image", batch_size: int = 64
 ) -> torch.Tensor:
     """Posteriors [N, classes]: the mean of the soft-max outputs of each image's 50 views."""
-    total, pending = 0, []
     views = list(multicrop_views(images, net.architecture.crop, grid))
     together = max(1, batch_size // len(images))
+    total = torch.zeros((), device=images.device)
     for start in range(0, len(views), together):
         pending = views[start : start + together]
         batch = torch.cat(pending).contiguous(memory_format=torch.channels_last)

@@ -75,7 +75,7 @@ def where(values: np.ndarray) -> str:
         return "at its only place"
     if np.ptp(values) < 0.01:
         return "nearly equal everywhere"
-    row, column = np.unravel_index(values.argmax(), values.shape)
+    row, column = map(int, np.unravel_index(values.argmax(), values.shape))
     vertical = _third(row, values.shape[0], ("upper", "middle", "lower"))
     horizontal = _third(column, values.shape[1], ("left", "middle", "right"))
     return "in the middle" if vertical == horizontal else f"in the {vertical} {horizontal}"

@@ -35,4 +35,4 @@ def compile_features(net: ConvNet) -> None:
                 "as g++, or set train.compile to false"
             ) from error
 
-    net.features.forward = forward
+    net.features.forward = forward  # type: ignore[method-assign]

@@ -80,6 +80,8 @@ class LocalResponseNorm(nn.Module):
     bfloat16. Raises ValueError for unknown constants.
     """
 
+    near: torch.Tensor  # float [channels, channels, 1, 1]: which channels each sum is over
+
     def __init__(self, channels: int, constants: str = "krizhevsky"):
         super().__init__()
         if constants not in LRN_CONSTANTS:

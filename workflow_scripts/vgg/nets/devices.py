@@ -78,7 +78,7 @@ def why_no_gpu() -> str:
     if built_for is None:
         return (
             f"torch {torch.__version__} is built for CPUs only; install its build for CUDA "
-            "(README, GPUs)"
+            "(docs/gpu.md)"
         )
     try:
         with warnings.catch_warnings():
@@ -92,20 +92,21 @@ def why_no_gpu() -> str:
     return (
         f"CUDA cannot be used on {os.uname().nodename}: {driver}, and torch {torch.__version__} is "
         f"built for CUDA {built_for} ({said}). Update the driver, or install torch for a CUDA that "
-        "this driver knows (README, GPUs)"
+        "this driver knows (docs/gpu.md)"
     )
 
 
 def _check_built_for(device: torch.device) -> None:
     """Raise InputError for a GPU older than all that this wheel has kernels for."""
     major, minor = torch.cuda.get_device_capability(device)
-    built = [int(re.search(r"\d+", name)[0]) for name in torch.cuda.get_arch_list()]
+    names = torch.cuda.get_arch_list()  # such as sm_80
+    built = [int(number) for name in names for number in re.findall(r"\d+", name)[:1]]
     if built and 10 * major + minor < min(built):
         oldest = min(built)
         raise InputError(
             f"{device}: {torch.cuda.get_device_name(device)} has compute capability "
             f"{major}.{minor}, and torch {torch.__version__} is built for {oldest // 10}."
-            f"{oldest % 10} and later; install torch for an older CUDA (README, GPUs)"
+            f"{oldest % 10} and later; install torch for an older CUDA (docs/gpu.md)"
         )
 
 
@@ -135,7 +136,7 @@ def _same_result_each_time() -> None:
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False

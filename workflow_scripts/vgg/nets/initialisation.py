@@ -33,7 +33,8 @@ def initialise(net: ConvNet, method: str, seed: int) -> None:
         fan-in, He et al. 2015).
     seed: the draws are a function of it and of the layer's place.
     """
-    for place, layer in enumerate([*net.conv_layers, *net.fc_layers]):
+    layers: list[nn.Conv2d | nn.Linear] = [*net.conv_layers, *net.fc_layers]
+    for place, layer in enumerate(layers):
         generator = torch.Generator().manual_seed(torch_seed(seed, Stream.INITIALISATION, place))
         fan_in = layer.weight[0].numel()
         fan_out = layer.weight.shape[0] * math.prod(layer.weight.shape[2:])
@@ -53,7 +54,7 @@ def initialise(net: ConvNet, method: str, seed: int) -> None:
                 raise ValueError(f"unknown initialisation {method!r}")
         with torch.no_grad():
             layer.weight.copy_(values)
-            layer.bias.zero_()
+            bias_of(layer).zero_()
 
 
 def transfer_layers(net: ConvNet, parent: ConvNet, convs: str) -> dict[str, str]:
@@ -67,18 +68,18 @@ def transfer_layers(net: ConvNet, parent: ConvNet, convs: str) -> dict[str, str]
     """
     names = {module: name for name, module in net.named_modules()}
     parent_names = {module: name for name, module in parent.named_modules()}
-    pairs: list[tuple[nn.Module, nn.Module]] = []
+    pairs: list[tuple[nn.Conv2d | nn.Linear, nn.Conv2d | nn.Linear]] = []
     if convs == "by-shape":
         targets = list(net.conv_layers)
-        for source in parent.conv_layers[:4]:
-            fitting = [t for t in targets if t.weight.shape == source.weight.shape]
+        for conv in parent.conv_layers[:4]:
+            fitting = [t for t in targets if t.weight.shape == conv.weight.shape]
             if fitting:
-                pairs.append((fitting[0], source))
+                pairs.append((fitting[0], conv))
                 targets = targets[targets.index(fitting[0]) + 1 :]
     elif convs == "first-of-block":
-        for target, source in zip(first_convs(net), first_convs(parent), strict=True):
-            if target.weight.shape == source.weight.shape and len(pairs) < 4:
-                pairs.append((target, source))
+        for own, conv in zip(first_convs(net), first_convs(parent), strict=True):
+            if own.weight.shape == conv.weight.shape and len(pairs) < 4:
+                pairs.append((own, conv))
     else:
         raise ValueError(f"unknown choice of transferred convs {convs!r}")
     if not pairs:
@@ -92,8 +93,14 @@ def transfer_layers(net: ConvNet, parent: ConvNet, convs: str) -> dict[str, str]
                     f"parent's {tuple(source.weight.shape)}; train both with one convnet section"
                 )
             target.weight.copy_(source.weight)
-            target.bias.copy_(source.bias)
+            bias_of(target).copy_(bias_of(source))
     return {names[target]: parent_names[source] for target, source in pairs}
+
+
+def bias_of(layer: nn.Conv2d | nn.Linear) -> torch.Tensor:
+    """A layer's biases, which all layers of the ConvNets have; float [outputs]."""
+    assert layer.bias is not None
+    return layer.bias
 
 
 def first_convs(net: ConvNet) -> list[nn.Conv2d]:

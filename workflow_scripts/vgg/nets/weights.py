@@ -98,5 +98,5 @@ def load_weights(
             raise
         raise InputError(f"{path}: not weights of this pipeline ({error})") from error
     with torch.no_grad():
-        net.features[0].weight.mul_(input_scale)
+        net.conv_layers[0].weight.mul_(input_scale)
     return net, metadata

@@ -13,7 +13,7 @@ TYPICAL_SIZE = (375, 500)  # height and width of most of ILSVRC's images
 # Of ILSVRC-2012's archives, bytes an image: 147.9 GB of 1,281,167 training images, 6.7 GB of 50,000
 # validation images.
 SOURCE_BYTES = {"train": 115_400, "val": 134_900, "test": 134_900}
-# Measured by packing 3,000 photographs of that size on one core (README.md): images a second if
+# Measured by packing 3,000 photographs of that size on one core (docs/cost.md): images a second if
 # they are kept as they are; by S, images a second and bytes an image if they are rescaled to it.
 KEPT_RATE = 890
 RESCALED = {256: (210, 46_000), 384: (135, 91_000)}

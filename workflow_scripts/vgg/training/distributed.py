@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -69,6 +70,12 @@ class Processes:
         return nn.parallel.DistributedDataParallel(
             net, forward_sync_buffers=False, gradient_as_bucket_view=True
         )
+
+    def without_sharing(self, model: nn.Module) -> AbstractContextManager:
+        """Inside the block, backward passes of what `wrap` gave keep their gradients here."""
+        if isinstance(model, nn.parallel.DistributedDataParallel):
+            return model.no_sync()
+        return contextlib.nullcontext()
 
     def highest(self, *numbers: int) -> list[int]:
         """The highest of each number among the processes: how they agree."""

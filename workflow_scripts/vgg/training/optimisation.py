@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 from ..core.declarations import declared
 from ..nets.convnets import ConvNet
@@ -50,7 +51,8 @@ class Optimisation:
 def sgd(net: ConvNet, settings: Optimisation) -> torch.optim.SGD:
     """The optimiser over the trainable parameters; the others are frozen."""
     net.features.requires_grad_(settings.trainable == "all")
-    weights, biases = [], []
+    weights: list[nn.Parameter] = []
+    biases: list[nn.Parameter] = []
     for name, parameter in net.named_parameters():
         if parameter.requires_grad:
             (biases if name.endswith("bias") else weights).append(parameter)

@@ -47,7 +47,7 @@ class Training:
         self.net, self.images, self.settings = net, images, settings
         self.processes, self.micro_batch = processes or Processes(), micro_batch
         dtype = parameter_type(settings.precision)
-        net.to(dtype=dtype, memory_format=torch.channels_last)
+        net.to(dtype=dtype).to(memory_format=torch.channels_last)
         net.train()
         self.model: nn.Module = net  # what runs: the net, or what shares its gradients
         self.device = next(net.parameters()).device
@@ -178,22 +178,22 @@ class Training:
         pixels, shifts, labels = batch.images, batch.shifts, batch.labels
         first_row, batch_size = self.images.own_rows.start, self.settings.batch_size
         most = self.micro_batch or len(labels)
-        losses = []
+        parts = []
         for first in range(0, len(labels), most):
             part = slice(first, min(first + most, len(labels)))
             place = slice(first_row + part.start, first_row + part.stop)
             seek_dropout(self.net, self.images.seed, self.iteration, place, batch_size)
             inputs = to_input(pixels[part], self.mean, self.settings.input_scale, shifts[part])
             last = part.stop == len(labels)  # gradients travel once, when all are summed
-            with nullcontext() if self.processes.count == 1 or last else self.model.no_sync():
+            with nullcontext() if last else self.processes.without_sharing(self.model):
                 with computing(self.device, self.precision):
                     scores = self.model(inputs)
                 scores = at_least_float32(scores)
-                losses.append(F.cross_entropy(scores, labels[part], reduction="none"))
+                parts.append(F.cross_entropy(scores, labels[part], reduction="none"))
                 # The processes' gradients are averaged, hence the factor.
-                loss = losses[-1].sum() * (self.processes.count / batch_size)
+                loss = parts[-1].sum() * (self.processes.count / batch_size)
                 self.scaler.scale(loss).backward()
-        losses = torch.cat(losses).detach()
+        losses = torch.cat(parts).detach()
         norm = self._update()
         self.iteration += 1
         self.losses += losses.sum(dtype=torch.float64)

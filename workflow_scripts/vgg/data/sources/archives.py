@@ -9,7 +9,7 @@ from __future__ import annotations
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from ...core.files import InputError, reading
 from ...core.text_artefacts import read_json
@@ -80,12 +80,12 @@ def image_members(path: str | Path) -> Iterator[Member]:
     hidden.tell()
 
 
-def _files(file: BinaryIO, where: str, hidden: Hidden) -> Iterator[tarfile.TarInfo]:
+def _files(file: BinaryIO | _Slice, where: str, hidden: Hidden) -> Iterator[tarfile.TarInfo]:
     _check_beginning(file, where)
     try:
-        with tarfile.open(fileobj=file, mode="r:", encoding="utf-8") as archive:
+        with tarfile.open(fileobj=cast(BinaryIO, file), mode="r:", encoding="utf-8") as archive:
             while (member := archive.next()) is not None:
-                archive.members.clear()  # 1.3 million headers need not stay in memory
+                archive.members.clear()  # type: ignore[attr-defined] # 1.3 million headers
                 if member.isdir() or hidden.hides(member.name):
                     continue
                 check_name(member.name, where)
@@ -108,7 +108,7 @@ def _files(file: BinaryIO, where: str, hidden: Hidden) -> Iterator[tarfile.TarIn
         ) from error
 
 
-def _check_beginning(file: BinaryIO, where: str) -> None:
+def _check_beginning(file: BinaryIO | _Slice, where: str) -> None:
     """Raise InputError if a file is compressed, which leaves its images nowhere to be read."""
     file.seek(0)
     head = file.read(BLOCK)
@@ -121,7 +121,7 @@ def _check_beginning(file: BinaryIO, where: str) -> None:
             )
 
 
-def _check_end(file: BinaryIO, place: int, where: str) -> None:
+def _check_end(file: BinaryIO | _Slice, place: int, where: str) -> None:
     """Raise InputError unless all that follows a tar's last member is its end mark and zeros.
 
     `tarfile` takes a tar for ended wherever no header follows: where it is cut, too.

@@ -66,7 +66,8 @@ def read_ground_truth(path: str | Path) -> np.ndarray:
             f"{path}: no such file. It is to hold an ILSVRC2012_ID a line; those of ILSVRC-2012's "
             "test images were never published: without them, set data.test: withheld"
         )
-    name, content = path, None
+    name: str | Path = path
+    content = None
     with reading(path) as file:
         packed = tarfile.is_tarfile(file)
     if packed:
@@ -113,7 +114,7 @@ def _read(devkit: str | Path, member: str) -> bytes:
         with reading(devkit) as file, tarfile.open(fileobj=file) as archive:
             for entry in archive:
                 if entry.isfile() and f"/{entry.name}".endswith(f"/{member}"):
-                    return archive.extractfile(entry).read()
+                    return archive.extractfile(entry).read()  # type: ignore[union-attr]
     except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error) as error:
         if is_of_system(error):
             raise

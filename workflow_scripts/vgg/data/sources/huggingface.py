@@ -60,15 +60,16 @@ def parquet_files(directory: str | Path, split: str) -> list[Path]:
 
 def _check_complete(folder: Path, pattern: str, files: Sequence[Path]) -> None:
     """Raise InputError unless files are each of `-00000-of-00003` to `-00002-of-00003` once."""
-    parts = [_PART.fullmatch(file.name) for file in files]
-    if not any(parts):  # somebody's own files, whose names do not tell
+    matches = [_PART.fullmatch(file.name) for file in files]
+    parts = [match.groups() for match in matches if match]
+    if not parts:  # somebody's own files, whose names do not tell
         return
-    if other := next((f for f, part in zip(files, parts, strict=True) if not part), None):
+    if other := next((f for f, match in zip(files, matches, strict=True) if not match), None):
         raise InputError(f"{other}: is no part of the other files {pattern}; remove or rename it")
-    total = max(int(part[2]) for part in parts)
-    if len({part[2] for part in parts}) > 1 or len({part[1] for part in parts}) < len(parts):
+    total = max(int(of) for _, of in parts)
+    if len({of for _, of in parts}) > 1 or len({number for number, _ in parts}) < len(parts):
         raise InputError(f"{folder}: {pattern} are of several downloads; keep the files of one")
-    if missing := sorted(set(range(total)) - {int(part[1]) for part in parts}):
+    if missing := sorted(set(range(total)) - {int(number) for number, _ in parts}):
         raise InputError(
             f"{folder}: of {total} files {pattern}, {len(missing)} are missing, first number "
             f"{missing[0]:05d}; download them"

@@ -24,9 +24,9 @@ def numbered_lines(path: str | Path, content: bytes | None = None) -> Iterator[t
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = 1 + len(_LINE_END.findall(content[: error.start].decode("utf-8", "replace")))
+        count = 1 + len(_LINE_END.findall(content[: error.start].decode("utf-8", "replace")))
         raise InputError(
-            f"{path}, line {line}: not UTF-8 text ({error.reason}); save it as UTF-8, for example "
+            f"{path}, line {count}: not UTF-8 text ({error.reason}); save it as UTF-8, for example "
             "with iconv"
         ) from error
     for number, line in enumerate(_LINE_END.split(text), start=1):

@@ -89,7 +89,7 @@ def read_pytorch(path: str | Path) -> dict[str, Stored]:
     ):
         raise ValueError("cut short: its tensors need more bytes than it has")
     return {
-        name: Stored(tuple(tensor.shape), lambda name=name: values()[name])
+        name: Stored(tuple(tensor.shape), partial(lambda name: values()[name], name))
         for name, tensor in tensors.items()
     }
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,8 +19,11 @@ from .arrays import Stored
 
 LAYER_FIELDS = {2: (4, 6), 100: (1, 7)}  # field of the net: (name, blobs) in its message
 VARINT, BYTES = 0, 2  # wire types
-FIXED = {1: np.dtype("<f8"), 5: np.dtype("<f4")}  # the file's fixed-size fields are all floats
-VALUES = {5: FIXED[5], 8: FIXED[1]}  # data, double_data
+FIXED: dict[int, np.dtype] = {
+    1: np.dtype("<f8"),
+    5: np.dtype("<f4"),
+}  # the file's fixed-size fields are all floats
+VALUES: dict[int, np.dtype] = {5: FIXED[5], 8: FIXED[1]}  # data, double_data
 LEGACY_SIDES = (1, 2, 3, 4)  # num, channels, height, width
 PARTS = ("weight", "bias")
 
@@ -31,7 +35,8 @@ def read_caffemodel(path: str | Path) -> dict[str, Stored]:
     number of its values.
     """
     arrays = {}
-    for number, wire, layer in _fields(memoryview(np.memmap(path, np.uint8, "r"))):
+    content: Any = np.memmap(path, np.uint8, "r")
+    for number, wire, layer in _fields(memoryview(content)):
         if number not in LAYER_FIELDS or wire != BYTES:
             continue
         name, blobs = _layer(layer, *LAYER_FIELDS[number])
@@ -62,7 +67,8 @@ def _layer(message: memoryview, name_field: int, blob_field: int) -> tuple[str, 
 
 def _blob(message: memoryview, layer: str) -> Stored:
     """A BlobProto as an array whose values are copied only when it is read."""
-    legacy, sides, runs = {}, None, []
+    legacy: dict[int, int] = {}
+    sides, runs = None, []
     for number, wire, value in _fields(message):
         if number in LEGACY_SIDES and wire == VARINT:
             legacy[number] = value
@@ -95,7 +101,7 @@ def _sides(message: memoryview) -> tuple[int, ...]:
     return tuple(sides)
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, int, int | memoryview | np.ndarray]]:
+def _fields(message: memoryview) -> Iterator[tuple[int, int, Any]]:
     """(field number, wire type, value) of each field of a message.
 
     Values: int for a varint; memoryview for bytes; for fixed sizes a view, float [n], on a run of
@@ -106,6 +112,7 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int, int | memoryview | 
         start = place
         key, place = _varint(message, place)
         number, wire = key >> 3, key & 7
+        value: Any
         if wire == VARINT:
             value, place = _varint(message, place)
         elif wire == BYTES:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Collection
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TypeGuard
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -155,7 +156,7 @@ def _metadata_of(path: Path) -> dict:
         return {}
 
 
-def _are_numbers(values) -> bool:
+def _are_numbers(values) -> TypeGuard[list[float]]:
     """Whether that is one finite number for each of red, green and blue."""
     numbers = isinstance(values, list) and all(isinstance(v, int | float) for v in values)
     return numbers and len(values) == 3 and all(map(math.isfinite, values))
@@ -170,7 +171,7 @@ def _input_of(path: Path, source: str, stated: dict) -> Input:
                 f"{path}: does not say its net and its mean, so no run of this pipeline wrote it; "
                 f"say the format that it has ({', '.join(INPUTS)})"
             )
-        return Input(f"RGB 0–255 minus {listed(mean)}", tuple(mean))
+        return Input(f"RGB 0–255 minus {listed(mean)}", (mean[0], mean[1], mean[2]))
     if "architecture" in stated and "mean_rgb" in stated:
         raise InputError(f"{path}: written by this pipeline, so its format is own, not {source}")
     if source == "torchvision" and "preprocessing" in stated:

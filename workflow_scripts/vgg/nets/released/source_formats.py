@@ -14,6 +14,9 @@ from torch import nn
 
 from ..convnets import ConvNet
 
+Colour = tuple[float, float, float]  # of red, green and blue
+Conversion = Callable[[torch.Tensor], torch.Tensor]
+
 
 @dataclass(frozen=True)
 class Input:
@@ -24,17 +27,17 @@ class Input:
     """
 
     words: str
-    mean_rgb: tuple[float, float, float]
-    std_rgb: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    mean_rgb: Colour
+    std_rgb: Colour = (1.0, 1.0, 1.0)
     bgr: bool = False
 
 
-def normalised_input(mean: tuple[float, ...], std: tuple[float, ...]) -> Input:
+def normalised_input(mean: Colour, std: Colour) -> Input:
     """The input of torchvision's `ToTensor` and `Normalize(mean, std)`."""
     return Input(
         f"RGB in [0, 1] minus {listed(mean)}, divided by {listed(std)}",
-        tuple(255 * value for value in mean),
-        tuple(255 * value for value in std),
+        (255 * mean[0], 255 * mean[1], 255 * mean[2]),
+        (255 * std[0], 255 * std[1], 255 * std[2]),
     )
 
 
@@ -74,7 +77,7 @@ class Place:
 
     name: str
     shape: tuple[int, ...]
-    convert: Callable[[torch.Tensor], torch.Tensor]
+    convert: Conversion
 
 
 def parameter_places(
@@ -90,7 +93,8 @@ def parameter_places(
     for prefix, module in net.named_modules():
         if not isinstance(module, nn.Conv2d | nn.Linear):
             continue
-        shape, convert = tuple(module.weight.shape), _unchanged
+        shape: tuple[int, ...] = tuple(module.weight.shape)
+        convert: Conversion = _unchanged
         if source == "timm" and prefix.startswith("classifier") and prefix != "classifier.6":
             side = map_side if prefix == "classifier.0" else 1
             shape, convert = (shape[0], shape[1] // side**2, side, side), _flat
@@ -137,7 +141,7 @@ def _from_hwio(values: torch.Tensor) -> torch.Tensor:
     return values.permute(3, 2, 0, 1)
 
 
-def _from_hwc_rows(side: int) -> Callable[[torch.Tensor], torch.Tensor]:
+def _from_hwc_rows(side: int) -> Conversion:
     """An FC kernel [in, out] whose input is flattened from [side, side, channels]."""
 
     def convert(values: torch.Tensor) -> torch.Tensor:
@@ -155,9 +159,7 @@ def for_our_pixels(kernel: torch.Tensor, source: Input) -> torch.Tensor:
     return kernel / torch.tensor(source.std_rgb, dtype=torch.float64)[:, None, None]
 
 
-def for_normalised_input(
-    kernel: torch.Tensor, std: tuple[float, float, float] = IMAGENET_STD
-) -> torch.Tensor:
+def for_normalised_input(kernel: torch.Tensor, std: Colour = IMAGENET_STD) -> torch.Tensor:
     """Our first layer's kernel for pixels in [0, 1] minus mean_rgb / 255, divided by `std`.
 
     Computed in float64 and rounded once, to the kernel's own type.

@@ -71,12 +71,14 @@ def draw(rng: np.random.Generator, shape: str, texture: str) -> Drawing:
     surface = _surface(rng, width, height, texture, contrast)
     surface *= 0.95 + rng.uniform(0.4, 0.9) * (lit - shaded)
     image += _array(mask) * (surface - image)
-    count = rng.integers(*STROKES, endpoint=True)
+    count = int(rng.integers(*STROKES, endpoint=True))
     if count:
         paint = _colours(rng, 1, *BACKGROUND_COLOUR)[0]
         image += _strokes(rng, width, height, count) * (paint - image)
     image *= _upscaled(rng.uniform(0.75, 1.2, (2, 3)), width, height)
-    return Drawing(_developed(rng, image), width, height, mask.point(_VISIBLE).getbbox())
+    box = mask.point(_VISIBLE).getbbox()
+    assert box is not None, "an object is always drawn"
+    return Drawing(_developed(rng, image), width, height, box)
 
 
 def _random_size(rng) -> tuple[int, int]:

@@ -10,7 +10,7 @@ import multiprocessing
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.io
@@ -74,7 +74,7 @@ class Plan(NamedTuple):
 class Task(NamedTuple):
     seed: int
     split: str
-    index: int
+    number: int
     label: int
 
 
@@ -135,7 +135,7 @@ def write_archives(directory: Path, planned: Plan, processes: int) -> None:
 
 def draw_task(task: Task) -> Drawing:
     """Draw one image; its pixels depend on the seed, split, index and class alone."""
-    rng = np.random.default_rng((task.seed, _SPLITS[task.split], task.index))
+    rng = np.random.default_rng((task.seed, _SPLITS[task.split], task.number))
     return draw(rng, SYNSETS[task.label].shape, SYNSETS[task.label].texture)
 
 
@@ -243,7 +243,7 @@ def _ground_truth(labels: np.ndarray) -> bytes:
 def _meta_mat(train: np.ndarray) -> bytes:
     """The `synsets` of meta.mat as a MATLAB v5 file: leaves, then families, then the root."""
     leaves = SYNSETS[: len(train)]
-    rows = [
+    rows: list[tuple] = [
         (s.wnid, s.shape, f"a drawn {s.shape}, mostly with {s.texture}", [], 0, count)
         for s, count in zip(leaves, train, strict=True)
     ]
@@ -287,7 +287,7 @@ def _write_manifest(directory: Path, planned: Plan) -> None:
 def _new_tar(path: Path, compressed: bool = False) -> Iterator[tarfile.TarFile]:
     """A tar to add to, whole or absent; gzip without the name and time that it would record."""
     with whole_file(path) as temporary, contextlib.ExitStack() as stack:
-        file = stack.enter_context(open(temporary, "wb"))
+        file: Any = stack.enter_context(open(temporary, "wb"))
         if compressed:
             file = stack.enter_context(gzip.GzipFile("", "wb", 6, file, mtime=0))
         yield stack.enter_context(tarfile.open(fileobj=file, mode="w|"))
