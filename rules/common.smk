@@ -1,6 +1,5 @@
 """What the rules share: the run that the configuration describes. vgg/settings/ says what follows."""
 
-import contextlib
 import os
 import re
 import shlex
@@ -27,16 +26,6 @@ from workflow_scripts.vgg.settings.rule_options import one_of, options
 from workflow_scripts.vgg.settings.run import CONFIG_SCHEMA, PAPER_TABLES, SPEED
 from workflow_scripts.vgg.settings.run import read_run, split_of
 
-
-@contextlib.contextmanager
-def input_errors_told():
-    """An InputError becomes Snakemake's own error, which is told without a traceback."""
-    try:
-        yield
-    except InputError as error:
-        raise WorkflowError(str(error))
-
-
 # Jobs inherit Snakemake's environment.
 OF_JOBS = job_environment(
     os.environ, sys.executable, sysconfig.get_path("platlib"), workflow.basedir
@@ -44,16 +33,17 @@ OF_JOBS = job_environment(
 for name in os.environ.keys() - OF_JOBS.keys():
     del os.environ[name]
 os.environ.update(OF_JOBS)
-with input_errors_told():
-    check_python(os.environ, sys.executable)
 
 # Slurm's warning before a time limit is for the training; Snakemake itself would die of it.
 signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 OVERLAYS = workflow.overwrite_configfiles
 CONFIG_FILES = [file for file in workflow.configfiles if file not in OVERLAYS] + list(OVERLAYS)
-with input_errors_told():
+try:
+    check_python(os.environ, sys.executable)
     RUN = read_run(config, CONFIG_FILES, workflow.config_settings.config)
+except InputError as error:
+    raise WorkflowError(str(error))
 
 RESULTS, LOGS = RUN.results, RUN.logs
 PAGE_TEMPLATES = sorted(map(str, Path("reports/templates").iterdir()))
@@ -74,8 +64,10 @@ wildcard_constraints:
 
 def choice_posteriors(wildcards):
     """The posteriors under every value of every test-time choice."""
-    with input_errors_told():
+    try:
         return report_rules.choice_posteriors(RUN)
+    except InputError as error:
+        raise WorkflowError(str(error))
 
 
 def pages_beside(*names):

@@ -36,8 +36,8 @@ def verified_kit(run: Run) -> str | list:
 
 def verified_for(run: Run, split: str) -> list[str]:
     """The records of what a split's index is read from: its archive, and for val the kit."""
-    kit = [verified(run, "devkit")] if split == "val" else []
-    return [record for record in [verified(run, split), *kit] if record]
+    records = [verified(run, split), verified(run, "devkit") if split == "val" else []]
+    return [record for record in records if isinstance(record, str)]
 
 
 def class_list_options(run: Run) -> list[str]:
@@ -55,6 +55,7 @@ def class_list_options(run: Run) -> list[str]:
 
 def index_options(run: Run, split: str) -> list[str]:
     """Where a split's images are, and their labels if names of archives and folders lack them."""
+    source: dict[str, str | list[str] | None]
     truth = None
     match run.data["source"]:
         case "kaggle":

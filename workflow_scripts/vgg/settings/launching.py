@@ -44,5 +44,5 @@ def training_gpus(processes: int, nodes: int) -> dict[str, int | str]:
     if nodes == 1:
         return {"gpu": processes}
     gres = f"gpu:{processes_per_node(processes, nodes)}"
-    several = {"nodes": nodes, "tasks": nodes, "tasks_per_gpu": 0, "mpi": "srun"}
-    return {"gpu": 0, "gres": gres, **several}
+    tasks = {"nodes": nodes, "tasks": nodes, "tasks_per_gpu": 0}
+    return {"gpu": 0, "gres": gres, **tasks, "mpi": "srun"}
