@@ -21,10 +21,11 @@ from torch import nn
 from tests.checks import recompute_cells
 from tests.conftest import ROOT
 from tests.helpers.evaluations import posteriors_of
-from workflow_scripts import measure_statistics, train
+from workflow_scripts import train
 from workflow_scripts.vgg.core.text_artefacts import write_json
 from workflow_scripts.vgg.data import sampling
 from workflow_scripts.vgg.data.loader import TrainingImages
+from workflow_scripts.vgg.data.pixel_statistics import pixel_statistics
 from workflow_scripts.vgg.data.shards import Shards, write_shard
 from workflow_scripts.vgg.evaluation import methods
 from workflow_scripts.vgg.evaluation.posteriors import outcomes, write_posteriors
@@ -105,7 +106,7 @@ def test_s2_1_preprocessing_is_the_training_sets_mean_rgb_subtracted_from_each_p
     pictures, paths
 ):
     """The only preprocessing is to subtract the mean RGB of the training set from each pixel."""
-    statistics = measure_statistics.measure_statistics(Shards(paths), threads=1)
+    statistics = pixel_statistics(Shards(paths), threads=1)
     mean = torch.tensor(statistics["mean_rgb"], dtype=torch.float64)
     inputs = [to_input(torch.tensor(p).permute(2, 0, 1)[None], mean, 1.0) for p in pictures]
     pixels = torch.cat([x.flatten(2) for x in inputs], dim=2)[0]
@@ -375,7 +376,7 @@ def test_s3_1_the_colour_shift_is_one_draw_along_the_principal_axes_for_a_whole_
 ):
     """To the RGB of every pixel of a crop the same multiples of the principal components of the
     training pixels are added, in proportion to Gaussian draws of standard deviation 0.1."""
-    statistics = measure_statistics.measure_statistics(Shards(paths), threads=1)
+    statistics = pixel_statistics(Shards(paths), threads=1)
     axes = sampling.colour_axes(statistics, "pca-root-eigenvalues")
     values, vectors = np.linalg.eigh(np.cov(np.concatenate([p.reshape(-1, 3) for p in pictures]).T))
     assert values[2] > 5 * values[1] > 5 * values[0] > 0, "the axes must be told apart"
