@@ -21,7 +21,10 @@ from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.core.text_artefacts import write_svg
 from workflow_scripts.vgg.report import inputs
 from workflow_scripts.vgg.report import pages as rendered
+from workflow_scripts.vgg.results.cells import CELL_KEYS
 from workflow_scripts.vgg.results.formats import layout
+from workflow_scripts.vgg.results.ledger import COMPARISON_KEYS
+from workflow_scripts.vgg.results.throughput import SPEED_KEYS
 from workflow_scripts.vgg.training.history import Validation, read_history, write_history
 
 HOSTILE = "<script>alert('S')</script>\"&<b>"
@@ -33,7 +36,7 @@ def cell(measured, low, high, errors, paper, entered=False, bold=False):
     values = (measured, low, high, errors, images, paper, difference, entered, bold)
     seeds = None if measured is None or entered else 1
     values += (seeds, None, None if seeds is None else [measured])
-    return dict(zip(inputs.CELL_KEYS, values, strict=True))
+    return dict(zip(CELL_KEYS, values, strict=True))
 
 
 def evaluation(model, split, seed=3, Q=288, method="dense", weights="0123456789abcdef" * 4):
@@ -165,7 +168,7 @@ def claims():
         *("B", "A", "equivalent", 1.5, "top1_val", 23.53, 24.07),
         *(-0.54, -2.03, 0.93, 0.71, 0.853, 417, 1, [-0.54], None, None, None, 0.1, "inconclusive"),
     )
-    comparison = dict(zip(inputs.COMPARISON_KEYS, values, strict=True))
+    comparison = dict(zip(COMPARISON_KEYS, values, strict=True))
     speed = {"expected_processes": 4, "expected_speedup": 3.75, "margin": 0.25, "measured": []}
     keys = inputs.CLAIM_KEYS
     return {
@@ -786,7 +789,7 @@ def test_throughput_is_a_table_where_it_was_measured(run, tmp_path, claims):
         (4, ["C_S256"], ["A"], "H200", 152.5, 3.6969, 3.625, 3.75, 0.92424),
         (2, ["D"], [], "old <b>", 7.125, None, None, None, None),
     ]
-    speeds = [dict(zip(inputs.SPEED_KEYS, row, strict=True)) for row in values]
+    speeds = [dict(zip(SPEED_KEYS, row, strict=True)) for row in values]
     claims["claims"][1]["throughput"]["measured"] = speeds
     (tmp_path / "claims.json").write_text(json.dumps(claims))
     (tmp_path / "claims_throughput.csv").write_bytes(b"number,processes\n9,1\n")

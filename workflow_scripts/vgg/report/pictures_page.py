@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..core.files import InputError
 from ..core.text_artefacts import read_json
+from .pages import render
 
 # What each of the page's files holds at least; the keys are the files' names without suffix.
 KEYS = {
@@ -37,7 +38,7 @@ def render_pictures(pictures: Mapping[str, dict], config: dict, pages: Collectio
     """
     classes = pictures["classes"]
     worst, best = extremes(classes["classes"], classes["worst"], classes["best"])
-    return pages.render(
+    return render(
         "pictures.html",
         **pictures,
         worst=worst,
