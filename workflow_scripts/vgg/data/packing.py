@@ -76,7 +76,9 @@ class Packing:
         height, width = pixels.shape[:2]
         side = self.smallest_side
         if side and not (self.only_shrink and min(height, width) <= side):
-            pixels = images.rescale(pixels, side, self.resize_filter, images.resize_fast, where)
+            pixels = images.rescale(
+                pixels, side, self.resize_filter, resized=images.resize_fast, name=where
+            )
             content = images.encode_jpeg(pixels, self.jpeg_quality, where)
             height, width = pixels.shape[:2]
         elif not side:

@@ -99,4 +99,4 @@ def _images(entries: list[os.DirEntry], wnid: str | None) -> Iterator[Member]:
                 f"{entry.path}: not an image by its name; move it out of the data set's folders "
                 f"({', '.join(SUFFIXES)} are read)"
             )
-        yield Member(stem, wnid, entry.path, 0, entry.stat().st_size)
+        yield Member(stem, wnid, entry.path, offset=0, size=entry.stat().st_size)
