@@ -16,9 +16,9 @@ from workflow_scripts.vgg.core.parquet import read_frame
 from workflow_scripts.vgg.core.text_artefacts import read_json
 from workflow_scripts.vgg.data.sources.devkit import as_file_name
 from workflow_scripts.vgg.results.submissions import (
-    answered_labels,
     check_complete,
     lines_of_labels,
+    submitted_labels,
 )
 
 
@@ -35,8 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     images = sorted(read_frame(given.index, ["id"])["id"], key=as_file_name)
     reports = [read_json(path, ["skipped"]) for path in given.packing]
     skipped = {image["id"] for report in reports for image in report["skipped"]}
-    answers = answered_labels(given.posteriors)
-    check_complete(answers, images, skipped, posteriors=given.posteriors[0], index=given.index)
+    submitted = submitted_labels(given.posteriors)
+    check_complete(submitted, images, skipped, posteriors=given.posteriors[0], index=given.index)
     classes = read_frame(given.classes, ["label", "ilsvrc2012_id"]).sort_values("label")
     ilsvrc2012_ids = classes["ilsvrc2012_id"].to_numpy()
     if classes["ilsvrc2012_id"].isna().any():
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"{given.classes}: lacks ILSVRC2012_IDs, in which the test server's files are written; "
             "name the development kit in data.archives.devkit"
         )
-    labels = lines_of_labels(answers, images, len(classes))
+    labels = lines_of_labels(submitted, images, len(classes))
     with whole_file(given.output) as temporary, open(temporary, "w") as file:
         np.savetxt(file, ilsvrc2012_ids[labels], fmt="%d")
 

@@ -77,9 +77,8 @@ def _evaluations() -> list[Expected]:
 
 
 EXPECTED = [
-    Expected(
-        "limits", "TFLOP/s of kernels in float32", "fastest", least=45, most=150
-    ),  # with Winograd's
+    # With Winograd's kernels
+    Expected("limits", "TFLOP/s of kernels in float32", "fastest", least=45, most=150),
     Expected("limits", "TFLOP/s of kernels in tf32", "fastest", least=350, most=450),
     Expected("limits", "TFLOP/s of kernels in bfloat16", "fastest", least=700, most=850),
     Expected("limits", "a pinned copy", "ms", least=0.5, most=2),

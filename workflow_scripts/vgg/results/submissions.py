@@ -9,32 +9,32 @@ import numpy as np
 from ..core.files import InputError
 from ..evaluation.posteriors import mean_posteriors
 
-ANSWERED = 5
-SKIPPED_ANSWER = slice(ANSWERED)  # of the labels in order, for an image that was left out
+SUBMITTED = 5
+LEFT_OUT = slice(SUBMITTED)  # of the labels in order, for an image that was left out
 
 
-def answered_labels(posteriors: Sequence[str]) -> dict[str, np.ndarray]:
+def submitted_labels(posteriors: Sequence[str]) -> dict[str, np.ndarray]:
     """The labels of the highest mean posteriors of each image, best first, by its id."""
-    answers = {}
+    submitted = {}
     for ids, _, means in mean_posteriors(posteriors):
-        best = np.argsort(-means, axis=1, kind="stable")[:, :ANSWERED]
-        answers.update(zip(ids, best, strict=True))
-    return answers
+        best = np.argsort(-means, axis=1, kind="stable")[:, :SUBMITTED]
+        submitted.update(zip(ids, best, strict=True))
+    return submitted
 
 
 def check_complete(
-    answers: Collection[str],
+    submitted: Collection[str],
     images: Collection[str],
     skipped: Collection[str],
     posteriors: str,
     index: str,
 ) -> None:
-    """Raise InputError unless there are answers for all images but those that packing left out.
+    """Raise InputError unless there are labels for all images but those that packing left out.
 
-    posteriors, index: the files that the answers' and the images' names come from.
+    posteriors, index: the files that the labels and the images' names come from.
     """
-    for name in sorted(set(answers) ^ (set(images) - set(skipped))):
-        what = "lacks" if name not in answers else "has an answer for"
+    for name in sorted(set(submitted) ^ (set(images) - set(skipped))):
+        what = "lacks" if name not in submitted else "has an answer for"
         raise InputError(
             f"{posteriors}: {what} {name}, but the test server wants a line for each of "
             f"the {len(images)} images of {index}, and packing left out {len(skipped)} of "
@@ -43,8 +43,8 @@ def check_complete(
 
 
 def lines_of_labels(
-    answers: Mapping[str, np.ndarray], images: Sequence[str], classes: int
+    submitted: Mapping[str, np.ndarray], images: Sequence[str], classes: int
 ) -> np.ndarray:
     """The labels of each image's line, int [images, 5]; fewer if there are fewer classes."""
-    left_out = np.arange(classes)[SKIPPED_ANSWER]
-    return np.array([answers.get(name, left_out) for name in images])
+    left_out = np.arange(classes)[LEFT_OUT]
+    return np.array([submitted.get(name, left_out) for name in images])
