@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -247,6 +247,17 @@ def sha256(path: str | Path) -> str:
     """Hexadecimal SHA-256 of a file's bytes."""
     with reading(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def md5(path: str | Path, after: Callable[[int], None] | None = None) -> str:
+    """Hexadecimal MD5 of a file's bytes; `after` is called with the size of each piece read."""
+    digest = hashlib.md5()
+    with reading(path) as file:
+        while piece := file.read(16 * 2**20):
+            digest.update(piece)
+            if after:
+                after(len(piece))
+    return digest.hexdigest()
 
 
 def fingerprint(content) -> str:
