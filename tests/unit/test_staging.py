@@ -241,13 +241,13 @@ def test_a_disk_that_others_fill_meanwhile_is_named_and_nothing_half_is_left(
 def test_evaluation_reads_copies_and_finds_the_same_posteriors(
     shard_paths, evaluating, tmp_path, monkeypatch
 ):
-    read, evaluation = [], evaluate.evaluation.evaluate
+    read, images = [], evaluate.RescaledImages
 
-    def noting(net, paths, **options):
+    def noting(paths, *words, **options):
         read.append(list(paths))
-        return evaluation(net, paths, **options)
+        return images(paths, *words, **options)
 
-    monkeypatch.setattr(evaluate.evaluation, "evaluate", noting)
+    monkeypatch.setattr(evaluate, "RescaledImages", noting)
     words = evaluating()
     evaluate.main([*words, "--output", str(tmp_path / "in_place.parquet")])
     scratch = ["--local-scratch", str(tmp_path / "scratch")]
