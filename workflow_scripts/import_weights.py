@@ -12,7 +12,7 @@ import torch
 
 from workflow_scripts.vgg.core import command
 from workflow_scripts.vgg.core.files import InputError, code_fingerprint, reading, sha256
-from workflow_scripts.vgg.nets.convnets import Architecture
+from workflow_scripts.vgg.nets.convnets import Architecture, add_model_options, sizes_of
 from workflow_scripts.vgg.nets.released.reading import WHERE_TO_GET, read_released
 from workflow_scripts.vgg.nets.released.source_formats import FORMATS
 from workflow_scripts.vgg.nets.weights import read_metadata, save_weights
@@ -20,7 +20,7 @@ from workflow_scripts.vgg.nets.weights import read_metadata, save_weights
 
 def options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = command.parser(__doc__)
-    command.add_model_options(parser)
+    add_model_options(parser)
     parser.add_argument(
         "--scale", type=int, nargs="+", required=True, help="S, or its two ends if jittered"
     )
@@ -51,9 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = options(arguments)
     if given.md5:
         check_md5(given.file, given.md5, given.format)
-    architecture = Architecture(
-        given.layers, given.classes, given.crop, given.fc, given.width_divisor
-    )
+    architecture = Architecture(given.layers, **sizes_of(given))
     scales = [given.scale[0], given.scale[-1]]
     trained = {
         "iterations": None,
