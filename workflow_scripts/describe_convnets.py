@@ -8,7 +8,7 @@ import pandas as pd
 
 from workflow_scripts.vgg.core import command
 from workflow_scripts.vgg.core.files import InputError
-from workflow_scripts.vgg.nets.convnets import Architecture
+from workflow_scripts.vgg.nets.convnets import Architecture, add_size_options, sizes_of
 from workflow_scripts.vgg.results.architecture_tables import configurations, parameters
 from workflow_scripts.vgg.results.tables import write_table
 from workflow_scripts.vgg.settings.experiments import read_tables, read_yaml
@@ -20,10 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--tables", nargs="+", default=["config/tables.yaml"], help="YAML files")
     parser.add_argument("--models", default="config/models.yaml")
     parser.add_argument("--paper", default="config/paper_tables.yaml", help="the paper's numbers")
-    parser.add_argument("--crop", type=int, default=224, help="of this run, as are the next three")
-    parser.add_argument("--classes", type=int, default=1000)
-    parser.add_argument("--fc", type=int, default=4096)
-    parser.add_argument("--width-divisor", type=int, default=1)
+    add_size_options(parser, crop="of this run, as are the next three")
     parser.add_argument("--experiment", required=True)
     parser.add_argument(
         "--output", required=True, help="path without suffix: .csv, .json, .md, .tex"
@@ -39,13 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         kind, rows = "configurations", configurations(nets, paper)
         lines = pd.DataFrame(rows).assign(layers=[" ".join(row["layers"]) for row in rows])
     else:
-        this_run = {
-            "crop": given.crop,
-            "classes": given.classes,
-            "fc": given.fc,
-            "width_divisor": given.width_divisor,
-        }
-        kind, rows = "parameters", parameters(nets, this_run, paper)
+        kind, rows = "parameters", parameters(nets, sizes_of(given), paper)
         lines = pd.DataFrame(rows)
     table = {
         "name": given.table,

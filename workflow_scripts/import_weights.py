@@ -11,7 +11,7 @@ import torch
 
 from workflow_scripts.vgg.core import command
 from workflow_scripts.vgg.core.files import InputError, code_fingerprint, sha256
-from workflow_scripts.vgg.nets.convnets import Architecture
+from workflow_scripts.vgg.nets.convnets import Architecture, add_model_options, sizes_of
 from workflow_scripts.vgg.nets.released.reading import check_md5, read_released
 from workflow_scripts.vgg.nets.released.source_formats import FORMATS
 from workflow_scripts.vgg.nets.weights import read_metadata, save_weights
@@ -19,7 +19,7 @@ from workflow_scripts.vgg.nets.weights import read_metadata, save_weights
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = command.parser(__doc__)
-    command.add_model_options(parser)
+    add_model_options(parser)
     parser.add_argument(
         "--scale", type=int, nargs="+", required=True, help="S, or its two ends if jittered"
     )
@@ -37,13 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parse(arguments)
     if given.md5:
         check_md5(given.file, given.md5, given.format)
-    architecture = Architecture(
-        given.layers,
-        classes=given.classes,
-        crop=given.crop,
-        fc=given.fc,
-        width_divisor=given.width_divisor,
-    )
+    architecture = Architecture(given.layers, **sizes_of(given))
     scales = [given.scale[0], given.scale[-1]]
     trained = {
         "iterations": None,
