@@ -216,9 +216,9 @@ def train(
     # Resume, or else initialise.
     net = ConvNet(architecture_of(given), settings.dropout).to(device)
     training = Training(net, images, settings, mean, processes, given.micro_batch)
-    decides = what_decides(given, statistics, images, val_shards)
+    decides = fingerprint(what_decides(given, statistics, images, val_shards))
     checkpoints = Path(given.checkpoints)
-    found = newest_checkpoint(checkpoints, fingerprint(decides)) if processes.rank == 0 else None
+    found = newest_checkpoint(checkpoints, decides) if processes.rank == 0 else None
     if path := processes.gather(found)[0]:
         training.resume(load_checkpoint(path))
     else:
@@ -250,7 +250,7 @@ def train(
             deletes them, as it does where Slurm calls a job failed that was not."""
             nonlocal last_checkpoint
             guard.look()
-            state = training.state(fingerprint(decides))
+            state = training.state(decides)
             if processes.rank == 0:
                 writer.write(training.iteration, state, 1 if training.finished else KEPT)
             last_checkpoint = time.monotonic()
@@ -323,7 +323,7 @@ def train(
             "choices": {name: getattr(given, name) for name in choices_of(*CHOICES)},
             "optimisation": asdict(settings),
             "precision": training.precision,
-            "config_fingerprint": fingerprint(decides),
+            "config_fingerprint": decides,
             "code_fingerprint": code_fingerprint(),
             "torch": torch.__version__,
             "hardware": describe_hardware(device),

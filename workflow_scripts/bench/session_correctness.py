@@ -109,7 +109,8 @@ def repeat(setting: Setting) -> Iterator[dict]:
     try:
         shared = setting.training(name, size)
         model = nn.parallel.DistributedDataParallel(shared.net, gradient_as_bucket_view=True)
-        shared.training.settle(model)
+        shared.training.model = model
+        shared.training.settle()
         shared(batches, model)
         yield {
             "what": f"{name} by DistributedDataParallel of one process: the same bits",

@@ -149,18 +149,20 @@ class Training:
         logging.info("going on from iteration %d", self.iteration)
 
     def prepare(self) -> None:
-        """Make the net ready to run, once its weights are there: compiled, and shared.
-
-        Several processes do one backward pass whose gradients are thrown away, so that all
-        iterations are alike. Gradients travel in buckets, and for three processes or more the place
-        in a bucket decides the order of the sum. PyTorch rearranges the buckets after its first
-        backward pass, which would make the first iteration after a restart differ in the last bit.
-        """
+        """Make the net ready to run, once its weights are there: compiled, and shared."""
         if self.settings.compile:
             compile_features(self.net)
         self.model = self.processes.wrap(self.net)
-        if self.model is self.net:
-            return
+        if self.model is not self.net:
+            self.settle()
+
+    def settle(self) -> None:
+        """One backward pass whose gradients are thrown away, so that all iterations are alike.
+
+        Gradients travel between processes in buckets, and for three processes or more the place in
+        a bucket decides the order of the sum. PyTorch rearranges the buckets after its first
+        backward pass, which would make the first iteration after a restart differ in the last bit.
+        """
         crop = self.images.crop
         seek_dropout(self.net, 0, 0, slice(1), 1)
         self.model(next(self.net.parameters()).new_zeros(1, 3, crop, crop)).sum().backward()
