@@ -1,4 +1,4 @@
-"""What the choices that tell at test time change: how each is measured, and the table of it.
+"""The choices that matter in testing: how the effect of each is measured, and its table.
 
 Light on imports: Snakemake reads this at every start.
 """
