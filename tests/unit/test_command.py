@@ -1,11 +1,33 @@
-"""What commands log of their progress."""
+"""The frame of commands: their start, their end, and the progress that they log."""
 
+import gc
 import logging
+import subprocess
+import sys
 
 import pytest
 
+from tests.conftest import ROOT
 from workflow_scripts.vgg.core import progress as progress_module
 from workflow_scripts.vgg.core.progress import Progress
+
+START = """
+import atexit, gc, sys
+sys.argv = ["-m"]  # as `python -m` leaves it while it imports the package
+import workflow_scripts
+print(gc.isenabled())
+from workflow_scripts.vgg.core import command
+atexit.register(print, "at exit")
+command.run(lambda _: print(gc.isenabled()))
+"""
+
+
+def test_collection_is_off_for_a_commands_imports_alone():
+    words = [sys.executable, "-c", START]
+    found = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert (found.returncode, found.stderr) == (0, "")
+    assert found.stdout == "False\nTrue\nat exit\n"
+    assert gc.isenabled(), "of who imports the library without starting a command"
 
 
 @pytest.mark.parametrize(

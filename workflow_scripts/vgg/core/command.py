@@ -1,18 +1,16 @@
-"""What every command of the pipeline does around its work: parse, log, fail with grace."""
+"""The frame of every command: its parser, its log, and errors as one clear line."""
 
 from __future__ import annotations
 
 import argparse
-import atexit
-import gc
 import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
 
 from . import costs
 from .files import InputError
+from .quick_start import resume_collection
 
 _cost_records: list[str] = []  # paths that `--cost` gave
 
@@ -40,12 +38,11 @@ def parser(description: str) -> argparse.ArgumentParser:
 
 
 def run(main: Callable[[Sequence[str] | None], None]) -> None:
-    """Run `main` and end the process; bad input and a full disk give one clear line and status 1.
+    """Run `main`; bad input and a full disk end the process with one clear line and status 1.
 
     If `main` succeeds, what it cost is recorded in the file that `--cost` names.
     """
-    gc.freeze()  # what the imports have made stays
-    gc.enable()
+    resume_collection()
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
@@ -63,18 +60,6 @@ def run(main: Callable[[Sequence[str] | None], None]) -> None:
         sys.exit(f"error: {str(error) or 'no memory is left; give the job more'}")
     except KeyboardInterrupt:
         sys.exit(130)
-    _end()
-
-
-def _end() -> NoReturn:
-    """Exit with status 0, but leave torch's modules to the system: Python needs 0.1 s to undo them.
-
-    Threads that are not daemons are not waited for; commands leave none.
-    """
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
 
 
 def available_cpus() -> int:

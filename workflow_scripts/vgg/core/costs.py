@@ -1,4 +1,4 @@
-"""What a job cost: noted while it runs, and written as JSON beside its log.
+"""The cost of a job: noted while it runs, and written as JSON beside its log.
 
 Wall time counts from the start of the process, its imports included. Of several processes of one
 training, rank 0 writes, of itself. Nothing here may make a job fail whose work is done.
@@ -40,8 +40,9 @@ def note(
 
     images: that the job worked on, in all attempts and processes; a training's count once an epoch.
     seconds: wall time of that work if it is much less than the job's, whose start and end then do
-    not enter the rate. earlier_seconds: wall time of interrupted attempts that this one went on
-    from. attempts: their number and this one.
+        not enter the rate.
+    earlier_seconds: wall time of interrupted attempts that this one continues.
+    attempts: number of attempts, this one included.
     """
     facts = {
         "images": images,
@@ -74,7 +75,7 @@ def write_record(path: str | Path) -> None:
 
 
 def record() -> dict:
-    """What this process has cost until now. Times in seconds, memory in MB, dates in UTC.
+    """The cost of this process until now. Times in seconds, memory in MB, dates in UTC.
 
     peak_memory_mb: of the largest of this process and those that it has waited for.
     """

@@ -90,7 +90,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _no_space(path: Path, quota: bool) -> str:
-    """What is said of a file that the disk, or a quota, has no space for."""
+    """The message about a file for which the disk, or a quota, has no space."""
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     free = f"{shutil.disk_usage(folder).free:,} bytes are free in {folder} without it"
     if quota:
@@ -99,7 +99,7 @@ def _no_space(path: Path, quota: bool) -> str:
 
 
 def _this_process() -> str:
-    """What others may look for to stop this process."""
+    """The number, Slurm job and node of this process, by which others find it to stop it."""
     job = os.environ.get("SLURM_JOB_ID")
     of_job = f" of Slurm job {job}" if job else ""
     return f"process {os.getpid()}{of_job} on {os.uname().nodename}"

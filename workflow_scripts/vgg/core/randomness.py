@@ -12,7 +12,7 @@ import numpy as np
 
 
 class Stream(enum.IntEnum):
-    """What a draw is for."""
+    """The subjects that draw, each with a stream of its own."""
 
     ORDER = 1
     AUGMENTATION = 2

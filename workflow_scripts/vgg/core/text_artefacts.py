@@ -39,7 +39,7 @@ def write_json(path: str | Path, content: Mapping) -> None:
 
 
 def read_json(path: str | Path, keys: Collection[str] = ()) -> dict:
-    """What `write_json` wrote, or a mapping that somebody else did, without a checksum.
+    """The mapping in a JSON file: one of `write_json`, or another program's without a checksum.
 
     Raises InputError if the file is missing, damaged, or no mapping, or lacks one of `keys`.
     """

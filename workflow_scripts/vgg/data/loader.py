@@ -163,7 +163,7 @@ class TrainingImages(Dataset):
         )
 
     def shared_bytes(self, workers: int) -> int:
-        """What the batches of so many workers take in shared memory at a time."""
+        """Bytes of shared memory that the batches of so many workers take at a time."""
         samples = len(range(self.batch_size)[self.own_rows])
         return workers * (READ_AHEAD + 1) * samples * 3 * self.crop**2
 

@@ -1,4 +1,4 @@
-"""What is odd about an image file: ILSVRC-2012 holds PNGs and CMYK JPEGs, broken EXIF, tiny images.
+"""Oddities of image files: ILSVRC-2012 has PNGs, CMYK JPEGs, broken EXIF and tiny images.
 
 None of it stops packing; it is counted, so that a report can say what the pixels came from.
 """
@@ -63,7 +63,7 @@ def examine(encoded: bytes, name: str, crop: int) -> tuple[np.ndarray, list[str]
 
 
 def of_jpeg(encoded: bytes) -> set[str]:
-    """What is odd about the structure of a JPEG file, by its markers alone."""
+    """Oddities of the structure of a JPEG file, by its markers alone."""
     kinds = set()
     exif = []
     channels = None
@@ -82,7 +82,7 @@ def of_jpeg(encoded: bytes) -> set[str]:
 
 
 def of_other_format(encoded: bytes, name: str) -> set[str]:
-    """What is odd about a file that is no JPEG. Raises InputError as `images.opened` does."""
+    """Oddities of a file that is no JPEG. Raises InputError as `images.opened` does."""
     with images.opened(encoded, name) as image:
         kinds = {image.format.lower()}
         if image.mode in ("1", "L", "LA"):
@@ -94,7 +94,7 @@ def of_other_format(encoded: bytes, name: str) -> set[str]:
 
 
 def of_pixels(pixels: np.ndarray, crop: int) -> set[str]:
-    """What is odd about uint8 [height, width, 3], of which nets see `crop` × `crop` pixels."""
+    """Oddities of uint8 [height, width, 3], of which nets see `crop` × `crop` pixels."""
     kinds = set()
     smallest, largest = sorted(pixels.shape[:2])
     if smallest < crop:

@@ -23,8 +23,9 @@ REPORT_KEYS = (*REPORT_NUMBERS, "oddities", "skipped")  # of a packing report
 class Packing:
     """How images become a shard's rows, and what was met on the way.
 
-    smallest_side: pixels to rescale to; None keeps the original bytes. only_shrink: keep the
-    original bytes of images that are no larger than that. crop: side of the nets' input in pixels.
+    smallest_side: pixels to rescale to; None keeps the original bytes.
+    only_shrink: keep the original bytes of images that are no larger than that.
+    crop: side of the nets' input in pixels.
     on_bad_image: "error" stops at an image that cannot be decoded, "skip" leaves it out.
     """
 
@@ -90,7 +91,7 @@ class Packing:
         return content, height, width
 
     def report(self) -> dict:
-        """What was packed: numbers, bytes, ids by oddity, and the images left out."""
+        """Numbers and bytes of the images packed, ids by oddity, and the images left out."""
         return {
             "images": self.packed,
             "source_bytes": self.source_bytes,

@@ -90,7 +90,7 @@ class RescaledImages(Dataset):
         return torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2)
 
     def shared_bytes(self, workers: int) -> int:
-        """What the batches of so many workers take in shared memory at a time."""
+        """Bytes of shared memory that the batches of so many workers take at a time."""
         return workers * (READ_AHEAD + 1) * self.batch_size * 3 * self.crop**2
 
     def batches(self, workers: int, pinned: bool) -> Iterator[tuple[np.ndarray, torch.Tensor]]:

@@ -54,12 +54,13 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Batch:
-    """What to read and how to augment it, one entry a sample.
+    """The images to read and how to augment each, one entry a sample.
 
-    images: int64, places in the training set. scales: S in the paper's units, int64, or float64 if
-    sampled as real numbers.
-    tops, lefts: float64 in [0, 1), the crop's place. flips: bool. shifts: float32 [samples, 3], to
-    be added to RGB in 0–255 units.
+    images: int64, places in the training set.
+    scales: S in the paper's units, int64, or float64 if sampled as real numbers.
+    tops, lefts: float64 in [0, 1), the crop's place.
+    flips: bool, whether the crop is mirrored.
+    shifts: float32 [samples, 3], to be added to RGB in 0–255 units.
     """
 
     images: np.ndarray

@@ -82,7 +82,7 @@ def told_by_workers() -> Iterator[None]:
 
 
 def _begin(worker: int) -> None:
-    """What a worker does first: it leaves signals to the main process, and ends when that does.
+    """Make a new worker leave signals to the main process, and end when that does.
 
     PyTorch's own watch is for workers that are children of the main process.
     """

@@ -23,7 +23,7 @@ _CONV = re.compile(r"conv(\d+)-(\d+)")
 
 @dataclass(frozen=True)
 class Architecture:
-    """What fixes a ConvNet's layers and input.
+    """A ConvNet's layers and input.
 
     layers: Table 1's notation, blocks divided by `|` (a 2×2 max-pool of stride 2 ends each block),
         for example "conv3-64 | conv3-128 | conv3-256 conv3-256"; `LRN` may follow a conv layer.

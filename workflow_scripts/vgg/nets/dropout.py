@@ -52,7 +52,7 @@ class SequencedDropout(nn.Module):
         return x * kept.to(x.dtype).div_(1 - self.ratio)
 
     def mask(self, shape: torch.Size) -> torch.Tensor:
-        """What is kept of the sought rows, bool [rows, *shape], on the CPU."""
+        """The mask of the sought rows, bool [rows, *shape], true where kept, on the CPU."""
         wanted = [(seed, (self.batch_size, *shape), self.ratio) for seed in self.seeds]
         self.drawn = {
             key: self.drawn.get(key) or _drawing().submit(drawn_mask, *key) for key in wanted
@@ -61,7 +61,7 @@ class SequencedDropout(nn.Module):
 
 
 def drawn_mask(seed: int, shape: tuple[int, ...], ratio: float) -> torch.Tensor:
-    """What a dropout of a ratio keeps of a whole batch, bool of a shape, on the CPU."""
+    """The mask of a dropout for a whole batch, bool of a shape, true where kept, on the CPU."""
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.rand(shape, generator=generator, device="cpu")
     return torch.from_numpy(drawn.numpy() >= ratio)  # by this thread alone, as torch's is not

@@ -54,7 +54,7 @@ def lease(cards: Sequence[str], training: str = "", folder: Path | None = None) 
 
 
 def _holders(folder: Path, card: str) -> list[str]:
-    """What each process that has the card computes; files of those that have ended are deleted."""
+    """The training of each process that has the card; files of ended processes are deleted."""
     found = []
     for path in folder.glob(f"{card}.*"):
         try:

@@ -1,4 +1,4 @@
-"""What a net computes in: float32, or less where that is faster and precise enough.
+"""The precision of a net's computation: float32, or less where that is faster and good enough.
 
 Parameters stay in float32 whatever it is, and so do score averages, soft-max, losses and updates.
 """
@@ -21,11 +21,11 @@ AMPERE = (8, 0)  # compute capability from which on a GPU has bfloat16 and TF32
 
 
 def resolved(name: str, device: torch.device) -> str:
-    """What `name` stands for on a device: "auto" is 16 bits on a GPU, and float32 on a CPU.
+    """The precision that `name` stands for on a device.
 
-    16 bits are bfloat16, whose range is float32's, or float16 on GPUs that lack it (compute
-    capability below 8.0); its gradients need `gradient_scaler`. "tf32" is float32 where there is no
-    TF32: on CPUs and on the same GPUs.
+    "auto" is 16 bits on a GPU, and float32 on a CPU. 16 bits are bfloat16, whose range is
+    float32's, or float16 on GPUs that lack it (compute capability below 8.0); its gradients need
+    `gradient_scaler`. "tf32" is float32 where there is no TF32: on CPUs and on the same GPUs.
     Raises InputError for bfloat16 on a GPU that lacks it.
     """
     modern = device.type == "cuda" and torch.cuda.get_device_capability(device) >= AMPERE
@@ -64,7 +64,7 @@ def _set_tf32(convolutions: bool, products: bool) -> None:
 
 
 def gradient_scaler(device: torch.device, name: str) -> torch.amp.GradScaler:
-    """What keeps small gradients above float16's smallest number; it does nothing in others.
+    """A scaler that keeps small gradients above float16's smallest number; idle in other types.
 
     A step whose gradients overflow under the scale is left out, and the scale halved.
     """
@@ -72,7 +72,7 @@ def gradient_scaler(device: torch.device, name: str) -> torch.amp.GradScaler:
 
 
 def parameter_type(name: str) -> torch.dtype:
-    """What a net in training keeps its parameters in: float32, also under mixed precision.
+    """The type of a net's parameters in training: float32, also under mixed precision.
 
     "float64" is for checks: computations that differ by rounding only stay together in it, where in
     float32 a ReLU or a maximum that tips over drives them apart within a few iterations.

@@ -158,7 +158,7 @@ def _is_of_another_type(form: Sequence[ValidationError]) -> bool:
 
 
 def _expected(error: ValidationError, rule: Mapping) -> str:
-    """What a value must be, with a guess at what was meant."""
+    """The values that are allowed, with a guess at the one that was meant."""
     value, wanted = error.instance, error.validator_value
     match error.validator:
         case "enum":
@@ -213,7 +213,7 @@ def _respelt(value, kinds: Sequence[str]) -> str:
 
 
 def _nearest(key: str, rule: Mapping, value: Mapping, schema: Mapping) -> str:
-    """What a key that is unknown may have been meant to be."""
+    """A guess at the key that an unknown one was meant to be."""
     names = list(rule["properties"])
     if guess := _similar(key, [name for name in names if name not in value] or names):
         return f"; did you mean {guess}?{_described(rule['properties'][guess])}"

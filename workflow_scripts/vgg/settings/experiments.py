@@ -1,4 +1,4 @@
-"""What models.yaml, tables.yaml and claims.yaml say, as the rules and the commands need it.
+"""The contents of models.yaml, tables.yaml and claims.yaml, for the rules and the commands.
 
 Light on imports: Snakemake reads this at every start, and in every job on a cluster.
 """

@@ -1,4 +1,4 @@
-"""What pictures.yaml asks for, as the rules and the commands need it.
+"""The pictures that pictures.yaml asks for, for the rules and the commands.
 
 Light on imports: Snakemake reads this at every start.
 """

@@ -1,4 +1,4 @@
-"""The choices that tell at test time: what measures each, and where.
+"""The choices that matter in testing: which row of a table measures each, and where.
 
 Light on imports: Snakemake reads this at every start.
 """

@@ -81,9 +81,10 @@ def read_ground_truth(path: str | Path) -> np.ndarray:
 
 
 def as_file_name(name: str) -> str:
-    """What images' names are sorted by to stand in the order of their files, `<name>.JPEG`.
+    """The key that sorts images' names in the order of their files, `<name>.JPEG`.
 
-    That is another than the names' where one begins another: "a-1.JPEG" comes before "a.JPEG".
+    It differs from the order of the names where one begins another: "a-1.JPEG" comes before
+    "a.JPEG".
     """
     return f"{name}."
 

@@ -1,4 +1,4 @@
-"""The text files of Kaggle's form of ILSVRC-2012 (its images lie in folders, see `trees`)."""
+"""The text files of Kaggle's form of ILSVRC-2012 (its images lie in folders, see `folders`)."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def check_name(name: str, where: str) -> None:
 
 
 def flaw(head: bytes, size: int) -> str | None:
-    """What keeps a file from being an image, by its first bytes and its size; None if nothing."""
+    """Why a file is no image, by its first bytes and its size; None if it may be one."""
     if not size:
         return "has no bytes"
     if not head.startswith(SIGNATURES):

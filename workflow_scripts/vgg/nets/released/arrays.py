@@ -1,4 +1,4 @@
-"""Arrays in files from strangers: names and shapes first, values on demand, nothing executed.
+"""Arrays in downloaded files: names and shapes first, values on demand, no code is executed.
 
 The readers raise ValueError, in words for a user, if a file is damaged or holds anything that could
 run code; a file must be there and not be empty.
@@ -36,7 +36,7 @@ class Stored:
 
 
 def kind_of(path: str | Path) -> str:
-    """What a file is by its first bytes.
+    """The format of a file, by its first bytes.
 
     Returns "pytorch", "hdf5", "safetensors", "keras archive" or "other".
     """

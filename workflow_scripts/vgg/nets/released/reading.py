@@ -155,7 +155,7 @@ STATED = {"architecture", "iterations", "code_fingerprint"}  # by each weights f
 
 
 def _metadata_of(path: Path) -> dict:
-    """What this pipeline wrote into a file, or beside it on export; empty for others' files."""
+    """The metadata that this pipeline wrote into a file, or beside it on export; else empty."""
     try:
         if kind_of(path) != "safetensors":
             beside = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))

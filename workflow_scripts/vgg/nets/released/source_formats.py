@@ -1,4 +1,4 @@
-"""What weights of other sources look like: names, order of axes, and the input of their nets.
+"""The forms of weights of other sources: names, order of axes, and the input of their nets.
 
 Ours: torchvision's parameter names, float32, input RGB 0–255 minus `mean_rgb`.
 """

@@ -60,7 +60,7 @@ _SPLITS = {"train": 1, "val": 2, "test": 3}
 
 
 class Plan(NamedTuple):
-    """What to draw. `train` holds the number of images a class; `val`, `test` a class an image.
+    """The images to draw. `train` has the number for each class; `val`, `test` a class an image.
 
     A class is an int64 index into `SYNSETS`.
     """
