@@ -239,6 +239,7 @@ fcntl.flock = refuse
 NO_LOCKS = NO_FLOCK + "fcntl.lockf = refuse\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("locks", ["", NO_FLOCK, NO_LOCKS], ids=["flock", "lockf", "none"])
 def test_a_reader_never_sees_anything_but_whole_files(child, tmp_path, locks):
     path = tmp_path / "file"
