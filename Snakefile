@@ -26,4 +26,4 @@ rule all:
         rules.tables.input,
         rules.claims.input,
         "reports/index.html",
-        SUBMISSIONS,
+        expand(f"{RESULTS}/submission/{{name}}.txt", name=RUN.submitted),

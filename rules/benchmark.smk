@@ -16,7 +16,7 @@ rule measure_speed:
         runtime=60,
         gpu=1,
     shell:
-        f"python -m workflow_scripts.benchmark {DEVICE}"
+        f"python -m workflow_scripts.benchmark {RUN.device}"
         " --threads {threads} --output benchmarks/summary"
         " 2> {log}"
 
@@ -38,7 +38,7 @@ rule render_benchmarks:
         runtime=10,
         gpu=0,
     params:
-        index=lambda wildcards: options(index=bool(pages_beside("index"))),
+        index=index_link,
     shell:
         "python -m workflow_scripts.render_benchmarks --summary {input.summary}"
         " --config {input.config} {params.index} --output {output} > {log} 2>&1"

@@ -10,8 +10,6 @@ rule make_miniature:
         "resources/{name}/manifest.json",
     log:
         f"{LOGS}/make_miniature/{{name}}.log",
-    benchmark:
-        f"{BENCHMARKS}/make_miniature/{{name}}.tsv"
     conda:
         "../envs/environment.yml"
     threads: 2
@@ -21,9 +19,9 @@ rule make_miniature:
         gpu=0,
     params:
         options=options(
-            classes=DATA["classes"],
-            seed=SEEDS[0],
-            **DATA["images"],
+            classes=RUN.data["classes"],
+            seed=RUN.seeds[0],
+            **RUN.data["images"],
         ),
     shell:
         "python -m workflow_scripts.make_miniature --directory resources/{wildcards.name}"
@@ -35,8 +33,6 @@ rule verify_archive:
         f"{RESULTS}/verified/{{name}}.json",
     log:
         f"{LOGS}/verify_archive/{{name}}.log",
-    benchmark:
-        f"{BENCHMARKS}/verify_archive/{{name}}.tsv"
     conda:
         "../envs/environment.yml"
     threads: 1
@@ -46,8 +42,8 @@ rule verify_archive:
         gpu=0,
     params:
         options=lambda wildcards: options(
-            archive=archive(wildcards.name),
-            md5=DATA["md5"][wildcards.name],
+            archive=data_rules.archive(RUN, wildcards.name),
+            md5=RUN.data["md5"][wildcards.name],
         ),
     shell:
         "python -m workflow_scripts.verify_archive {params.options:q} --output {output}"
@@ -56,23 +52,21 @@ rule verify_archive:
 
 rule list_classes:
     input:
-        made_archives,
-        verified=verified("devkit") if archive("devkit") else [],
+        data_rules.made_archives(RUN),
+        verified=data_rules.verified_kit(RUN),
     output:
         f"{RESULTS}/classes.parquet",
     log:
         f"{LOGS}/list_classes.log",
-    benchmark:
-        f"{BENCHMARKS}/list_classes.tsv"
     conda:
         "../envs/environment.yml"
     threads: 1
     resources:
         mem_mb=1000,
-        runtime=by_size(60, 10),
+        runtime=RUN.by_size(60, 10),
         gpu=0,
     params:
-        options=class_list_options,
+        options=lambda wildcards: data_rules.class_list_options(RUN),
         verified=lambda wildcards, input: options(verified=input.verified or None),
     shell:
         "python -m workflow_scripts.list_classes {params.options:q} {params.verified:q}"
@@ -86,52 +80,48 @@ rule unpack_parquet:
         list=temp(f"{RESULTS}/unpacked/{{split}}/{{shard}}.parquet"),
     log:
         f"{LOGS}/unpack_parquet/{{split}}_{{shard}}.log",
-    benchmark:
-        f"{BENCHMARKS}/unpack_parquet/{{split}}_{{shard}}.tsv"
     conda:
         "../envs/environment.yml"
     threads: 1
     resources:
         mem_mb=2000,
-        runtime=by_size(120, 10),
+        runtime=RUN.by_size(120, 10),
         gpu=0,
     params:
         options=lambda wildcards: options(
-            directory=DATA["directory"],
+            directory=RUN.data["directory"],
             split=wildcards.split,
             part=int(wildcards.shard),
-            parts=DATA["shards"][wildcards.split],
+            parts=RUN.data["shards"][wildcards.split],
         ),
     shell:
         "python -m workflow_scripts.unpack_parquet {params.options:q} --images {output.images}"
-        f" {BAD_IMAGES} --output {{output.list}} --cost {{log}}.json > {{log}} 2>&1"
+        f" {data_rules.bad_images(RUN)} --output {{output.list}} --cost {{log}}.json > {{log}} 2>&1"
 
 
 rule index_images:
     input:
-        made_archives,
-        lambda wildcards: unpacked(wildcards.split, "parquet"),
-        verified=lambda wildcards: verified_for(wildcards.split),
+        data_rules.made_archives(RUN),
+        lambda wildcards: data_rules.unpacked(RUN, wildcards.split, "parquet"),
+        verified=lambda wildcards: data_rules.verified_for(RUN, wildcards.split),
         classes=f"{RESULTS}/classes.parquet",
     output:
         f"{RESULTS}/index/{{split}}.parquet",
     log:
         f"{LOGS}/index_images/{{split}}.log",
-    benchmark:
-        f"{BENCHMARKS}/index_images/{{split}}.tsv"
     conda:
         "../envs/environment.yml"
     threads: 1
     resources:
-        mem_mb=by_size(4000, 1000),
-        runtime=by_size(240, 10),
+        mem_mb=RUN.by_size(4000, 1000),
+        runtime=RUN.by_size(240, 10),
         gpu=0,
     params:
-        options=index_options,
+        options=lambda wildcards: data_rules.index_options(RUN, wildcards.split),
         verified=lambda wildcards, input: options(verified=input.verified or None),
     shell:
         "python -m workflow_scripts.index_images {params.options:q} {params.verified:q}"
-        f" --split {{wildcards.split}} {BAD_IMAGES} --classes {{input.classes}}"
+        f" --split {{wildcards.split}} {data_rules.bad_images(RUN)} --classes {{input.classes}}"
         " --output {output} --cost {log}.json > {log} 2>&1"
 
 
@@ -140,7 +130,7 @@ rule index_all:
     # is known in minutes: all are indexed first. Once they have been, a new index is no reason to run
     # this again: of what lies behind a job that runs, Snakemake compares no times.
     input:
-        [ancient(f"{RESULTS}/index/{split}.parquet") for split in packed_splits()],
+        [ancient(f"{RESULTS}/index/{split}.parquet") for split in RUN.packed_splits],
     output:
         touch(f"{RESULTS}/indexed"),
     log:
@@ -154,7 +144,7 @@ rule index_all:
 
 rule pack_shard:
     input:
-        lambda wildcards: unpacked(split_of(wildcards.store), "images"),
+        lambda wildcards: data_rules.unpacked(RUN, split_of(wildcards.store), "images"),
         ancient(f"{RESULTS}/indexed"),  # another split's new index makes no shard anew
         index=lambda wildcards: f"{RESULTS}/index/{split_of(wildcards.store)}.parquet",
     output:
@@ -162,17 +152,15 @@ rule pack_shard:
         report=f"{RESULTS}/packing/{{store}}/{{shard}}.json",
     log:
         f"{LOGS}/pack_shard/{{store}}_{{shard}}.log",
-    benchmark:
-        f"{BENCHMARKS}/pack_shard/{{store}}_{{shard}}.tsv"
     conda:
         "../envs/environment.yml"
     threads: 1
     resources:
-        mem_mb=by_size(2000, 1000),
-        runtime=by_size(120, 10),
+        mem_mb=RUN.by_size(2000, 1000),
+        runtime=RUN.by_size(120, 10),
         gpu=0,
     params:
-        options=packing_options,
+        options=lambda wildcards: data_rules.packing_options(RUN, wildcards.store),
     shell:
         "python -m workflow_scripts.pack_shards {params.options:q} --index {input.index}"
         " --shard {wildcards.shard} --report {output.report} --output {output.shard}"
@@ -181,13 +169,11 @@ rule pack_shard:
 
 rule report_packing:
     input:
-        [shards(store, "packing", "json") for store in packed_stores()],
+        [RUN.shards(store, "packing", "json") for store in RUN.packed_stores],
     output:
         f"{RESULTS}/packing.json",
     log:
         f"{LOGS}/report_packing.log",
-    benchmark:
-        f"{BENCHMARKS}/report_packing.tsv"
     conda:
         "../envs/environment.yml"
     threads: 1
@@ -196,7 +182,7 @@ rule report_packing:
         runtime=10,
         gpu=0,
     params:
-        experiment=config["experiment"],
+        experiment=RUN.config["experiment"],
     shell:
         "python -m workflow_scripts.report_packing --reports {input}"
         " --experiment {params.experiment} --output {output} --cost {log}.json > {log} 2>&1"
@@ -204,20 +190,17 @@ rule report_packing:
 
 rule measure_statistics:
     input:
-        # The smallest S is the cheapest to measure on.
-        shards(min(stores("train"), key=smallest_scale)) if TRAINED else [],
+        data_rules.statistics_shards(RUN),
     output:
         f"{RESULTS}/statistics.json",
     log:
         f"{LOGS}/measure_statistics.log",
-    benchmark:
-        f"{BENCHMARKS}/measure_statistics.tsv"
     conda:
         "../envs/environment.yml"
-    threads: by_size(16, 1)
+    threads: RUN.by_size(16, 1)
     resources:
-        mem_mb=by_size(8000, 1000),
-        runtime=by_size(120, 10),
+        mem_mb=RUN.by_size(8000, 1000),
+        runtime=RUN.by_size(120, 10),
         gpu=0,
     shell:
         "python -m workflow_scripts.measure_statistics --shards {input} --threads {threads}"
@@ -226,5 +209,5 @@ rule measure_statistics:
 
 rule shards:
     input:
-        [shards(store) for store in packed_stores()],
+        [RUN.shards(store) for store in RUN.packed_stores],
         f"{RESULTS}/packing.json",

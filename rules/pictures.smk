@@ -7,14 +7,12 @@ localrules:
 
 rule list_evaluations:
     input:
-        single_posteriors,
+        RUN.posteriors(RUN.single_evaluations, "val"),
         paper=PAPER_TABLES,
     output:
         f"{RESULTS}/evaluations.csv",
     log:
         f"{LOGS}/list_evaluations.log",
-    benchmark:
-        f"{BENCHMARKS}/list_evaluations.tsv"
     conda:
         "../envs/environment.yml"
     threads: 1
@@ -23,11 +21,13 @@ rule list_evaluations:
         runtime=60,
         gpu=0,
     params:
-        evaluations=lambda wildcards: [[e.model, e.method, e.Q] for e in SINGLE_EVALUATIONS],
+        evaluations=lambda wildcards: [[e.model, e.method, e.Q] for e in RUN.single_evaluations],
         files=options(
-            tables=config["tables"], claims=config["claims"], models_file=config["models"]
+            tables=RUN.config["tables"],
+            claims=RUN.config["claims"],
+            models_file=RUN.config["models"],
         ),
-        run=[*available_models(), *trained_seeds()],
+        run=[*report_rules.available_models(RUN), *report_rules.trained_seeds(RUN)],
     shell:
         "python -m workflow_scripts.list_evaluations {params.files:q} --paper {input.paper}"
         f" --results {RESULTS} {{params.run:q}} --output {{output}}"
@@ -37,18 +37,16 @@ rule list_evaluations:
 rule draw_figures:
     input:
         evaluations=f"{RESULTS}/evaluations.csv",
-        histories=of_all_seeds("history/{model}.csv", TRAINED),
+        histories=RUN.of_all_seeds("history/{model}.csv", RUN.trained),
     output:
         [
             report(
                 path, caption="../reports/captions/figure.rst", category="Figures", labels=labels
             )
-            for path, labels in FIGURES.items()
+            for path, labels in report_rules.figures(RUN).items()
         ],
     log:
         f"{LOGS}/draw_figures.log",
-    benchmark:
-        f"{BENCHMARKS}/draw_figures.tsv"
     conda:
         "../envs/environment.yml"
     threads: 1
@@ -64,52 +62,48 @@ rule draw_figures:
 
 rule look_through_net:
     input:
-        posteriors(LOOKED_THROUGH, "val", SEEDS[:1]),
+        RUN.posteriors(RUN.looked_through, "val", RUN.seeds[:1]),
         weights=expand(
             f"{RESULTS}/weights/{{model}}.safetensors",
-            model=dict.fromkeys(e.model for e in LOOKED_THROUGH),
+            model=dict.fromkeys(e.model for e in RUN.looked_through),
         ),
-        shards=shards("val"),
+        shards=RUN.shards("val"),
         classes=f"{RESULTS}/classes.parquet",
-        pictures=config["pictures"] or [],
+        pictures=RUN.config["pictures"] or [],
     output:
         f"{RESULTS}/pictures/score_maps.json",
         f"{RESULTS}/pictures/crops.json",
     log:
         f"{LOGS}/look_through_net.log",
-    benchmark:
-        f"{BENCHMARKS}/look_through_net.tsv"
     conda:
         "../envs/environment.yml"
-    threads: by_size(8, 1)
+    threads: RUN.by_size(8, 1)
     resources:
-        mem_mb=by_size(32000, 1500),
+        mem_mb=RUN.by_size(32000, 1500),
         runtime=60,
         gpu=1,
     params:
-        options=evaluation_options(),
-        models=available_models(),
+        options=evaluation_rules.evaluation_options(RUN),
+        models=report_rules.available_models(RUN),
     shell:
         "python -m workflow_scripts.look_through_net --pictures {input.pictures}"
         f" --results {RESULTS} --shards {{input.shards}} {{params.models:q}} {{params.options:q}}"
-        f" {DEVICE} --threads {{threads}} --output {RESULTS}/pictures"
+        f" {RUN.device} --threads {{threads}} --output {RESULTS}/pictures"
         " --cost {log}.json > {log} 2>&1"
 
 
 rule examine_errors:
     input:
-        posteriors(EXAMINED, "val", SEEDS[:1]),
-        shards=shards("val"),
+        RUN.posteriors(RUN.examined, "val", RUN.seeds[:1]),
+        shards=RUN.shards("val"),
         classes=f"{RESULTS}/classes.parquet",
-        pictures=config["pictures"] or [],
+        pictures=RUN.config["pictures"] or [],
     output:
         multiext(f"{RESULTS}/pictures/images", ".csv", ".json"),
         multiext(f"{RESULTS}/pictures/classes", ".csv", ".json"),
         f"{RESULTS}/pictures/confusions.csv",
     log:
         f"{LOGS}/examine_errors.log",
-    benchmark:
-        f"{BENCHMARKS}/examine_errors.tsv"
     conda:
         "../envs/environment.yml"
     threads: 1
@@ -118,8 +112,8 @@ rule examine_errors:
         runtime=60,
         gpu=0,
     params:
-        tables=options(tables=config["tables"]),
-        models=available_models(),
+        tables=options(tables=RUN.config["tables"]),
+        models=report_rules.available_models(RUN),
     shell:
         "python -m workflow_scripts.examine_errors --pictures {input.pictures} {params.tables:q}"
         f" --results {RESULTS} --shards {{input.shards}} {{params.models:q}}"
@@ -128,13 +122,11 @@ rule examine_errors:
 
 rule draw_filters:
     input:
-        expand(f"{RESULTS}/weights/{{model}}.safetensors", model=AVAILABLE),
+        expand(f"{RESULTS}/weights/{{model}}.safetensors", model=RUN.available),
     output:
         f"{RESULTS}/pictures/filters.json",
     log:
         f"{LOGS}/draw_filters.log",
-    benchmark:
-        f"{BENCHMARKS}/draw_filters.tsv"
     conda:
         "../envs/environment.yml"
     threads: 1
@@ -143,7 +135,7 @@ rule draw_filters:
         runtime=30,
         gpu=0,
     shell:
-        f"python -m workflow_scripts.draw_filters --experiment {config['experiment']}"
+        f"python -m workflow_scripts.draw_filters --experiment {RUN.config['experiment']}"
         " --weights {input} --output {output} --cost {log}.json > {log} 2>&1"
 
 
@@ -165,8 +157,6 @@ rule render_pictures:
         ),
     log:
         f"{LOGS}/render_pictures.log",
-    benchmark:
-        f"{BENCHMARKS}/render_pictures.tsv"
     conda:
         "../envs/environment.yml"
     threads: 1
@@ -175,7 +165,7 @@ rule render_pictures:
         runtime=10,
         gpu=0,
     params:
-        pages=lambda wildcards: options(pages=pages_beside("index", *TABLES)),
+        pages=lambda wildcards: options(pages=pages_beside("index", *RUN.tables)),
     shell:
         "python -m workflow_scripts.render_pictures --score-maps {input.score_maps}"
         " --crops {input.crops} --images {input.images} --classes {input.classes}"
@@ -185,7 +175,7 @@ rule render_pictures:
 
 rule figures:
     input:
-        list(FIGURES),
+        list(report_rules.figures(RUN)),
 
 
 rule pictures:

@@ -19,6 +19,6 @@ rule plan:
         runtime=10,
         gpu=0,
     params:
-        options=planned_jobs(),
+        options=report_rules.planned_jobs(RUN),
     shell:
         "python -m workflow_scripts.plan --config {input.config} {params.options:q} 2> {log}"

@@ -1,7 +1,8 @@
-"""Outputs that were finished while nobody watched: Snakemake had been killed, its jobs had not.
+"""Uses Snakemake's internals, `dag` and `persistence`: nothing else can add a job to its records.
 
-They are whole, and profiles/default tells Snakemake to keep them. But it has no record of the
-settings that made them, and without one it would not notice when a setting changes.
+Outputs that were finished while nobody watched, since Snakemake had been killed and its jobs not,
+are whole, and profiles/default tells Snakemake to keep them. But it has no record of the settings
+that made them, and without one it would not notice when a setting changes.
 """
 
 from snakemake.logging import logger

@@ -1,9 +1,5 @@
 """Tables, the ledger of claims, and the pages that show them."""
 
-import yaml
-
-RESOLVED = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
-
 
 localrules:
     record_config,
@@ -27,7 +23,7 @@ rule record_config:
         gpu=0,
     params:
         # A function's value may hold braces, such as those of ${TMPDIR}.
-        config=lambda wildcards: RESOLVED,
+        config=lambda wildcards: RUN.resolved,
     shell:
         "printf %s {params.config:q} > {output}.tmp 2> {log} && mv {output}.tmp {output} 2>> {log}"
 
@@ -41,14 +37,12 @@ rule describe_convnets:
             f"{RESULTS}/tables/{{table}}.csv",
             caption="../reports/captions/table.rst",
             category="Tables",
-            labels=table_labels,
+            labels=lambda wildcards: report_rules.table_labels(RUN, wildcards.table),
         ),
     log:
         f"{LOGS}/describe_convnets/{{table}}.log",
-    benchmark:
-        f"{BENCHMARKS}/describe_convnets/{{table}}.tsv"
     wildcard_constraints:
-        table=one_of(DESCRIBED),
+        table=one_of(RUN.described),
     conda:
         "../envs/environment.yml"
     threads: 1
@@ -57,13 +51,15 @@ rule describe_convnets:
         runtime=10,
         gpu=0,
     params:
-        nets=lambda wildcards: {net: CONVNETS[net] for net in TABLES[wildcards.table]["nets"]},
+        nets=lambda wildcards: {
+            net: RUN.convnets[net] for net in RUN.tables[wildcards.table]["nets"]
+        },
         options=options(
-            tables=config["tables"],
-            models=config["models"],
-            experiment=config["experiment"],
-            classes=DATA["classes"],
-            **config["convnet"],
+            tables=RUN.config["tables"],
+            models=RUN.config["models"],
+            experiment=RUN.config["experiment"],
+            classes=RUN.data["classes"],
+            **RUN.config["convnet"],
         ),
     shell:
         "python -m workflow_scripts.describe_convnets --table {wildcards.table}"
@@ -73,7 +69,7 @@ rule describe_convnets:
 
 rule tabulate:
     input:
-        table_posteriors,
+        lambda wildcards: report_rules.table_posteriors(RUN, wildcards.table),
         paper=PAPER_TABLES,
     output:
         multiext(f"{RESULTS}/tables/{{table}}", ".json", ".md", ".tex"),
@@ -81,14 +77,12 @@ rule tabulate:
             f"{RESULTS}/tables/{{table}}.csv",
             caption="../reports/captions/table.rst",
             category="Tables",
-            labels=table_labels,
+            labels=lambda wildcards: report_rules.table_labels(RUN, wildcards.table),
         ),
     log:
         f"{LOGS}/tabulate/{{table}}.log",
-    benchmark:
-        f"{BENCHMARKS}/tabulate/{{table}}.tsv"
     wildcard_constraints:
-        table=one_of(MEASURED),
+        table=one_of(RUN.measured),
     conda:
         "../envs/environment.yml"
     threads: 1
@@ -97,10 +91,10 @@ rule tabulate:
         runtime=60,
         gpu=0,
     params:
-        table=lambda wildcards: TABLES[wildcards.table],
-        answers=table_answers,
-        tables=config["tables"],
-        options=table_options,
+        table=lambda wildcards: RUN.tables[wildcards.table],
+        answers=lambda wildcards: report_rules.table_answers(RUN, wildcards.table),
+        tables=RUN.config["tables"],
+        options=lambda wildcards: report_rules.table_options(RUN, wildcards.table),
     shell:
         "python -m workflow_scripts.tabulate --table {wildcards.table} --tables {params.tables:q}"
         f" --paper {{input.paper}} --results {RESULTS} {{params.options:q}}"
@@ -109,9 +103,9 @@ rule tabulate:
 
 rule judge_claims:
     input:
-        claim_posteriors,
-        trained=of_all_seeds("weights/{model}.safetensors", claim_trainings()),
-        histories=of_all_seeds("history/{model}.csv", claim_trainings()),
+        report_rules.claim_posteriors(RUN),
+        trained=RUN.of_all_seeds("weights/{model}.safetensors", report_rules.claim_trainings(RUN)),
+        histories=RUN.of_all_seeds("history/{model}.csv", report_rules.claim_trainings(RUN)),
         paper=PAPER_TABLES,
     output:
         f"{RESULTS}/claims.json",
@@ -124,8 +118,6 @@ rule judge_claims:
         ),
     log:
         f"{LOGS}/judge_claims.log",
-    benchmark:
-        f"{BENCHMARKS}/judge_claims.tsv"
     conda:
         "../envs/environment.yml"
     threads: 1
@@ -134,9 +126,13 @@ rule judge_claims:
         runtime=60,
         gpu=0,
     params:
-        claims=CLAIMS,
-        options=options(claims=config["claims"], tables=config["tables"], seed=SEEDS[0]),
-        run=[*available_models(), *trained_seeds(), *options(trainings=claim_trainings())],
+        claims=RUN.claims,
+        options=options(claims=RUN.config["claims"], tables=RUN.config["tables"], seed=RUN.seeds[0]),
+        run=[
+            *report_rules.available_models(RUN),
+            *report_rules.trained_seeds(RUN),
+            *options(trainings=report_rules.claim_trainings(RUN)),
+        ],
     shell:
         "python -m workflow_scripts.judge_claims {params.options:q} {params.run:q}"
         " --paper {input.paper}"
@@ -157,8 +153,6 @@ rule render_table:
         ),
     log:
         f"{LOGS}/render_table/{{table}}.log",
-    benchmark:
-        f"{BENCHMARKS}/render_table/{{table}}.tsv"
     conda:
         "../envs/environment.yml"
     threads: 1
@@ -167,7 +161,9 @@ rule render_table:
         runtime=10,
         gpu=0,
     params:
-        neighbours=neighbours,
+        neighbours=lambda wildcards: report_rules.neighbours(
+            RUN, workflow.dag_settings.targets, wildcards.table
+        ),
     shell:
         "python -m workflow_scripts.render_table --table {input.table} --config {input.config}"
         f" --records {LOGS} {{params.neighbours}}"
@@ -183,8 +179,6 @@ rule compare_choices:
         multiext(f"{RESULTS}/choices", ".csv", ".json"),
     log:
         f"{LOGS}/compare_choices.log",
-    benchmark:
-        f"{BENCHMARKS}/compare_choices.tsv"
     conda:
         "../envs/environment.yml"
     threads: 1
@@ -193,8 +187,8 @@ rule compare_choices:
         runtime=60,
         gpu=0,
     params:
-        models=available_models(),
-        options=options(tables=config["tables"], seed=SEEDS[0]),
+        models=report_rules.available_models(RUN),
+        options=options(tables=RUN.config["tables"], seed=RUN.seeds[0]),
     shell:
         "python -m workflow_scripts.compare_choices {params.options:q} {params.models}"
         f" --config {{input.config}} --schema {{input.schema}} --results {RESULTS}"
@@ -211,8 +205,6 @@ rule render_choices:
         "reports/choices.html",
     log:
         f"{LOGS}/render_choices.log",
-    benchmark:
-        f"{BENCHMARKS}/render_choices.tsv"
     conda:
         "../envs/environment.yml"
     threads: 1
@@ -221,7 +213,7 @@ rule render_choices:
         runtime=10,
         gpu=0,
     params:
-        index=lambda wildcards: options(index=bool(pages_beside("index"))),
+        index=index_link,
     shell:
         "python -m workflow_scripts.render_choices --choices {input.choices}"
         " --config {input.config} --schema {input.schema} {params.index}"
@@ -231,15 +223,13 @@ rule render_choices:
 # What the jobs have cost until then stands on the index; the end of a run makes the plan anew.
 rule compare_costs:
     input:
-        REPORTED,
+        report_rules.reported(RUN),
         config=f"{RESULTS}/config.yaml",
     output:
         multiext(f"{RESULTS}/plan", ".csv", ".json"),
         "reports/plan.html",
     log:
         f"{LOGS}/compare_costs.log",
-    benchmark:
-        f"{BENCHMARKS}/compare_costs.tsv"
     conda:
         "../envs/environment.yml"
     threads: 1
@@ -248,8 +238,8 @@ rule compare_costs:
         runtime=10,
         gpu=0,
     params:
-        options=planned_jobs(),
-        index=lambda wildcards: options(index=bool(pages_beside("index"))),
+        options=report_rules.planned_jobs(RUN),
+        index=index_link,
     shell:
         "python -m workflow_scripts.plan --config {input.config} {params.options:q} {params.index}"
         " > {log} 2>&1"
@@ -257,16 +247,19 @@ rule compare_costs:
 
 rule render_index:
     input:
-        expand("reports/{page}.html", page=[p for p in PAGES if p not in ("index", "plan")]),
+        expand(
+            "reports/{page}.html",
+            page=[p for p in report_rules.pages(RUN) if p not in ("index", "plan")],
+        ),
         templates=PAGE_TEMPLATES,
-        tables=expand(f"{RESULTS}/tables/{{table}}.json", table=TABLES),
+        tables=expand(f"{RESULTS}/tables/{{table}}.json", table=RUN.tables),
         claims=f"{RESULTS}/claims.json",
-        histories=of_all_seeds("history/{model}.csv", TRAINED),
-        figures=list(FIGURES),
+        histories=RUN.of_all_seeds("history/{model}.csv", RUN.trained),
+        figures=list(report_rules.figures(RUN)),
         evaluations=f"{RESULTS}/evaluations.csv",
         config=f"{RESULTS}/config.yaml",
         schema=CONFIG_SCHEMA,
-        choices=compared_choices,
+        choices=lambda wildcards: report_rules.compared_choices(RUN),
         packing=f"{RESULTS}/packing.json",
         # With its page; the end of every run makes both anew, and the index only if it must be.
         plan=ancient(f"{RESULTS}/plan.json"),
@@ -279,8 +272,6 @@ rule render_index:
         ),
     log:
         f"{LOGS}/render_index.log",
-    benchmark:
-        f"{BENCHMARKS}/render_index.tsv"
     conda:
         "../envs/environment.yml"
     threads: 1
@@ -289,7 +280,9 @@ rule render_index:
         runtime=10,
         gpu=0,
     params:
-        pages=lambda wildcards: options(pages=pages_beside(*PAGES[1:], "choices", "benchmarks")),
+        pages=lambda wildcards: options(
+            pages=pages_beside(*report_rules.pages(RUN)[1:], "choices", "benchmarks")
+        ),
     shell:
         "python -m workflow_scripts.render_index --tables {input.tables} --claims {input.claims}"
         " --history {input.histories} --figures {input.figures} --evaluations {input.evaluations}"
@@ -300,7 +293,7 @@ rule render_index:
 
 rule tables:
     input:
-        expand("reports/{table}.html", table=TABLES),
+        expand("reports/{table}.html", table=RUN.tables),
 
 
 rule claims:
@@ -316,13 +309,13 @@ rule choices:
 
 onsuccess:
     if set(workflow.dag_settings.targets) != {"plan"}:
-        discard_checkpoints()
+        training_rules.discard_checkpoints(RUN)
         shell(
             "python -m workflow_scripts.summarise_run"
             f" --results {RESULTS} --records {LOGS} --tables {{config[tables]:q}}"
         )
-        if is_recorded(RESOLVED):
-            index = shlex.join(options(index=bool(pages_beside("index"))))
+        if report_rules.is_recorded(RUN):
+            index = shlex.join(report_rules.index_link(RUN, workflow.dag_settings.targets))
             shell(
                 f"python -m workflow_scripts.plan --config {RESULTS}/config.yaml"
                 f" {{rules.plan.params.options:q}} {index} > {LOGS}/plan.log 2>&1"

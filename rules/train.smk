@@ -3,35 +3,37 @@
 
 rule train_convnet:
     input:
-        train=training_shards,
-        val=validation_shards,
+        train=lambda wildcards: training_rules.training_shards(RUN, wildcards.model),
+        val=training_rules.validation_shards(RUN),
         statistics=f"{RESULTS}/statistics.json",
-        parent=parent_weights,
+        parent=lambda wildcards: training_rules.parent_weights(
+            RUN, wildcards.model, wildcards.replicate
+        ),
     output:
         weights=f"{RESULTS}/{{replicate}}weights/{{model}}.safetensors",
         history=f"{RESULTS}/{{replicate}}history/{{model}}.csv",
     log:
         f"{LOGS}/train_convnet/{{replicate}}{{model}}.log",
-    benchmark:
-        f"{BENCHMARKS}/train_convnet/{{replicate}}{{model}}.tsv"
     wildcard_constraints:
-        model=one_of(TRAINED),
-    priority: trainings_that_wait
+        model=one_of(RUN.trained),
+    priority: lambda wildcards: training_rules.trainings_that_wait(RUN, wildcards.model)
     conda:
         "../envs/environment.yml"
-    threads: by_size(16, 1) * PROCESSES_PER_NODE
+    threads: RUN.by_size(16, 1) * RUN.processes_per_node
     resources:
-        **TRAINING_GPUS,
-        mem_mb=by_size(64000, 1500) * PROCESSES_PER_NODE,
-        runtime=by_size(20160, 30),
+        **launching.training_gpus(RUN.processes, RUN.nodes),
+        mem_mb=RUN.by_size(64000, 1500) * RUN.processes_per_node,
+        runtime=RUN.by_size(20160, 30),
     params:
-        options=training_options,
+        options=lambda wildcards: training_rules.training_options(
+            RUN, wildcards.model, wildcards.replicate
+        ),
         parent=lambda wildcards, input: options(parent=input.parent or None),
     shell:
-        f"{TRAIN} {{params.options:q}} {{params.parent:q}}"
+        f"{launching.launcher(RUN.processes, RUN.nodes)} {{params.options:q}} {{params.parent:q}}"
         " --train-shards {input.train} --val-shards {input.val} --statistics {input.statistics}"
         f" --checkpoints {RESULTS}/{{wildcards.replicate}}checkpoints/{{wildcards.model}}"
-        f" --threads {{threads}} {RUNNING} {PLACE}"
+        f" --threads {{threads}} {training_rules.running_options(RUN)} {RUN.place}"
         " --output {output.weights} --history {output.history} --cost {log}.json > {log} 2>&1"
 
 
@@ -40,19 +42,17 @@ rule import_weights:
         f"{RESULTS}/weights/{{model}}.safetensors",
     log:
         f"{LOGS}/import_weights/{{model}}.log",
-    benchmark:
-        f"{BENCHMARKS}/import_weights/{{model}}.tsv"
     wildcard_constraints:
-        model=one_of(IMPORTED),
+        model=one_of(RUN.imported),
     conda:
         "../envs/environment.yml"
     threads: 1
     resources:
-        mem_mb=by_size(8000, 1500),
+        mem_mb=RUN.by_size(8000, 1500),
         runtime=60,
         gpu=0,
     params:
-        options=import_options,
+        options=lambda wildcards: training_rules.import_options(RUN, wildcards.model),
     shell:
         "python -m workflow_scripts.import_weights {params.options:q} --output {output}"
         " --cost {log}.json > {log} 2>&1"
@@ -65,13 +65,11 @@ rule export_weights:
         f"{RESULTS}/exported/{{model}}.safetensors",
     log:
         f"{LOGS}/export_weights/{{model}}.log",
-    benchmark:
-        f"{BENCHMARKS}/export_weights/{{model}}.tsv"
     conda:
         "../envs/environment.yml"
     threads: 1
     resources:
-        mem_mb=by_size(4000, 1500),
+        mem_mb=RUN.by_size(4000, 1500),
         runtime=30,
         gpu=0,
     shell:
@@ -81,9 +79,9 @@ rule export_weights:
 
 rule models:
     input:
-        of_all_seeds("weights/{model}.safetensors", AVAILABLE),
+        RUN.of_all_seeds("weights/{model}.safetensors", RUN.available),
 
 
 rule exports:
     input:
-        expand(f"{RESULTS}/exported/{{model}}.safetensors", model=AVAILABLE),
+        expand(f"{RESULTS}/exported/{{model}}.safetensors", model=RUN.available),

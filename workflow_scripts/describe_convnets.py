@@ -3,56 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pandas as pd
 
 from workflow_scripts.vgg.core import command
 from workflow_scripts.vgg.core.files import InputError
-from workflow_scripts.vgg.nets.convnets import Architecture, describe, parameter_count
+from workflow_scripts.vgg.nets.convnets import Architecture, add_size_options, sizes_of
+from workflow_scripts.vgg.results.architecture_tables import configurations, parameters
 from workflow_scripts.vgg.results.tables import write_table
 from workflow_scripts.vgg.settings.experiments import read_tables, read_yaml
-
-
-def configurations(nets: dict[str, Architecture], paper: dict) -> list[dict]:
-    """Table 1: each net's layers from input to output, and whether they are the paper's."""
-    rows = []
-    for net, architecture in nets.items():
-        layers = describe(architecture)
-        printed = paper.get(net)
-        expected = printed and [
-            {"M": "maxpool", "LRN": "LRN"}.get(layer, f"conv{layer}") for layer in printed
-        ] + ["FC-4096", "FC-4096", "FC-1000", "soft-max"]
-        rows.append(
-            {
-                "net": net,
-                "weight_layers": sum(layer.startswith(("conv", "FC")) for layer in layers),
-                "paper_weight_layers": paper["weight_layers"].get(net),
-                "layers": layers,
-                "equal_to_paper": layers == expected if printed else None,
-            }
-        )
-    return rows
-
-
-def parameters(nets: dict[str, Architecture], this_run: dict, paper: dict) -> list[dict]:
-    """Table 2: parameters at full size, and with this run's widths.
-
-    this_run: fields of `Architecture` that the run's configuration sets.
-    """
-    rows = []
-    for net, architecture in nets.items():
-        count, printed = parameter_count(architecture), paper["paper"].get(net)
-        rows.append(
-            {
-                "net": net,
-                "parameters": count,
-                "paper_millions": printed,
-                "difference_millions": None if printed is None else count / 1e6 - printed,
-                "parameters_this_run": parameter_count(replace(architecture, **this_run)),
-            }
-        )
-    return rows
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -61,10 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--tables", nargs="+", default=["config/tables.yaml"], help="YAML files")
     parser.add_argument("--models", default="config/models.yaml")
     parser.add_argument("--paper", default="config/paper_tables.yaml", help="the paper's numbers")
-    parser.add_argument("--crop", type=int, default=224, help="of this run, as are the next three")
-    parser.add_argument("--classes", type=int, default=1000)
-    parser.add_argument("--fc", type=int, default=4096)
-    parser.add_argument("--width-divisor", type=int, default=1)
+    add_size_options(parser, crop="of this run, as are the next three")
     parser.add_argument("--experiment", required=True)
     parser.add_argument(
         "--output", required=True, help="path without suffix: .csv, .json, .md, .tex"
@@ -80,13 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         kind, rows = "configurations", configurations(nets, paper)
         lines = pd.DataFrame(rows).assign(layers=[" ".join(row["layers"]) for row in rows])
     else:
-        this_run = {
-            "crop": given.crop,
-            "classes": given.classes,
-            "fc": given.fc,
-            "width_divisor": given.width_divisor,
-        }
-        kind, rows = "parameters", parameters(nets, this_run, paper)
+        kind, rows = "parameters", parameters(nets, sizes_of(given), paper)
         lines = pd.DataFrame(rows)
     table = {
         "name": given.table,

@@ -8,7 +8,7 @@ from pathlib import Path
 from workflow_scripts.vgg.core import command
 from workflow_scripts.vgg.core.text_artefacts import write_svg
 from workflow_scripts.vgg.report import figures
-from workflow_scripts.vgg.report.figure_inputs import read_evaluations
+from workflow_scripts.vgg.results.single_evaluations import read_evaluations
 from workflow_scripts.vgg.settings.experiments import at_several_scales
 from workflow_scripts.vgg.training.history import History, read_history
 

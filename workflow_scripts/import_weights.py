@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,16 +10,16 @@ from pathlib import Path
 import torch
 
 from workflow_scripts.vgg.core import command
-from workflow_scripts.vgg.core.files import InputError, code_fingerprint, reading, sha256
-from workflow_scripts.vgg.nets.convnets import Architecture
-from workflow_scripts.vgg.nets.released.reading import WHERE_TO_GET, read_released
+from workflow_scripts.vgg.core.files import InputError, code_fingerprint, sha256
+from workflow_scripts.vgg.nets.convnets import Architecture, add_model_options, sizes_of
+from workflow_scripts.vgg.nets.released.reading import check_md5, read_released
 from workflow_scripts.vgg.nets.released.source_formats import FORMATS
 from workflow_scripts.vgg.nets.weights import read_metadata, save_weights
 
 
-def options(arguments: Sequence[str] | None) -> argparse.Namespace:
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = command.parser(__doc__)
-    command.add_model_options(parser)
+    add_model_options(parser)
     parser.add_argument(
         "--scale", type=int, nargs="+", required=True, help="S, or its two ends if jittered"
     )
@@ -34,26 +33,11 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def check_md5(path: str, expected: str, source: str) -> None:
-    """Raise InputError if the file has another MD5 sum, or is missing."""
-    if not Path(path).is_file():
-        raise InputError(f"{path}: no such file; {WHERE_TO_GET[source]}")
-    with reading(path) as file:
-        found = hashlib.file_digest(file, "md5").hexdigest()
-    if found != expected.lower():
-        raise InputError(
-            f"{path}: its MD5 sum is {found}, not {expected}; get it again, or correct the sum if "
-            "this is the file that you mean"
-        )
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
-    given = options(arguments)
+    given = parse(arguments)
     if given.md5:
         check_md5(given.file, given.md5, given.format)
-    architecture = Architecture(
-        given.layers, given.classes, given.crop, given.fc, given.width_divisor
-    )
+    architecture = Architecture(given.layers, **sizes_of(given))
     scales = [given.scale[0], given.scale[-1]]
     trained = {
         "iterations": None,

@@ -14,14 +14,6 @@ from workflow_scripts.vgg.data.sources import devkit, folders, huggingface, kagg
 from workflow_scripts.vgg.data.sources.archives import check_verified
 
 
-def of_folders(folder: str) -> pd.DataFrame:
-    """The classes of a folder of class folders: label (place in sorted order), wnid, words."""
-    names = folders.class_folders(folder)
-    return pd.DataFrame(
-        {"label": pd.array(range(len(names)), "int32"), "wnid": names, "words": names}
-    )
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = command.parser(__doc__)
     source = parser.add_mutually_exclusive_group(required=True)
@@ -32,27 +24,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--verified", help="record of the development kit's MD5 check")
     parser.add_argument("--classes", type=int, required=True, help="number of classes expected")
     parser.add_argument("--output", required=True, help="classes.parquet to write")
-    options = parser.parse_args(arguments)
+    given = parser.parse_args(arguments)
     readers = {
         "devkit": devkit.read_classes,
         "synsets": kaggle.read_synsets,
         "huggingface": huggingface.read_classes,
-        "folders": of_folders,
+        "folders": folders.read_classes,
     }
-    (name,) = (name for name in readers if getattr(options, name))
-    path = getattr(options, name)
-    if options.verified:
-        check_verified(options.verified)
+    (name,) = (name for name in readers if getattr(given, name))
+    path = getattr(given, name)
+    if given.verified:
+        check_verified(given.verified)
     classes = readers[name](path)
-    if len(classes) != options.classes:
+    if len(classes) != given.classes:
         raise InputError(
             f"{path}: {len(classes)} classes, but the configuration's data.classes is "
-            f"{options.classes}"
+            f"{given.classes}"
         )
     if "ilsvrc2012_id" not in classes:
         classes["ilsvrc2012_id"] = pd.array([None] * len(classes), "Int32")
         logging.info("ILSVRC2012_IDs unknown: no submission files without the development kit")
-    write_frame(options.output, classes[["label", "wnid", "ilsvrc2012_id", "words"]])
+    write_frame(given.output, classes[["label", "wnid", "ilsvrc2012_id", "words"]])
 
 
 if __name__ == "__main__":

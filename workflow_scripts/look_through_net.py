@@ -8,142 +8,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 
 import numpy as np
-import torch
-from PIL import Image
 
 from workflow_scripts.vgg.core import command
 from workflow_scripts.vgg.core.files import sha256
 from workflow_scripts.vgg.core.text_artefacts import write_json
 from workflow_scripts.vgg.data.classes import read_class_names
-from workflow_scripts.vgg.data.images import RESIZE_FILTERS, pixels_at, rescale
+from workflow_scripts.vgg.data.images import RESIZE_FILTERS
 from workflow_scripts.vgg.evaluation import methods
-from workflow_scripts.vgg.evaluation.score_maps import (
-    crop_corners,
-    crop_posteriors,
-    score_map,
-    where,
-)
 from workflow_scripts.vgg.nets import precision
-from workflow_scripts.vgg.nets.convnets import POOLING_ROUNDING, ConvNet
-from workflow_scripts.vgg.nets.devices import explained_memory, pick_device, to_input
-from workflow_scripts.vgg.nets.weights import load_weights
+from workflow_scripts.vgg.nets.convnets import POOLING_ROUNDING
+from workflow_scripts.vgg.nets.devices import pick_device
+from workflow_scripts.vgg.report.net_views import Eye, crop_entry, map_entry, most_spread, read_eye
 from workflow_scripts.vgg.report.picked_images import PickedImages
-from workflow_scripts.vgg.report.thumbnails import QUALITY, data_uri
-from workflow_scripts.vgg.results.predictions import Answers, answers, one_of_each_class
+from workflow_scripts.vgg.results.predictions import predictions
 from workflow_scripts.vgg.settings import pictures_wanted
 from workflow_scripts.vgg.settings.experiments import Evaluation, read_yaml
-
-SHEET_CROP, SHEET_GAP = 44, 3  # pixels of a crop on the sheet of all crops, and between two
-
-
-@dataclass(frozen=True)
-class Eye:
-    """A net on its device with what it was trained to subtract, float [3], and a resize filter."""
-
-    net: ConvNet
-    mean: torch.Tensor
-    resize_filter: str
-
-    @cached_property
-    def dense(self) -> methods.DenseConvNet:
-        """The net as dense evaluation runs it; its FC weights are copies."""
-        return methods.DenseConvNet(self.net)
-
-    def rescaled(self, pixels: np.ndarray, Q: int, name: str) -> np.ndarray:
-        """An image as this net is tested on it at Q, uint8 [height, width, 3]."""
-        side = pixels_at(Q, self.net.architecture.crop)
-        return rescale(pixels, side, self.resize_filter, name=name)
-
-    def input(self, pixels: np.ndarray) -> torch.Tensor:
-        """Pixels, uint8 [height, width, 3], as the net takes them: float [1, 3, height, width]."""
-        batch = torch.from_numpy(np.stack([pixels])).permute(0, 3, 1, 2)
-        return to_input(batch.to(self.mean.device), self.mean, 1.0)
-
-
-def most_spread(found: Sequence[Answers], count: int) -> list[int]:
-    """Images of different classes whose true class's posterior differs most between evaluations.
-
-    Returns their places in the order of ids, the largest difference first.
-    """
-    spread = np.ptp([answer.true_posterior for answer in found], axis=0)
-    return one_of_each_class(np.argsort(-spread, kind="stable"), found[0].labels, count)
-
-
-def map_entry(
-    eye: Eye, image: dict, pixels: np.ndarray, Q: int, names: Sequence[str], score_average: str
-) -> dict:
-    """An image's score map at Q, and what becomes of it; lengths are pixels at that scale.
-
-    image: as PickedImages describes it. pixels: uint8 [height, width, 3]. names: of the classes.
-    """
-    architecture, label = eye.net.architecture, image["label"]
-    pixels = eye.rescaled(pixels, Q, f"image {image['id']}")
-    with explained_memory(f"a whole image at Q = {Q}", "lower score_maps.Q of pictures.yaml"):
-        found = score_map(eye.dense, eye.input(pixels), score_average)
-    places, first = found.places[label], int(found.posterior.argmax())
-    return {
-        "Q": Q,
-        "height": pixels.shape[0],
-        "width": pixels.shape[1],
-        "window": architecture.crop,
-        "stride": 2 ** len(architecture.blocks()),
-        "places": places.tolist(),
-        "highest": [int(place) for place in np.unravel_index(places.argmax(), places.shape)],
-        "view": float(found.view[label]),
-        "mirrored": float(found.mirrored[label]),
-        "posterior": float(found.posterior[label]),
-        "first": {"class": names[first], "posterior": float(found.posterior[first])},
-        "alt": (
-            f"Validation image {image['id']}, class {image['class']}, under its score map at "
-            f"Q = {Q}: the posterior of its class is highest {where(places)}."
-        ),
-    }
-
-
-def crop_entry(
-    eye: Eye, image: dict, pixels: np.ndarray, Q: int, crop_grid: str, batch_size: int
-) -> dict:
-    """An image's crops at Q, and the posterior of its class in each; otherwise as `map_entry`."""
-    crop, label = eye.net.architecture.crop, image["label"]
-    pixels = eye.rescaled(pixels, Q, f"image {image['id']}")
-    with explained_memory(
-        f"{batch_size} crops of {crop}×{crop} at once", "lower the batch size (evaluate.batch_size)"
-    ):
-        posteriors = crop_posteriors(eye.net, eye.input(pixels), crop_grid, batch_size)
-    corners = crop_corners(*pixels.shape[:2], crop, crop_grid)
-    named = f"validation image {image['id']}, class {image['class']}"
-    return {
-        "Q": Q,
-        "height": pixels.shape[0],
-        "width": pixels.shape[1],
-        "crop": crop,
-        "corners": corners,
-        "crops": posteriors[..., label].tolist(),
-        "posterior": float(posteriors.mean((0, 1))[label]),
-        "alt": (
-            f"V{named[1:]}, under the outlines of its 25 crops at Q = {Q}: the posterior of its "
-            f"class is highest {where(posteriors[..., label])}."
-        ),
-        "sheet": contact_sheet(pixels, crop, corners),
-        "sheet_alt": f"The 25 crops of {named}, at Q = {Q}, as they lie on the grid.",
-    }
-
-
-def contact_sheet(pixels: np.ndarray, crop: int, corners: Sequence[Sequence[tuple]]) -> str:
-    """An image's crops, uint8 [crop, crop, 3], side by side as they lie on the grid."""
-    step = SHEET_CROP + SHEET_GAP
-    sheet = Image.new("RGBA", (step * len(corners[0]) - SHEET_GAP, step * len(corners) - SHEET_GAP))
-    for row, line in enumerate(corners):
-        for column, (y, x) in enumerate(line):
-            view = Image.fromarray(pixels[y : y + crop, x : x + crop])
-            view = view.resize((SHEET_CROP, SHEET_CROP), Image.Resampling.LANCZOS)
-            sheet.paste(view, (column * step, row * step))
-    return data_uri(np.asarray(sheet), QUALITY)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -172,10 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     @cache
     def eye_of(model: str) -> tuple[Eye, str]:
         path = f"{given.results}/weights/{model}.safetensors"
-        net, weights = load_weights(path, pool_rounding=given.pool_rounding)
-        net = net.to(device, memory_format=torch.channels_last).eval()
-        mean = torch.tensor(weights["mean_rgb"], dtype=torch.float32, device=device)
-        return Eye(net, mean, given.resize_filter), sha256(path)
+        eye = read_eye(path, device, given.pool_rounding, given.resize_filter)
+        return eye, sha256(path)
 
     def look(section: dict, own: Sequence[Evaluation], entry: Callable) -> dict:
         content = {
@@ -185,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         }
         if missing := pictures_wanted.missing_models(own, given.models):
             return content | {"weights_sha256": None, "missing": missing, "images": []}
-        found = [answers([e.path(given.results, pictures_wanted.SPLIT)]) for e in own]
+        found = [predictions([e.path(given.results, pictures_wanted.SPLIT)]) for e in own]
         eye, weights_sha256 = eye_of(section["model"])
         shown = []
         with precision.computing(device, given.precision):
@@ -201,14 +82,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return content | {"weights_sha256": weights_sha256, "missing": [], "images": shown}
 
     def maps(eye: Eye, image: dict, pixels: np.ndarray) -> dict:
-        scales = wanted["score_maps"]["Q"]
         return {
-            "maps": [map_entry(eye, image, pixels, Q, names, given.score_average) for Q in scales]
+            "maps": [
+                map_entry(eye, image, pixels, Q, names=names, score_average=given.score_average)
+                for Q in wanted["score_maps"]["Q"]
+            ]
         }
 
     def crops(eye: Eye, image: dict, pixels: np.ndarray) -> dict:
-        Q = wanted["crops"]["Q"]
-        return crop_entry(eye, image, pixels, Q, given.crop_grid, given.batch_size)
+        return crop_entry(
+            eye,
+            image,
+            pixels,
+            wanted["crops"]["Q"],
+            crop_grid=given.crop_grid,
+            batch_size=given.batch_size,
+        )
 
     score_maps = look(wanted["score_maps"], pictures_wanted.score_map_evaluations(wanted), maps)
     score_maps["score_average"] = given.score_average

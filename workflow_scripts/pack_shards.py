@@ -39,21 +39,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--report", required=True, help="packing report to write (JSON)")
     parser.add_argument("--output", required=True, help="shard to write (Arrow IPC file)")
-    options = parser.parse_args(arguments)
-    index = read_frame(options.index, ["id", "label", "file", "offset", "size"])
-    unchanged = Unchanged(options.index, read_metadata(options.index))
-    first, last = bounds(len(index), options.shard, options.shards)
+    given = parser.parse_args(arguments)
+    index = read_frame(given.index, ["id", "label", "file", "offset", "size"])
+    unchanged = Unchanged(given.index, read_metadata(given.index))
+    first, last = bounds(len(index), given.shard, given.shards)
     packing = Packing(
-        options.smallest_side,
-        options.only_shrink,
-        options.resize_filter,
-        options.jpeg_quality,
-        options.crop,
-        options.on_bad_image,
+        smallest_side=given.smallest_side,
+        only_shrink=given.only_shrink,
+        resize_filter=given.resize_filter,
+        jpeg_quality=given.jpeg_quality,
+        crop=given.crop,
+        on_bad_image=given.on_bad_image,
     )
     with costs.working_on(last - first):
-        write_shard(options.output, packing.rows(index.iloc[first:last], unchanged))
-    write_json(options.report, packing.report())
+        write_shard(given.output, packing.rows(index.iloc[first:last], unchanged))
+    write_json(given.report, packing.report())
 
 
 if __name__ == "__main__":

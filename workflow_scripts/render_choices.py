@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from workflow_scripts.vgg.core.command import parser, run
+from workflow_scripts.vgg.core import command
 from workflow_scripts.vgg.core.files import whole_file
 from workflow_scripts.vgg.report import inputs, pages
 
 
 def main(arguments: Sequence[str] | None) -> None:
-    options = parser(__doc__)
-    options.add_argument("--choices", required=True, help="choices.json of compare_choices")
-    options.add_argument("--config", required=True, help="the run's resolved configuration")
-    options.add_argument("--schema", help="the configuration's schema, which describes choices")
-    options.add_argument("--index", action="store_true", help="link to the index beside this page")
-    options.add_argument("--output", required=True, help="the HTML page to write")
-    given = options.parse_args(arguments)
+    parser = command.parser(__doc__)
+    parser.add_argument("--choices", required=True, help="choices.json of compare_choices")
+    parser.add_argument("--config", required=True, help="the run's resolved configuration")
+    parser.add_argument("--schema", help="the configuration's schema, which describes choices")
+    parser.add_argument("--index", action="store_true", help="link to the index beside this page")
+    parser.add_argument("--output", required=True, help="the HTML page to write")
+    given = parser.parse_args(arguments)
 
     page = pages.render_choices(
         inputs.load_compared_choices(given.choices),
@@ -29,4 +29,4 @@ def main(arguments: Sequence[str] | None) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    command.run(main)

@@ -5,42 +5,42 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from workflow_scripts.vgg.core.command import parser, run
+from workflow_scripts.vgg.core import command
 from workflow_scripts.vgg.core.files import whole_file
 from workflow_scripts.vgg.report import inputs, pages
 from workflow_scripts.vgg.training.history import read_history
 
 
 def main(arguments: Sequence[str] | None) -> None:
-    options = parser(__doc__)
-    options.add_argument(
+    parser = command.parser(__doc__)
+    parser.add_argument(
         "--tables",
         nargs="+",
         required=True,
         help="tables' JSON files, in order; what lies beside them in other forms is offered too",
     )
-    options.add_argument("--claims", required=True, help="the ledger of claims, JSON")
-    options.add_argument("--history", nargs="*", default=[], help="training histories, CSV")
-    options.add_argument(
+    parser.add_argument("--claims", required=True, help="the ledger of claims, JSON")
+    parser.add_argument("--history", nargs="*", default=[], help="training histories, CSV")
+    parser.add_argument(
         "--figures",
         nargs="*",
         default=[],
         help="SVG files; those in a folder learning_curves are named for their models",
     )
-    options.add_argument("--evaluations", help="evaluations.csv, the numbers behind the figures")
-    options.add_argument("--config", required=True, help="the run's resolved configuration")
-    options.add_argument("--schema", help="the configuration's schema, which describes choices")
-    options.add_argument("--packing", help="packing.json: what was packed, and what was not")
-    options.add_argument("--plan", help="plan.json: planned and actual cost")
-    options.add_argument("--records", help="the experiment's folder of logs, with records of cost")
-    options.add_argument(
+    parser.add_argument("--evaluations", help="evaluations.csv, the numbers behind the figures")
+    parser.add_argument("--config", required=True, help="the run's resolved configuration")
+    parser.add_argument("--schema", help="the configuration's schema, which describes choices")
+    parser.add_argument("--packing", help="packing.json: what was packed, and what was not")
+    parser.add_argument("--plan", help="plan.json: planned and actual cost")
+    parser.add_argument("--records", help="the experiment's folder of logs, with records of cost")
+    parser.add_argument(
         "--pages",
         nargs="*",
         default=[],
         help="names of the pages beside this one, which it links to: tables, pictures, plan, …",
     )
-    options.add_argument("--output", required=True, help="the HTML page to write")
-    given = options.parse_args(arguments)
+    parser.add_argument("--output", required=True, help="the HTML page to write")
+    given = parser.parse_args(arguments)
 
     offered = {Path(path).stem: path for path in given.tables} | {"claims": given.claims}
     offered["throughput"] = Path(given.claims).with_name("claims_throughput.csv")
@@ -64,4 +64,4 @@ def main(arguments: Sequence[str] | None) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    command.run(main)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from workflow_scripts.vgg.core.command import parser, run
+from workflow_scripts.vgg.core import command
 from workflow_scripts.vgg.core.files import whole_file
 from workflow_scripts.vgg.report import inputs, pictures_page
 
 
 def main(arguments: Sequence[str] | None) -> None:
-    options = parser(__doc__)
-    for kind, command in (
+    parser = command.parser(__doc__)
+    for kind, made_by in (
         ("score_maps", "look_through_net"),
         ("crops", "look_through_net"),
         ("images", "examine_errors"),
@@ -19,16 +19,16 @@ def main(arguments: Sequence[str] | None) -> None:
         ("filters", "draw_filters"),
     ):
         name = f"--{kind.replace('_', '-')}"
-        options.add_argument(name, required=True, help=f"{kind}.json of {command}")
-    options.add_argument("--config", required=True, help="the run's resolved configuration")
-    options.add_argument(
+        parser.add_argument(name, required=True, help=f"{kind}.json of {made_by}")
+    parser.add_argument("--config", required=True, help="the run's resolved configuration")
+    parser.add_argument(
         "--pages",
         nargs="*",
         default=[],
         help="names of the pages beside this one, which it links to: index, table5, …",
     )
-    options.add_argument("--output", required=True, help="the HTML page to write")
-    given = options.parse_args(arguments)
+    parser.add_argument("--output", required=True, help="the HTML page to write")
+    given = parser.parse_args(arguments)
 
     page = pictures_page.render_pictures(
         {kind: pictures_page.load(kind, getattr(given, kind)) for kind in pictures_page.KEYS},
@@ -40,4 +40,4 @@ def main(arguments: Sequence[str] | None) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    command.run(main)

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from workflow_scripts.vgg.core.command import parser, run
+from workflow_scripts.vgg.core import command
 from workflow_scripts.vgg.core.files import whole_file
 from workflow_scripts.vgg.report import inputs, pages
 
 
 def main(arguments: Sequence[str] | None) -> None:
-    options = parser(__doc__)
-    options.add_argument(
+    parser = command.parser(__doc__)
+    parser.add_argument(
         "--table",
         required=True,
         help="a table's JSON file; what lies beside it in other forms is offered too",
     )
-    options.add_argument("--config", required=True, help="the run's resolved configuration")
-    options.add_argument("--records", help="the experiment's folder of logs, with records of cost")
-    options.add_argument("--previous", help="name of the table before this one, such as table2")
-    options.add_argument("--next", help="name of the table after this one, such as table4")
-    options.add_argument("--index", action="store_true", help="link to the index beside this page")
-    options.add_argument("--output", required=True, help="the HTML page to write")
-    given = options.parse_args(arguments)
+    parser.add_argument("--config", required=True, help="the run's resolved configuration")
+    parser.add_argument("--records", help="the experiment's folder of logs, with records of cost")
+    parser.add_argument("--previous", help="name of the table before this one, such as table2")
+    parser.add_argument("--next", help="name of the table after this one, such as table4")
+    parser.add_argument("--index", action="store_true", help="link to the index beside this page")
+    parser.add_argument("--output", required=True, help="the HTML page to write")
+    given = parser.parse_args(arguments)
 
     page = pages.render_table(
         inputs.load_table(given.table),
@@ -38,4 +38,4 @@ def main(arguments: Sequence[str] | None) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    command.run(main)

@@ -8,21 +8,7 @@ from pathlib import Path
 
 from workflow_scripts.vgg.core import command
 from workflow_scripts.vgg.core.text_artefacts import read_json, write_json
-
-KEYS = ("images", "source_bytes", "bytes", "oddities", "skipped")
-
-
-def join(reports: Sequence[dict]) -> dict:
-    """One report of several shards': numbers are added, lists follow each other."""
-    oddities: dict[str, list[str]] = {}
-    for report in reports:
-        for kind, ids in report["oddities"].items():
-            oddities.setdefault(kind, []).extend(ids)
-    return {
-        **{key: sum(r[key] for r in reports) for key in ("images", "source_bytes", "bytes")},
-        "oddities": dict(sorted(oddities.items())),
-        "skipped": [image for report in reports for image in report["skipped"]],
-    }
+from workflow_scripts.vgg.data.packing import REPORT_KEYS, join_reports
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -32,12 +18,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--experiment", required=True, help="name of the run")
     parser.add_argument("--output", required=True, help="packing.json to write")
-    options = parser.parse_args(arguments)
+    given = parser.parse_args(arguments)
     stores: dict[str, list[dict]] = {}
-    for path in map(Path, options.reports):
-        stores.setdefault(path.parent.name, []).append(read_json(path, KEYS))
-    joined = {store: join(reports) for store, reports in stores.items()}
-    write_json(options.output, {"experiment": options.experiment, "stores": joined})
+    for path in map(Path, given.reports):
+        stores.setdefault(path.parent.name, []).append(read_json(path, REPORT_KEYS))
+    joined = {store: join_reports(reports) for store, reports in stores.items()}
+    write_json(given.output, {"experiment": given.experiment, "stores": joined})
     for store, report in joined.items():
         counts = ", ".join(f"{kind} {len(ids)}" for kind, ids in report["oddities"].items())
         logging.info("%s: %d images; %s", store, report["images"], counts or "nothing odd")

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
-from functools import cache
-from pathlib import Path
 
 from workflow_scripts.vgg.core import command
 from workflow_scripts.vgg.core.files import InputError
-from workflow_scripts.vgg.evaluation.posteriors import Outcomes, check_paired, outcomes
 from workflow_scripts.vgg.results import float32_checks, tables
 from workflow_scripts.vgg.settings.experiments import (
     check_answers,
     check_row,
     check_rows,
-    evaluations,
-    has_models,
     read_answers,
     read_tables,
     read_yaml,
@@ -57,58 +51,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if answers and given.test_images is None:
         raise InputError(f"{given.answers}: needs --test-images, the number of test images")
     entry = entries[given.table]
-    all_printed = read_yaml(given.paper)
-    check_rows({given.table: entry}, all_printed)
-    paper, bold = [], set()
-    if "paper" in entry:
-        printed = all_printed[entry["paper"]]
-        paper, bold = tables.paper_rows(printed), tables.bold_cells(printed)
-    by_split: dict[str, dict[str, Outcomes]] = defaultdict(dict)
-
-    @cache
-    def measure(paths: tuple[str, ...]) -> Outcomes:
-        """Outcomes of the same images as all others of their split, in every row and seed."""
-        *_, split, _, _ = Path(paths[0]).parts
-        by_split[split][paths[0]] = outcomes(paths)
-        check_paired(by_split[split])
-        return by_split[split][paths[0]]
-
-    rows, notes = [], {}
-    for index, row in enumerate(entry["rows"]):
-        errors = row.get("reference") or (paper[index][1] if paper else {})
-        there = has_models(evaluations(row["evaluations"]), given.models)
-        submission = row.get("submission")
-        answer = answers.get(submission) if there else None
-        measured = tables.measured_row(
-            row,
-            entry["metrics"],
-            errors,
-            tables.Run(given.results, given.splits if there else [], given.seeds, given.imported),
-            measure,
-            answer,
-            given.test_images,
-            there and (given.submissions is None or submission in given.submissions),
-        )
-        if any(cell["entered"] for cell in measured["metrics"].values()):
-            notes[submission] = tables.entered_note(submission, answer)
-        rows.append(measured)
-    for labels, errors in paper[len(rows) :]:
-        rows.append(tables.literature_row(labels, entry["metrics"], errors))
-    for index, metric in bold & {(i, m) for i, row in enumerate(rows) for m in row["metrics"]}:
-        rows[index]["metrics"][metric]["bold"] = "reference" not in entry
-    table = {
-        "name": given.table,
-        "title": entry["title"],
-        "section": entry.get("section"),
-        "experiment": Path(given.results).name,
-        "seeds": given.seeds,
-        "kind": "evaluation",
-        "columns": entry["columns"],
-        "metrics": entry["metrics"],
-        "reference": entry.get("reference", "paper"),
-        "rows": rows,
-        "notes": list(notes.values()),
-    }
+    printed = read_yaml(given.paper)
+    check_rows({given.table: entry}, printed)
+    table = tables.evaluation_table(
+        given.table,
+        entry,
+        tables.Run(
+            given.results,
+            splits=given.splits,
+            seeds=given.seeds,
+            imported=given.imported,
+            models=given.models,
+            submissions=given.submissions,
+            test_images=given.test_images,
+        ),
+        printed=printed[entry["paper"]] if "paper" in entry else None,
+        answers=answers,
+    )
     if given.precision != "float32":
         table["check"] = None
         if row := check_row(entry, given.models):

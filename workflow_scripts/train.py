@@ -48,7 +48,13 @@ from workflow_scripts.vgg.data.staging import naming_sources, stage
 from workflow_scripts.vgg.data.workers import check_shared_memory, start_server
 from workflow_scripts.vgg.evaluation.methods import Method, evaluate
 from workflow_scripts.vgg.evaluation.posteriors import rank_of_class
-from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet, NetChoices
+from workflow_scripts.vgg.nets.convnets import (
+    Architecture,
+    ConvNet,
+    NetChoices,
+    add_model_options,
+    sizes_of,
+)
 from workflow_scripts.vgg.nets.devices import describe_hardware, explained_memory, pick_device
 from workflow_scripts.vgg.nets.initialisation import Beginning, initialise, transfer_layers
 from workflow_scripts.vgg.nets.precision import computing
@@ -104,7 +110,7 @@ CHOICES = (NetChoices, Beginning, Sampling, Resizing, Optimisation)  # which dec
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = command.parser(__doc__)
-    command.add_model_options(parser)
+    add_model_options(parser)
     add_options(parser, NetChoices)
     group = parser.add_argument_group("beginning")
     group.add_argument("--parent", help="weights to start from; random if not given")
@@ -329,9 +335,7 @@ def train(
 
 def architecture_of(given: argparse.Namespace) -> Architecture:
     """The net to train."""
-    architecture = Architecture(
-        given.layers, given.classes, given.crop, given.fc, given.width_divisor
-    )
+    architecture = Architecture(given.layers, **sizes_of(given))
     # Without such a layer, nets of other constants are the same net.
     return replace(architecture, lrn=given.lrn) if "LRN" in given.layers else architecture
 

@@ -29,29 +29,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--images", required=True, help="file to write the images' bytes to")
     parser.add_argument("--output", required=True, help="list to write (parquet)")
-    options = parser.parse_args(arguments)
-    files = huggingface.parquet_files(options.directory, options.split)
-    files = files[options.part :: options.parts]
+    given = parser.parse_args(arguments)
+    files = huggingface.parquet_files(given.directory, given.split)
+    files = files[given.part :: given.parts]
     progress = Progress(len(files), "files")
     lines, offset = [], 0
     columns = ["id", "wnid", "label", "file", "offset", "size"]
-    with whole_file(options.images) as temporary:
+    with whole_file(given.images) as temporary:
         with open(temporary, "wb") as images:
             for file in files:
                 for row in huggingface.rows(file):
                     wrong = flaw(row.content[:HEAD], len(row.content))
-                    if wrong and options.on_bad_image == "error":
+                    if wrong and given.on_bad_image == "error":
                         raise InputError(f"{row.where}: {row.id} {wrong}; {BAD_IMAGE_CURE}")
                     if wrong:
                         logging.warning(
                             "%s: %s %s; packing leaves it out", row.where, row.id, wrong
                         )
                     size = images.write(row.content)
-                    lines.append((row.id, row.wnid, row.label, options.images, offset, size))
+                    lines.append((row.id, row.wnid, row.label, given.images, offset, size))
                     offset += size
                 progress.update(1)
         # Both files are there, or neither.
-        write_frame(options.output, pd.DataFrame(lines, columns=columns))
+        write_frame(given.output, pd.DataFrame(lines, columns=columns))
     logging.info("%d images from %d files", len(lines), len(files))
 
 

@@ -15,19 +15,11 @@ from workflow_scripts.vgg.core.files import InputError, whole_file
 from workflow_scripts.vgg.core.parquet import read_frame
 from workflow_scripts.vgg.core.text_artefacts import read_json
 from workflow_scripts.vgg.data.sources.devkit import as_file_name
-from workflow_scripts.vgg.evaluation.posteriors import mean_posteriors
-
-ANSWERED = 5
-SKIPPED_ANSWER = slice(ANSWERED)  # of the labels in order, for an image that was left out
-
-
-def answered_labels(posteriors: Sequence[str]) -> dict[str, np.ndarray]:
-    """The labels of the highest mean posteriors of each image, best first, by its id."""
-    answers = {}
-    for ids, _, means in mean_posteriors(posteriors):
-        best = np.argsort(-means, axis=1, kind="stable")[:, :ANSWERED]
-        answers.update(zip(ids, best, strict=True))
-    return answers
+from workflow_scripts.vgg.results.submissions import (
+    check_complete,
+    lines_of_labels,
+    submitted_labels,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -43,14 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     images = sorted(read_frame(given.index, ["id"])["id"], key=as_file_name)
     reports = [read_json(path, ["skipped"]) for path in given.packing]
     skipped = {image["id"] for report in reports for image in report["skipped"]}
-    answers = answered_labels(given.posteriors)
-    for name in sorted(answers.keys() ^ (set(images) - skipped)):
-        what = "lacks" if name not in answers else "has an answer for"
-        raise InputError(
-            f"{given.posteriors[0]}: {what} {name}, but the test server wants a line for each of "
-            f"the {len(images)} images of {given.index}, and packing left out {len(skipped)} of "
-            "them; delete the posteriors and evaluate again"
-        )
+    submitted = submitted_labels(given.posteriors)
+    check_complete(submitted, images, skipped, posteriors=given.posteriors[0], index=given.index)
     classes = read_frame(given.classes, ["label", "ilsvrc2012_id"]).sort_values("label")
     ilsvrc2012_ids = classes["ilsvrc2012_id"].to_numpy()
     if classes["ilsvrc2012_id"].isna().any():
@@ -58,9 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"{given.classes}: lacks ILSVRC2012_IDs, in which the test server's files are written; "
             "name the development kit in data.archives.devkit"
         )
-    left_out = np.arange(len(classes))[SKIPPED_ANSWER]
+    labels = lines_of_labels(submitted, images, len(classes))
     with whole_file(given.output) as temporary, open(temporary, "w") as file:
-        labels = np.array([answers.get(name, left_out) for name in images])
         np.savetxt(file, ilsvrc2012_ids[labels], fmt="%d")
 
 

@@ -4,7 +4,7 @@ import base64
 
 from tests.helpers.pages import Page
 from workflow_scripts import render_index, render_table
-from workflow_scripts.vgg.report import inputs
+from workflow_scripts.vgg.results.cells import CELL_KEYS
 
 HOSTILE = "<script>alert('S')</script>\"&<b>"
 
@@ -15,7 +15,7 @@ def cell(measured, low, high, errors, paper, entered=False, bold=False):
     values = (measured, low, high, errors, images, paper, difference, entered, bold)
     seeds = None if measured is None or entered else 1
     values += (seeds, None, None if seeds is None else [measured])
-    return dict(zip(inputs.CELL_KEYS, values, strict=True))
+    return dict(zip(CELL_KEYS, values, strict=True))
 
 
 def evaluation(model, split, seed=3, Q=288, method="dense", weights="0123456789abcdef" * 4):

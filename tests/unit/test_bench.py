@@ -15,7 +15,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests.helpers.clones import ROOT
-from workflow_scripts import benchmark, plan, render_benchmarks
+from workflow_scripts import benchmark, render_benchmarks
 from workflow_scripts.bench import (
     evaluation_speed,
     loading_speed,
@@ -34,6 +34,8 @@ from workflow_scripts.bench.measuring import Elsewhere, Growth, Line, Measured, 
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.data import images
 from workflow_scripts.vgg.data.shards import Shards
+from workflow_scripts.vgg.planning.plan_contents import measured_rates
+from workflow_scripts.vgg.report.inputs import load_benchmarks
 from workflow_scripts.vgg.training.guards import gradient_norm
 
 
@@ -401,7 +403,7 @@ def test_hours_are_projected_from_rates_and_the_plan_uses_them(tmp_path):
     def used(configured, device, measured):
         own = {"hardware": "an H", "device": device, "evaluate_precision": measured}
         path.write_text(json.dumps(content | {"machine": own}))
-        return plan.measured_rates(str(path), at_stated, configured)
+        return measured_rates(load_benchmarks(path), at_stated, configured)
 
     # A rate counts for the precision that it was measured in, and for float32's checks if in that.
     here, checks = rates | {"measured_on": "an H"}, {"check_tflops": rates["evaluate_tflops"]}

@@ -15,6 +15,7 @@ from workflow_scripts import compare_choices, render_choices
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.evaluation.posteriors import write_posteriors
 from workflow_scripts.vgg.report import pages
+from workflow_scripts.vgg.results.choice_comparison import as_text
 from workflow_scripts.vgg.settings import test_time_choices
 from workflow_scripts.vgg.settings.experiments import Evaluation, read_tables
 
@@ -124,7 +125,7 @@ def test_choices_without_their_row_or_model_are_left_out(compared):
 
 def test_the_text_table_is_aligned_and_marks_the_configured_values(compared):
     content = json.loads((compared / "choices.json").read_text())["choices"]
-    lines = test_time_choices.printed(content).splitlines()
+    lines = as_text(content).splitlines()
     assert len(lines) == 9
     assert [line.split()[1] for line in lines if " * " in line] == [
         CONFIG["choices"][choice["choice"]] for choice in content

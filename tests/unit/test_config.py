@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from tests.helpers.clones import ROOT, merged
+from tests.helpers.runs import changed
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.settings import configuration, experiments
 
@@ -45,10 +46,10 @@ def test_the_schema_accepts_the_configuration(path):
 @pytest.mark.parametrize("path", ["config/one_gpu.yaml", "config/small_archives.yaml"])
 def test_the_examples_change_the_default_to_what_the_schema_accepts(path):
     default, changes = read("config/config.yaml"), read(path)
-    changed = merged(default, changes)
-    assert key_paths(changed) == key_paths(default)
-    check(changed)
-    assert changed["experiment"] == Path(path).stem
+    config = merged(default, changes)
+    assert key_paths(config) == key_paths(default)
+    check(config)
+    assert config["experiment"] == Path(path).stem
 
 
 @pytest.mark.parametrize("path", CONFIGS)
@@ -107,17 +108,10 @@ did you mean float32?
 
 def test_every_slip_is_one_line_with_its_place_and_the_cure(tmp_path):
     (tmp_path / "mine.yaml").write_text(SLIPS)
-    config = merged_leniently(read("config/config.yaml"), yaml.safe_load(SLIPS))
+    config = changed(read("config/config.yaml"), yaml.safe_load(SLIPS))
     with pytest.raises(InputError) as raised:
         configuration.check("config", config, ROOT / "config/config.yaml", tmp_path / "mine.yaml")
     assert str(raised.value) == re.sub("^", f"{tmp_path}/mine.yaml:", TOLD.strip(), flags=re.M)
-
-
-def merged_leniently(base, changes):
-    """As Snakemake merges files, whatever keys they have."""
-    if not isinstance(base, dict) or not isinstance(changes, dict):
-        return changes
-    return base | {key: merged_leniently(base.get(key), entry) for key, entry in changes.items()}
 
 
 def test_a_misspelt_key_is_not_named_twice_as_missing():
@@ -193,7 +187,7 @@ def test_an_anchor_in_itself_is_refused(tmp_path):
 def test_a_number_that_is_not_finite_is_refused(number, tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text(f"train:\n  momentum: {number}\n")
-    config = merged_leniently(read("config/config.yaml"), experiments.read_yaml(path))
+    config = changed(read("config/config.yaml"), experiments.read_yaml(path))
     with pytest.raises(InputError, match=r"mine\.yaml:2: train\.momentum: is no finite number"):
         configuration.check("config", config, ROOT / "config/config.yaml", path)
 
@@ -201,7 +195,7 @@ def test_a_number_that_is_not_finite_is_refused(number, tmp_path):
 def test_a_key_that_is_given_twice_is_refused_by_both_lines(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("experiment: a\ntrain: {momentum: 0.9,\n  momentum: 0.8}\nexperiment: b\n")
-    config = merged_leniently(read("config/config.yaml"), experiments.read_yaml(path))
+    config = changed(read("config/config.yaml"), experiments.read_yaml(path))
     with pytest.raises(InputError) as raised:
         configuration.check("config", config, ROOT / "config/config.yaml", path)
     assert str(raised.value).splitlines() == [
@@ -251,7 +245,7 @@ def test_the_files_that_a_configuration_names_are_valid(kind):
     ],
 )
 def test_what_the_command_line_gives_is_read_as_yaml(given, found):
-    config = merged_leniently(read("config/config.yaml"), given)
+    config = changed(read("config/config.yaml"), given)
     configuration.from_command_line(config, given)
     configuration.check("config", config, given=given)
     while given:
@@ -262,7 +256,7 @@ def test_what_the_command_line_gives_is_read_as_yaml(given, found):
 
 def test_the_command_line_is_named_as_the_place():
     given = {"seeds": "3", "train": {"momentum": "much"}}
-    config = merged_leniently(read("config/config.yaml"), given)
+    config = changed(read("config/config.yaml"), given)
     configuration.from_command_line(config, given)
     with pytest.raises(InputError) as raised:
         configuration.check("config", config, ROOT / "config/config.yaml", given=given)
@@ -284,7 +278,7 @@ def test_an_experiment_that_cannot_be_a_folder_is_refused(name):
 def test_home_and_variables_stand_for_folders_in_every_path(monkeypatch):
     monkeypatch.setenv("HOME", "/home/me")
     monkeypatch.setenv("SITE", "/site")
-    config = merged_leniently(
+    config = changed(
         read("config/released_weights.yaml"),
         {
             "tables": ["~/tables.yaml", "$SITE/more.yaml"],

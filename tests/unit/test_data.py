@@ -12,9 +12,9 @@ from PIL import Image
 from scipy.io import loadmat
 
 from tests.helpers.forms import ARCHIVES, IMAGES
-from workflow_scripts import measure_statistics
 from workflow_scripts.vgg.data import images
 from workflow_scripts.vgg.data.packing import Packing
+from workflow_scripts.vgg.data.pixel_statistics import pixel_statistics
 from workflow_scripts.vgg.data.shards import Shards
 
 
@@ -137,7 +137,7 @@ def test_shards_have_the_contracts_columns(shard_paths):
 
 def test_statistics_equal_numpys_over_all_pixels(shard_paths):
     shards = Shards(shard_paths("train"))
-    found = measure_statistics.measure_statistics(shards, threads=2)
+    found = pixel_statistics(shards, threads=2)
     pixels = np.concatenate(
         [
             np.asarray(Image.open(io.BytesIO(shards.jpeg(i))).convert("RGB")).reshape(-1, 3)
@@ -156,5 +156,5 @@ def test_statistics_equal_numpys_over_all_pixels(shard_paths):
 
 def test_statistics_do_not_depend_on_threads(shard_paths):
     shards = Shards(shard_paths("train"))
-    one, three = (json.dumps(measure_statistics.measure_statistics(shards, n)) for n in (1, 3))
+    one, three = (json.dumps(pixel_statistics(shards, n)) for n in (1, 3))
     assert one == three

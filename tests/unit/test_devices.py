@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.helpers.clones import ROOT
-from tests.unit.test_files import NO_FLOCK, NO_LOCKS
+from tests.unit.test_files import NO_LOCKS
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.nets import devices, leases, precision
 from workflow_scripts.vgg.nets.devices import explained_memory, pick_device
@@ -204,7 +204,6 @@ try:
     print(lease(cards, training, folder), flush=True)
 except Exception as error:
     print(error, flush=True)
-sys.stdin.read()
 """
 
 
@@ -213,8 +212,8 @@ def holder(tmp_path):
     """`holder(cards, training)` is a process that leases a card, and what it printed."""
     with contextlib.ExitStack() as stack:
 
-        def start(cards, training="", before=""):
-            code = before + HOLDER
+        def start(cards, training="", before="", after=""):
+            code = before + HOLDER + after + "sys.stdin.read()\n"
             words = [sys.executable, "-c", code, ",".join(cards), training, tmp_path / "leases"]
             process = subprocess.Popen(
                 words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -238,11 +237,6 @@ def test_jobs_that_start_at_once_have_different_cards(holder):
     assert sorted(map(told, processes)) == ["0", "1", "2", "3"]
 
 
-def test_they_do_where_flock_is_not_supported(holder):
-    processes = [holder(FOUR[:2], before=NO_FLOCK) for _ in range(4)]
-    assert sorted(map(told, processes)) == ["0", "0", "1", "1"]
-
-
 def test_a_folder_without_locks_for_the_cards_is_named_with_the_cure(holder, tmp_path):
     assert told(holder(FOUR, before=NO_LOCKS)).startswith(
         f"{tmp_path}/leases: its file system knows no locks, by which processes share GPUs; set TMP"
@@ -258,6 +252,15 @@ def test_a_killed_jobs_card_is_free_again(holder):
     killed, other = holder(FOUR[:2]), holder(FOUR[:2])
     card = told(killed)
     assert {card, told(other)} == {"0", "1"}
+    killed.kill()
+    killed.wait()
+    assert told(holder(FOUR[:2])) == card
+
+
+def test_a_killed_jobs_card_is_not_kept_by_its_forked_workers(holder):
+    worker = "if not os.fork():\n    os.close(1)\n    sys.stdin.read()\n    os._exit(0)\n"
+    killed = holder(FOUR[:2], before="import os\n", after=worker)
+    card = told(killed)
     killed.kill()
     killed.wait()
     assert told(holder(FOUR[:2])) == card

@@ -16,10 +16,7 @@ from tests.helpers.clones import ROOT
 from workflow_scripts import draw_figures
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.report import figures
-from workflow_scripts.vgg.report.figure_inputs import (
-    Errors,
-    Measured,
-)
+from workflow_scripts.vgg.results.single_evaluations import MeasuredEvaluation, SingleError
 from workflow_scripts.vgg.settings.experiments import all_evaluations, at_several_scales
 from workflow_scripts.vgg.training.history import read_history
 from workflow_scripts.vgg.training.schedule import Plateau
@@ -58,9 +55,19 @@ def measured(model, method, Q, error=20.0, paper=None, seeds=1):
     entry = DEFINITIONS["models"][model]
     S = entry["S"] if isinstance(entry["S"], list) else [entry["S"]] * 2
     layers = PAPER["table1"]["weight_layers"].get(entry["net"], 8)
-    top1 = Errors(error, error - 1.5, error + 2.5, paper)
-    top5 = Errors(error / 4, error / 4 - 0.5, error / 4 + 0.75, paper and paper / 3)
-    return Measured(model, entry["net"], layers, tuple(S), method, Q, seeds, top1, top5)
+    fifth = error / 4
+    return MeasuredEvaluation(
+        model=model,
+        net=entry["net"],
+        weight_layers=layers,
+        S=tuple(S),
+        method=method,
+        Q=Q,
+        images=500,
+        seeds=seeds,
+        top1=SingleError(error, error - 1.5, error + 2.5, None, paper),
+        top5=SingleError(fifth, fifth - 0.5, fifth + 0.75, None, paper and paper / 3),
+    )
 
 
 @pytest.fixture(scope="module")

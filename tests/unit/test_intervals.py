@@ -15,11 +15,11 @@ from statsmodels.stats.proportion import proportion_confint
 from workflow_scripts.vgg.results import uncertainty
 from workflow_scripts.vgg.results.uncertainty import (
     PairedDifference,
+    error_verdict,
     holm,
     mean_interval,
     paired_difference,
     sign_flip_test,
-    verdict,
     wilson,
 )
 
@@ -329,7 +329,7 @@ INSIDE, OVER, UNDER, ASTRIDE = (-0.4, 0.3), (0.5, 0.9), (-0.9, -0.5), (-0.4, 0.6
 def test_a_lower_error_needs_all_intervals_on_one_side_and_holms_p(
     interval, seed_interval, p, expected
 ):
-    assert verdict("lower_error", difference(interval, seed_interval), p, None) == expected
+    assert error_verdict("lower_error", difference(interval, seed_interval), p, None) == expected
 
 
 @pytest.mark.parametrize("p", [0.0001, 1.0])
@@ -350,9 +350,9 @@ def test_a_lower_error_needs_all_intervals_on_one_side_and_holms_p(
     ],
 )
 def test_equivalence_is_judged_by_its_margin_alone(interval, seed_interval, expected, p):
-    assert verdict("equivalent", difference(interval, seed_interval), p, 0.5) == expected
+    assert error_verdict("equivalent", difference(interval, seed_interval), p, 0.5) == expected
 
 
 def test_an_unknown_expectation_is_refused():
     with pytest.raises(ValueError, match="higher_error"):
-        verdict("higher_error", difference(BELOW), 0.01, None)
+        error_verdict("higher_error", difference(BELOW), 0.01, None)

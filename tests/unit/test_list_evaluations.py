@@ -15,7 +15,7 @@ from workflow_scripts import list_evaluations, tabulate
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.evaluation.posteriors import write_posteriors
 from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet
-from workflow_scripts.vgg.report.figure_inputs import read_evaluations
+from workflow_scripts.vgg.results.single_evaluations import read_evaluations, weight_layers
 from workflow_scripts.vgg.settings.experiments import all_evaluations
 
 TABLES = yaml.safe_load((ROOT / "config/tables.yaml").read_text())
@@ -173,7 +173,7 @@ def test_seeds_of_other_images_are_refused(results, tmp_path):
 @pytest.mark.parametrize("net", DEFINITIONS["convnets"])
 def test_weight_layers_are_counted_as_in_table_1(net):
     layers = DEFINITIONS["convnets"][net]
-    counted = list_evaluations.weight_layers(layers)
+    counted = weight_layers(layers)
     assert counted == PAPER["table1"]["weight_layers"].get(net, counted)
     small = Architecture(layers, classes=2, crop=32, fc=4, width_divisor=64)
     assert counted == ConvNet(small).weight_layers

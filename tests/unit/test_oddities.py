@@ -18,7 +18,8 @@ from tests.helpers.odd_images import (
 )
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.data import images
-from workflow_scripts.vgg.data.oddities import KINDS, examine, of_exif, of_pixels
+from workflow_scripts.vgg.data.exif import of_exif
+from workflow_scripts.vgg.data.oddities import KINDS, examine, of_pixels
 
 ODD = odd_images(np.random.default_rng(1))
 UNDECODABLE = undecodable_images()

@@ -22,8 +22,8 @@ from tests.helpers.clones import (
 )
 from tests.helpers.flop_by_hand import FIRST, by_hand
 from tests.helpers.pages import Page, numbers
-from workflow_scripts import plan as plan_command
 from workflow_scripts.vgg.planning.arithmetic import evaluation_flop
+from workflow_scripts.vgg.planning.plan_contents import make_plan
 from workflow_scripts.vgg.planning.planner import Job, Planner, critical_path, most_checkpoints
 from workflow_scripts.vgg.planning.records import by_rule, compare
 from workflow_scripts.vgg.report import pages, plan_tables
@@ -223,7 +223,7 @@ def small_plan(tmp_path, records=None, **changes):
     own = planner(tmp_path, **changes)
     evaluations = [("val", Evaluation("A_S256", "dense", 256))]
     jobs = own.jobs(["train_S256", "val"], ["A_S256"], evaluations)
-    return json.loads(json.dumps(plan_command.make_plan(own, jobs, records or {})))
+    return json.loads(json.dumps(make_plan(own, jobs, records or {})))
 
 
 def test_the_page_shows_every_number_of_the_plan_and_says_what_is_assumed(tmp_path):

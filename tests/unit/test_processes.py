@@ -17,7 +17,7 @@ from workflow_scripts import train
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.training.distributed import Processes
 
-TORCHRUN = [  # as rules/common/train.smk has it
+TORCHRUN = [  # as vgg/settings/launching.py has it
     *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
     "--signals-to-handle=SIGTERM,SIGINT,SIGUSR1",
 ]

@@ -244,13 +244,13 @@ def test_a_disk_that_others_fill_meanwhile_is_named_and_nothing_half_is_left(
 def test_evaluation_reads_copies_and_finds_the_same_posteriors(
     shard_paths, evaluating, tmp_path, monkeypatch
 ):
-    read, evaluation = [], evaluate.evaluation.evaluate
+    read, real = [], evaluate.evaluate
 
-    def noting(net, paths, **options):
-        read.append(list(paths))
-        return evaluation(net, paths, **options)
+    def noting(net, images, *arguments, **options):
+        read.append(list(images.paths))
+        return real(net, images, *arguments, **options)
 
-    monkeypatch.setattr(evaluate.evaluation, "evaluate", noting)
+    monkeypatch.setattr(evaluate, "evaluate", noting)
     words = evaluating()
     evaluate.main([*words, "--output", str(tmp_path / "in_place.parquet")])
     scratch = ["--local-scratch", str(tmp_path / "scratch")]

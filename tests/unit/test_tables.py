@@ -20,7 +20,7 @@ from workflow_scripts.vgg.evaluation.posteriors import (
     write_posteriors,
 )
 from workflow_scripts.vgg.results import uncertainty
-from workflow_scripts.vgg.results.tables import bold_cells, paper_rows
+from workflow_scripts.vgg.results.paper_tables import bold_cells, paper_rows
 from workflow_scripts.vgg.settings.experiments import (
     Evaluation,
     evaluations,

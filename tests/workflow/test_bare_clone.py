@@ -133,39 +133,7 @@ def test_the_authors_figures_alone_need_eight_evaluations(bare):
     assert jobs["tabulate"] == 1
 
 
-@pytest.mark.parametrize(
-    ("slip", "complaint"),
-    [
-        ("train: {wieght_decay: 0.1}", "wieght_decay"),
-        ("weights: {train: false}", "`train` is false and `import` is empty"),
-        (
-            "tables: [config/tables.yaml, config/tables.yaml]",
-            "config/tables.yaml has a table table1 already",
-        ),
-        ("data: {archives: {devkit: null}}", "data.archives.devkit: is null"),
-        (
-            "weights: {import: {F_S256: {file: f.pth, format: torchvision}}}",
-            "F_S256",
-        ),
-    ],
-)
-def test_a_slip_in_the_configuration_stops_the_workflow_by_name(slip, complaint, bare, tmp_path):
-    (tmp_path / "more.yaml").write_text(f"{slip}\n")
+def test_a_slip_in_the_configuration_stops_the_workflow_by_name(bare, tmp_path):
+    (tmp_path / "more.yaml").write_text("train: {wieght_decay: 0.1}\n")
     words = ("-n", "all", "--configfile", str(tmp_path / "more.yaml"))
-    assert complaint in snakemake(bare, *words, check=False)
-
-
-def test_an_answer_to_an_unknown_submission_stops_the_workflow(tmp_path):
-    folder = clone(tmp_path / "answers")
-    (folder / "config/server_answers.yaml").write_text("F_both: {top5_test: 7, date: 2026-11-24}\n")
-    output = snakemake(folder, "-n", "all", "--configfile", "config/ilsvrc2012.yaml", check=False)
-    assert "no row has a submission F_both; there are ilsvrc_submission" in output
-
-
-def test_a_held_out_part_needs_no_validation_images_in_training(bare, tmp_path):
-    more = tmp_path / "more.yaml"
-    more.write_text("choices: {validation_set: held-out}\n")
-    assert any("/shards/val/" in path for path in outputs(bare, "models"))
-    made = outputs(bare, "models", "--configfile", str(more))
-    assert any("/shards/train_S256/" in path for path in made)
-    assert not any("/shards/val/" in path for path in made)
+    assert "wieght_decay" in snakemake(bare, *words, check=False)

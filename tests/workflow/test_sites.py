@@ -96,7 +96,7 @@ def test_the_preemptible_example_has_one_partition_and_the_rules_own_gpus(wantin
 
 SHARED = {  # train.processes, train.nodes → gpu, gres, nodes
     (4, 1): ("4", None, None),
-    (8, 2): ("0", "gpu:4", "2"),  # as Slurm counts them by node, see rules/common/train.smk
+    (8, 2): ("0", "gpu:4", "2"),  # as Slurm counts them by node, see vgg/settings/launching.py
 }
 
 

@@ -145,7 +145,9 @@ def lines(
     script = Elsewhere(straightforward, files, device, threads, precision)
     product, found = FastestKernel(device, precision), []
     for method, number in numbers.items():
-        found += _lines_on(method, places[:number], ours, script, product, warm=bool(found))
+        found += _lines_on(
+            method, places[:number], ours=ours, script=script, product=product, warm=bool(found)
+        )
     script.close()
     return found
 
@@ -181,13 +183,20 @@ def _lines_on(
     what = f"{method}, D, Q = {', '.join(map(str, scales))}"
     return [
         Line(
-            *("evaluation", what, "images/s"),
-            *(measured["ours"], measured["straightforward script"], limit),
-            {"dense": 1.3, "multicrop": 1.2}[method],
+            "evaluation",
+            what,
+            "images/s",
+            ours=measured["ours"],
+            rival=measured["straightforward script"],
+            limit=limit,
+            least_over_rival={"dense": 1.3, "multicrop": 1.2}[method],
             flop=flop,
         ),
         Line(
-            *("evaluation", f"{what}, the net alone", "images/s", measured["our net alone"]),
+            "evaluation",
+            f"{what}, the net alone",
+            "images/s",
+            ours=measured["our net alone"],
             limit=limit,
             least_over_limit=0.85,
         ),
@@ -214,11 +223,19 @@ def growth(device: torch.device) -> list[Growth]:
     dense(square(256))
     return [
         Growth(
-            *("evaluation", "dense, D, a square image", "Q", sides),
-            [seconds(lambda s=s: methods.dense_posteriors(dense, square(s))) for s in sides],
+            "evaluation",
+            "dense, D, a square image",
+            "Q",
+            sizes=sides,
+            seconds=[
+                seconds(lambda s=s: methods.dense_posteriors(dense, square(s))) for s in sides
+            ],
         ),
         Growth(
-            *("evaluation", "multi-crop, D", "crops", crops),
-            [seconds(lambda n=n: net(views[:n])) for n in crops],
+            "evaluation",
+            "multi-crop, D",
+            "crops",
+            sizes=crops,
+            seconds=[seconds(lambda n=n: net(views[:n])) for n in crops],
         ),
     ]

@@ -36,7 +36,13 @@ SCALES = {"S = 256": (256, 256), "S = 384": (384, 384), "S in [256;512]": (256, 
 
 def shard_of(path: Path, encoded: Sequence[bytes], smallest_side: int | None) -> Path:
     """A shard as the workflow packs it, at a fixed S; or of the original bytes if None."""
-    packing = Packing(smallest_side, False, "bicubic", 95, CROP)
+    packing = Packing(
+        smallest_side=smallest_side,
+        only_shrink=False,
+        resize_filter="bicubic",
+        jpeg_quality=95,
+        crop=CROP,
+    )
 
     def rows() -> Iterator[tuple]:
         for place, content in enumerate(encoded):
@@ -72,7 +78,14 @@ def rate(batches: Iterable, number: int) -> float:
 
 def ours(shard: Path, scales: tuple[int, int], workers: int = 1) -> float:
     """Our loader's images a second."""
-    images = TrainingImages([shard], 0, BATCH, CROP, scales, np.zeros((3, 3)))
+    images = TrainingImages(
+        [shard],
+        seed=0,
+        batch_size=BATCH,
+        crop=CROP,
+        scales=scales,
+        colour_axes=np.zeros((3, 3)),
+    )
     number = OURS_FOR_EACH * BATCHES
     return rate(images.batches(0, number + 1, workers, pin_memory=False), number)
 
@@ -209,8 +222,15 @@ def lines(folder: Path, encoded: Sequence[bytes]) -> list[Line]:
         bound = found[f"decoding alone, {bytes_of(name) if kind == 'shards' else kind}"]
         least_over_limit = 0.85 if rival == "torchvision" else None
         return Line(
-            *("loading", f"{kind}, {name}", "images/s", own, found[f"{rival}, {name}"], bound),
-            *(least, least_over_limit, note),
+            "loading",
+            f"{kind}, {name}",
+            "images/s",
+            ours=own,
+            rival=found[f"{rival}, {name}"],
+            limit=bound,
+            least_over_rival=least,
+            least_over_limit=least_over_limit,
+            note=note,
         )
 
     whole = "no training reads these bytes at a fixed S: it has shards rescaled to it"
@@ -218,9 +238,9 @@ def lines(folder: Path, encoded: Sequence[bytes]) -> list[Line]:
     return [
         line("S = 256", "torchvision", "shards", 5),
         line("S = 384", "torchvision", "shards", 4),
-        line("S in [256;512]", "torchvision", "shards", 3, jittered),
-        line("S = 256", "torchvision", "original bytes", 1.5, whole),
-        line("S = 384", "torchvision", "original bytes", 2.5, whole),
+        line("S in [256;512]", "torchvision", "shards", 3, note=jittered),
+        line("S = 256", "torchvision", "original bytes", 1.5, note=whole),
+        line("S = 384", "torchvision", "original bytes", 2.5, note=whole),
         line("S = 256", "WebDataset", "original bytes", 1),
         line("S = 384", "WebDataset", "original bytes", 1),
         line("S = 256", "Hugging Face datasets", "original bytes", 1),
@@ -234,11 +254,22 @@ def growth(folder: Path, encoded: Sequence[bytes]) -> list[Growth]:
     sizes, seconds = list(GROWING), []
     for number in sizes:
         shard = shard_of(folder / f"grow{number}.arrow", encoded[:number], 256)
-        images = TrainingImages([shard], 0, BATCH, CROP, (256, 256), np.zeros((3, 3)))
+        images = TrainingImages(
+            [shard],
+            seed=0,
+            batch_size=BATCH,
+            crop=CROP,
+            scales=(256, 256),
+            colour_axes=np.zeros((3, 3)),
+        )
         seconds.append(
             min(stopwatch(lambda images=images, n=number: visit(images, n)) for _ in range(3))
         )
-    return [Growth("loading", "an epoch in one process, S = 256", "images", sizes, seconds)]
+    return [
+        Growth(
+            "loading", "an epoch in one process, S = 256", "images", sizes=sizes, seconds=seconds
+        )
+    ]
 
 
 def visit(images: TrainingImages, number: int) -> None:

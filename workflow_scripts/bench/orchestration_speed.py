@@ -20,10 +20,26 @@ from .measuring import Growth, Line, Measured, alternate, fixed
 ROOT = Path(__file__).parents[2]
 FULL = "config/ilsvrc2012.yaml"
 WITHOUT_TORCH = (  # the commands that need no net
-    *("compare_choices", "draw_figures", "examine_errors", "index_images", "judge_claims"),
-    *("list_classes", "list_evaluations", "make_miniature", "measure_statistics", "pack_shards"),
-    *("render_choices", "render_index", "render_pictures", "render_table", "report_packing"),
-    *("summarise_run", "tabulate", "unpack_parquet", "verify_archive", "write_submission"),
+    "compare_choices",
+    "draw_figures",
+    "examine_errors",
+    "index_images",
+    "judge_claims",
+    "list_classes",
+    "list_evaluations",
+    "make_miniature",
+    "measure_statistics",
+    "pack_shards",
+    "render_choices",
+    "render_index",
+    "render_pictures",
+    "render_table",
+    "report_packing",
+    "summarise_run",
+    "tabulate",
+    "unpack_parquet",
+    "verify_archive",
+    "write_submission",
 )
 MOST_START, MOST_DRY_RUN, MOST_WALL = 1.5, 8.0, 1.4
 LONGEST_PAUSE = timedelta(seconds=60)  # between jobs of one uninterrupted run
@@ -70,19 +86,28 @@ def lines() -> list[Line]:
     )
     found = [
         Line(
-            *("orchestration", "dry-run of the full configuration", "s", planned),
+            "orchestration",
+            "dry-run of the full configuration",
+            "s",
+            ours=planned,
             limit=fixed("at most", MOST_DRY_RUN, seconds=True),
             least_over_limit=1.0,
         ),
         Line(
-            *("orchestration", f"start of a command without torch: {slowest}", "s", start),
+            "orchestration",
+            f"start of a command without torch: {slowest}",
+            "s",
+            ours=start,
             limit=fixed("at most", MOST_START, seconds=True),
             least_over_limit=1.0,
             note=f"the slowest of {len(once)} when each was started once",
         ),
         Line(
-            *("orchestration", "start of a command with torch: evaluate", "s"),
-            *(evaluate["evaluate"], evaluate["import torch"]),
+            "orchestration",
+            "start of a command with torch: evaluate",
+            "s",
+            ours=evaluate["evaluate"],
+            rival=evaluate["import torch"],
         ),
     ]
     miniature = wall_of_miniature()
@@ -111,8 +136,10 @@ def wall_of_miniature() -> Line | None:
     work = sum(record["wall_seconds"] - record["startup_seconds"] for record in records)
     wall = (ended - begun).total_seconds()
     return Line(
-        *("orchestration", "the miniature, from Snakemake's start to the last job's end", "s"),
-        Measured("ours", [wall], seconds=True),
+        "orchestration",
+        "the miniature, from Snakemake's start to the last job's end",
+        "s",
+        ours=Measured("ours", [wall], seconds=True),
         limit=fixed(f"numerical work ÷ {cores} cores", work / cores, seconds=True),
         least_over_limit=1 / MOST_WALL,
         note="one run; work is the time of all jobs after their imports",
@@ -138,7 +165,15 @@ def growth(folder: Path) -> list[Growth]:
         runs = [timed(*dry_run(FULL, config)) for _ in range(2)]
         times.append(min(spent for spent, _ in runs))
         jobs.append(_jobs(runs[0][1]))
-    return [Growth("orchestration", "dry-run of the full configuration", "jobs", jobs, times)]
+    return [
+        Growth(
+            "orchestration",
+            "dry-run of the full configuration",
+            "jobs",
+            sizes=jobs,
+            seconds=times,
+        )
+    ]
 
 
 def _jobs(printed: str) -> int:

@@ -19,8 +19,15 @@ UPRIGHT_SHARE = 0.25
 QUALITIES = range(80, 100)
 BYTES = range(90_000, 110_001)
 OF_SCIKIT_IMAGE = (
-    *("astronaut.png", "chelsea.png", "coffee.png", "hubble_deep_field.jpg", "ihc.png"),
-    *("motorcycle_left.png", "motorcycle_right.png", "retina.jpg", "rocket.jpg"),
+    "astronaut.png",
+    "chelsea.png",
+    "coffee.png",
+    "hubble_deep_field.jpg",
+    "ihc.png",
+    "motorcycle_left.png",
+    "motorcycle_right.png",
+    "retina.jpg",
+    "rocket.jpg",
 )
 
 

@@ -33,12 +33,20 @@ def step_seconds(rank: int, count: int, port: int, shard: Path, results) -> None
     processes = Processes(rank, count)
     with processes.joined(torch.device("cpu")):
         # The miniature's D, so that arithmetic and gradients stand in proportion on a CPU.
-        net = ConvNet(Architecture(NETS["D"], 10, 64, 512, 8))
+        net = ConvNet(Architecture(NETS["D"], classes=10, crop=64, fc=512, width_divisor=8))
         initialise(net, "he", 0)
         rows = processes.rows(BATCH)
-        images = TrainingImages([shard], 0, BATCH, 64, (256, 256), np.zeros((3, 3)), rows=rows)
+        images = TrainingImages(
+            [shard],
+            seed=0,
+            batch_size=BATCH,
+            crop=64,
+            scales=(256, 256),
+            colour_axes=np.zeros((3, 3)),
+            rows=rows,
+        )
         settings = Optimisation(1e-4, BATCH, input_scale=58.0)
-        training = Training(net, images, settings, [0, 0, 0], processes)
+        training = Training(net, images, settings, mean=[0, 0, 0], processes=processes)
         training.prepare()
         batch = images[0]
 
@@ -61,7 +69,7 @@ def free_port() -> int:
 
 def growth(shard: Path, cores: int) -> list[Growth]:
     """Seconds of an iteration as processes are added, up to one a core and at least to two."""
-    counts, seconds = [1, 2, *([4] if cores >= 4 else [])], []
+    counts, seconds = [1, 2, 4] if cores >= 4 else [1, 2], []
     for count in counts:
         results = multiprocessing.get_context("spawn").SimpleQueue()
         multiprocessing.spawn(
@@ -69,4 +77,8 @@ def growth(shard: Path, cores: int) -> list[Growth]:
         )
         seconds.append(results.get())
     note = f"an iteration of {BATCH} images, on {cores} cores; through gloo"
-    return [Growth("training", "the miniature's D", "processes", counts, seconds, note)]
+    return [
+        Growth(
+            "training", "the miniature's D", "processes", sizes=counts, seconds=seconds, note=note
+        )
+    ]

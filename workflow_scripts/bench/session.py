@@ -104,7 +104,7 @@ class Session:
         """All facts beside what is expected of them."""
         headings = ["part", "what", "measured", "expected", "verdict"]
         rows = [[Cell(text) for text in self._row(fact, expected)] for fact in self.facts]
-        return Table("session", "What the session found", headings, rows, None)
+        return Table("session", "What the session found", headings, rows, last=None)
 
     def _row(self, fact: dict, expected: Sequence[Expected]) -> list[str]:
         of_it = [one for one in expected if one.is_of(fact)]

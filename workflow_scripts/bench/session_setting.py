@@ -87,7 +87,9 @@ class Setting:
     def architecture(self, name: str) -> Architecture:
         """A net of the paper, or the same layers a sixteenth as wide."""
         if self.small:
-            return Architecture(self.layers[name], 10, self.crop, 64, 16)
+            return Architecture(
+                self.layers[name], classes=10, crop=self.crop, fc=64, width_divisor=16
+            )
         return Architecture(self.layers[name])
 
     def net(self, name: str, dropout: float = 0.0) -> ConvNet:
@@ -115,7 +117,14 @@ class Setting:
             RATE, size, dropout=dropout, precision=precision, input_scale=INPUT_SCALE
         )
         net = self.net(name, dropout).to(device or self.device)
-        unread = TrainingImages([], 0, size, self.crop, (256, 256), np.zeros((3, 3)))
+        unread = TrainingImages(
+            [],
+            seed=0,
+            batch_size=size,
+            crop=self.crop,
+            scales=(256, 256),
+            colour_axes=np.zeros((3, 3)),
+        )
         return Steps(Training(net, unread, settings, MEAN))
 
     def batch(self, size: int, seed: int = 0, pinned: bool = True) -> TrainingBatch:

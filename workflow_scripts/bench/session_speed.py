@@ -108,18 +108,18 @@ def step(setting: Setting) -> Iterator[dict]:
         def one(steps=steps, batch=batch) -> None:
             steps([batch])
 
-        ours = step_fact(setting, name, "ours", one, size)
+        ours = step_fact(setting, name, "ours", one, size=size)
         yield ours
         if name in NETS:
             loose = setting.batch(size, pinned=False)
             yield step_fact(
-                setting, name, "pageable batches", lambda s=steps, b=loose: s([b]), size
+                setting, name, "pageable batches", lambda s=steps, b=loose: s([b]), size=size
             )
             torch.backends.cudnn.benchmark = True
-            yield step_fact(setting, name, "cudnn.benchmark, the same bits", one, size)
+            yield step_fact(setting, name, "cudnn.benchmark, the same bits", one, size=size)
             torch.backends.cudnn.benchmark = False
             with best_algorithms():
-                yield step_fact(setting, name, "cudnn.benchmark, any bits", one, size)
+                yield step_fact(setting, name, "cudnn.benchmark, any bits", one, size=size)
         del one, steps
         if name in NETS and not setting.small:
             alone = LayersAlone(name, size, setting.device, resolved("auto", setting.device))
@@ -142,7 +142,14 @@ def loader(setting: Setting) -> Iterator[dict]:
     ahead = workers * (READ_AHEAD + 1)
 
     def images(shard: Path, scales: tuple[int, int]) -> TrainingImages:
-        return TrainingImages([shard], 0, size, setting.crop, scales, np.zeros((3, 3)))
+        return TrainingImages(
+            [shard],
+            seed=0,
+            batch_size=size,
+            crop=setting.crop,
+            scales=scales,
+            colour_axes=np.zeros((3, 3)),
+        )
 
     number = setting.either(3 * ahead, 8)
     for what, shard, scales in (
@@ -286,9 +293,14 @@ def rival(setting: Setting) -> Iterator[dict]:
         for kind in ("torchvision", "torchvision, compiled"):
             with best_algorithms():
                 loop = Plain(
-                    name, setting.device, precision, setting.cores, size, kind.endswith("compiled")
+                    name,
+                    setting.device,
+                    precision,
+                    threads=setting.cores,
+                    size=size,
+                    compiled=kind.endswith("compiled"),
                 )
-                fact = step_fact(setting, name, kind, loop.step, size)
+                fact = step_fact(setting, name, kind, loop.step, size=size)
             del loop
             rates.append(fact["images/s"])
             yield fact | {"times eager": rates[1] / rates[0] if rates[1:] else None}
@@ -303,7 +315,7 @@ def compiled(setting: Setting) -> Iterator[dict]:
         steps = setting.training(name, size)
         if what.endswith("compiled"):
             compile_features(steps.net)
-        fact = step_fact(setting, name, what, lambda s=steps: s(batches[:1]), size)
+        fact = step_fact(setting, name, what, lambda s=steps: s(batches[:1]), size=size)
         del steps
         rates.append(fact["images/s"])
         yield fact | {"times eager": rates[1] / rates[0] if rates[1:] else None}

@@ -30,7 +30,7 @@ def percent(number: float | None) -> Cell:
     return word(None) if number is None else Cell(f"{number:.0f}%", number)
 
 
-def verdict(met_and_exceeded: tuple[bool | None, bool]) -> Cell:
+def aims_met(met_and_exceeded: tuple[bool | None, bool]) -> Cell:
     """Whether aims were met, and whether ours exceeds the limit, which then is none here."""
     met, exceeded = met_and_exceeded
     found = [{True: "met", False: "missed"}.get(met), "no limit here" if exceeded else None]
@@ -43,7 +43,7 @@ LINES = (
     Column("ours", "ours", rate),
     Column("ours/rival (aim)", "over_rival", ratio),
     Column("ours/limit (aim)", "over_limit", ratio),
-    Column("aims", "verdict", verdict),
+    Column("aims", "verdict", aims_met),
     Column("spread", "ours_spread_percent", percent),
     Column("rival", "rival_is", word),
     Column("its", "rival", rate),

@@ -7,7 +7,7 @@ from torch import nn
 
 from tests.checks import recompute_cells
 from tests.helpers.paper_nets import CONVNETS, as_input, picture, small
-from workflow_scripts import measure_statistics
+from workflow_scripts.vgg.data.pixel_statistics import pixel_statistics
 from workflow_scripts.vgg.data.shards import Shards
 from workflow_scripts.vgg.nets.devices import to_input
 
@@ -16,7 +16,7 @@ def test_s2_1_preprocessing_is_the_training_sets_mean_rgb_subtracted_from_each_p
     pictures, paths
 ):
     """The only preprocessing is to subtract the mean RGB of the training set from each pixel."""
-    statistics = measure_statistics.measure_statistics(Shards(paths), threads=1)
+    statistics = pixel_statistics(Shards(paths), threads=1)
     mean = torch.tensor(statistics["mean_rgb"], dtype=torch.float64)
     inputs = [to_input(torch.tensor(p).permute(2, 0, 1)[None], mean, 1.0) for p in pictures]
     pixels = torch.cat([x.flatten(2) for x in inputs], dim=2)[0]

@@ -10,10 +10,11 @@ from torch import nn
 
 from tests.checks import recompute_cells
 from tests.helpers.paper_nets import CONVNETS, MEAN, SCALE, small, store
-from workflow_scripts import measure_statistics, train
+from workflow_scripts import train
 from workflow_scripts.vgg.core.text_artefacts import write_json
 from workflow_scripts.vgg.data import sampling
 from workflow_scripts.vgg.data.loader import TrainingImages
+from workflow_scripts.vgg.data.pixel_statistics import pixel_statistics
 from workflow_scripts.vgg.data.shards import Shards
 from workflow_scripts.vgg.nets.convnets import ConvNet
 from workflow_scripts.vgg.nets.devices import to_input
@@ -252,7 +253,7 @@ def test_s3_1_the_colour_shift_is_one_draw_along_the_principal_axes_for_a_whole_
 ):
     """To the RGB of every pixel of a crop the same multiples of the principal components of the
     training pixels are added, in proportion to Gaussian draws of standard deviation 0.1."""
-    statistics = measure_statistics.measure_statistics(Shards(paths), threads=1)
+    statistics = pixel_statistics(Shards(paths), threads=1)
     axes = sampling.colour_axes(statistics, "pca-root-eigenvalues")
     values, vectors = np.linalg.eigh(np.cov(np.concatenate([p.reshape(-1, 3) for p in pictures]).T))
     assert values[2] > 5 * values[1] > 5 * values[0] > 0, "the axes must be told apart"

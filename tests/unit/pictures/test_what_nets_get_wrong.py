@@ -20,7 +20,7 @@ from workflow_scripts import examine_errors
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.data.classes import short_names
 from workflow_scripts.vgg.evaluation.posteriors import write_posteriors
-from workflow_scripts.vgg.results.predictions import answers, best_fused, class_errors
+from workflow_scripts.vgg.results.predictions import best_fused, class_errors, predictions
 from workflow_scripts.vgg.settings.experiments import Evaluation
 
 
@@ -90,11 +90,11 @@ def test_nets_that_are_all_wrong_go_before_a_clear_lead(tmp_path):
     for name, posteriors in (("one", one), ("two", two)):
         paths.append(tmp_path / f"{name}.parquet")
         write_posteriors(paths[-1], list("abcde"), labels, np.array(posteriors, np.float32), {})
-    nets = [answers([path]) for path in paths]
+    nets = [predictions([path]) for path in paths]
     # Leads of the fusion: a 0.10, b 0.20, c 0.125; d has no net wrong, e is wrong itself.
-    assert best_fused(answers(paths), nets, 5) == [2, 0, 1]
-    assert best_fused(answers(paths), nets, 2) == [2, 0]
-    assert best_fused(answers(paths), [], 5) == []
+    assert best_fused(predictions(paths), nets, 5) == [2, 0, 1]
+    assert best_fused(predictions(paths), nets, 2) == [2, 0]
+    assert best_fused(predictions(paths), [], 5) == []
 
 
 def test_images_csv_has_a_line_an_image_system_and_rank(made, classes):
@@ -160,7 +160,7 @@ def test_confused_pairs_equal_a_crosstab(made, results):
 
 
 def test_a_class_without_images_has_no_error(results):
-    errors = class_errors(answers([Evaluation(MODEL, "dense", 256).path(results, "val")]), 12)
+    errors = class_errors(predictions([Evaluation(MODEL, "dense", 256).path(results, "val")]), 12)
     assert errors[11]["images"] == errors[11]["wrong"] == 0
     assert errors[11]["top1_error"] is errors[11]["top1_low"] is errors[11]["top5_error"] is None
 

@@ -28,6 +28,7 @@ from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.data.shards import Shards
 from workflow_scripts.vgg.evaluation import methods, score_maps
 from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet
+from workflow_scripts.vgg.report import net_views
 from workflow_scripts.vgg.settings.experiments import Evaluation
 
 
@@ -147,8 +148,8 @@ def test_crops_are_those_of_the_grid_and_their_mean_is_the_evaluations(
 def test_the_sheet_shows_each_crop_at_its_place(made, original):
     for image in read(made("crops.json"))["images"]:
         pixels, sheet = at_scale(original(image["id"]), CROP_SCALE), decoded(image["sheet"])
-        side = look_through_net.SHEET_CROP
-        step = side + look_through_net.SHEET_GAP
+        side = net_views.SHEET_CROP
+        step = side + net_views.SHEET_GAP
         assert sheet.shape == (5 * step - (step - side), 5 * step - (step - side), 4)
         assert (sheet[side:step, :, 3] == 0).all(), "gaps are transparent"
         differences = np.zeros((5, 5, 5, 5))

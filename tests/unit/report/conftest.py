@@ -8,6 +8,7 @@ import yaml
 from tests.helpers.report_inputs import RECORDS, cell, evaluation_row, index_of, page_of, table
 from workflow_scripts.vgg.core.text_artefacts import write_svg
 from workflow_scripts.vgg.report import inputs
+from workflow_scripts.vgg.results.ledger import COMPARISON_KEYS
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def claims():
         *("B", "A", "equivalent", 1.5, "top1_val", 23.53, 24.07),
         *(-0.54, -2.03, 0.93, 0.71, 0.853, 417, 1, [-0.54], None, None, None, 0.1, "inconclusive"),
     )
-    comparison = dict(zip(inputs.COMPARISON_KEYS, values, strict=True))
+    comparison = dict(zip(COMPARISON_KEYS, values, strict=True))
     speed = {"expected_processes": 4, "expected_speedup": 3.75, "margin": 0.25, "measured": []}
     keys = inputs.CLAIM_KEYS
     return {

@@ -16,6 +16,7 @@ from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.core.text_artefacts import write_svg
 from workflow_scripts.vgg.report import inputs
 from workflow_scripts.vgg.report import pages as rendered
+from workflow_scripts.vgg.results.throughput import SPEED_KEYS
 from workflow_scripts.vgg.training.history import Validation, read_history, write_history
 
 
@@ -160,7 +161,7 @@ def test_throughput_is_a_table_where_it_was_measured(run, tmp_path, claims):
         (4, ["C_S256"], ["A"], "H200", 152.5, 3.6969, 3.625, 3.75, 0.92424),
         (2, ["D"], [], "old <b>", 7.125, None, None, None, None),
     ]
-    speeds = [dict(zip(inputs.SPEED_KEYS, row, strict=True)) for row in values]
+    speeds = [dict(zip(SPEED_KEYS, row, strict=True)) for row in values]
     claims["claims"][1]["throughput"]["measured"] = speeds
     (tmp_path / "claims.json").write_text(json.dumps(claims))
     (tmp_path / "claims_throughput.csv").write_bytes(b"number,processes\n9,1\n")

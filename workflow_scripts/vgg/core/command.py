@@ -39,18 +39,6 @@ def parser(description: str) -> argparse.ArgumentParser:
     return made
 
 
-def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """The options that name a model and its net, as in models.yaml and `convnet`."""
-    group = parser.add_argument_group("model")
-    group.add_argument("--model", required=True, help="name, e.g. D_S256")
-    group.add_argument("--net", required=True, help="configuration of Table 1, e.g. D")
-    group.add_argument("--layers", required=True, help="its layers, e.g. 'conv3-64 | conv3-128'")
-    group.add_argument("--crop", type=int, default=224, help="side of the input in pixels")
-    group.add_argument("--classes", type=int, default=1000)
-    group.add_argument("--fc", type=int, default=4096, help="width of the hidden FC layers")
-    group.add_argument("--width-divisor", type=int, default=1, help="divides all conv channels")
-
-
 def run(main: Callable[[Sequence[str] | None], None]) -> None:
     """Run `main` and end the process; bad input and a full disk give one clear line and status 1.
 

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import io
 import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
 
-ENOTSUPP = 524  # the kernel's own, which some of its file systems let out; errno lacks it
-UNSUPPORTED = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, ENOTSUPP)
-NO_LOCKS = (*UNSUPPORTED, errno.ENOLCK, errno.EBADF)
+from .locks import UNSUPPORTED, Held, give_back, take_lock
+
 FULL = (errno.ENOSPC, errno.EDQUOT)
 FULL_IN_WORDS = tuple(f"os error {number}" for number in FULL)  # safetensors' are no OSErrors
-_held: set[IO] = set()
 
 
 class InputError(Exception):
@@ -47,72 +43,24 @@ def exclusive(path: str | Path, activity: str = "writing it", wait: bool = False
     Raises InputError if another process holds `path`, unless asked to wait.
     """
     path = Path(path)
-    lock = path.with_name(f".{path.name}.lock")
+    file = path.with_name(f".{path.name}.lock")
+    words = f"{_this_process()} is {activity}"
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = _held_lock(path, lock, activity, wait)
-    if file is None:
-        yield False
-        return
-    with file:
-        _held.add(file)
         try:
-            yield True
-        finally:
-            _held.discard(file)
-            lock.unlink(missing_ok=True)
-
-
-def _held_lock(path: Path, lock: Path, activity: str, wait: bool) -> IO | None:
-    """The open and locked file `lock`, in which stands who has it; None if there are no locks."""
-    while True:
-        with contextlib.ExitStack() as stack:
-            file = stack.enter_context(open(lock, "a+", encoding="utf-8"))
-            try:
-                locked = take_lock(file)
-            except BlockingIOError:
-                file.seek(0)
-                holder = file.read() or "another process has it in use"
-                if not wait:
-                    raise InputError(
-                        f"{path}: {holder}; wait until that has ended, or stop it"
-                    ) from None
-                logging.info("%s: %s; waiting for it", path, holder)
-                locked = take_lock(file, fcntl.LOCK_EX)
-            except OSError:
-                lock.unlink(missing_ok=True)
-                raise
-            if not locked:
-                lock.unlink(missing_ok=True)
-                return None
-            # The holder before us deleted the file as it went: then this is no lock to others.
-            if _is_open(lock, file):
-                stack.callback(lock.unlink, missing_ok=True)
-                file.truncate(0)
-                file.write(f"{_this_process()} is {activity}")
-                file.flush()
-                stack.pop_all()
-                return file
-
-
-def take_lock(file: IO, kind: int = fcntl.LOCK_EX | fcntl.LOCK_NB) -> bool:
-    """Lock an open file until it is closed or the process ends; False if its file system cannot.
-
-    Where flock is not supported, as on some NFS, Lustre and DVS mounts, POSIX record locks often
-    are. Neither outlives its process, as a marker file does: after a job was killed on another
-    node, nobody could tell that the marker means nothing. So these are no third way.
-    Raises BlockingIOError if another process has it, unless `kind` waits.
-    """
-    for lock in (fcntl.flock, fcntl.lockf):
-        try:
-            lock(file, kind)
-            return True
-        except PermissionError as error:  # POSIX leaves open which of the two errors it is
-            raise BlockingIOError(*error.args) from None
-        except OSError as error:
-            if error.errno not in NO_LOCKS:
-                raise
-    return False
+            lock = take_lock(file, words)
+        except Held as held:
+            holder = str(held) or "another process has it in use"
+            if not wait:
+                raise InputError(
+                    f"{path}: {holder}; wait until that has ended, or stop it"
+                ) from None
+            logging.info("%s: %s; waiting for it", path, holder)
+            lock = take_lock(file, words, wait=True)
+    try:
+        yield lock is not None
+    finally:
+        give_back(lock)
 
 
 @contextlib.contextmanager
@@ -155,23 +103,6 @@ def _this_process() -> str:
     job = os.environ.get("SLURM_JOB_ID")
     of_job = f" of Slurm job {job}" if job else ""
     return f"process {os.getpid()}{of_job} on {os.uname().nodename}"
-
-
-def _is_open(path: Path, file: IO) -> bool:
-    """Whether `file` is what now lies at `path`."""
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
-    except FileNotFoundError:
-        return False
-
-
-def _forget_locks() -> None:
-    """In a forked child, such as a loader's worker, which must not keep its dead parent's locks."""
-    while _held:
-        _held.pop().close()
-
-
-os.register_at_fork(after_in_child=_forget_locks)
 
 
 @contextlib.contextmanager
@@ -247,6 +178,17 @@ def sha256(path: str | Path) -> str:
     """Hexadecimal SHA-256 of a file's bytes."""
     with reading(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def md5(path: str | Path, after: Callable[[int], None] | None = None) -> str:
+    """Hexadecimal MD5 of a file's bytes; `after` is called with the size of each piece read."""
+    digest = hashlib.md5()
+    with reading(path) as file:
+        while piece := file.read(16 * 2**20):
+            digest.update(piece)
+            if after:
+                after(len(piece))
+    return digest.hexdigest()
 
 
 def fingerprint(content) -> str:

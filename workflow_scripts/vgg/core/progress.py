@@ -38,8 +38,13 @@ class Progress:
         left = (self.total - self.done) / rate if rate else float("inf")
         logging.info(
             "%d/%d %s (%.0f%%), %.1f/s, %s left%s",
-            *(self.done, self.total, self.unit, 100 * self.done / max(self.total, 1), rate),
-            *(duration(left), f", {note}" if note else ""),
+            self.done,
+            self.total,
+            self.unit,
+            100 * self.done / max(self.total, 1),
+            rate,
+            duration(left),
+            f", {note}" if note else "",
         )
 
 

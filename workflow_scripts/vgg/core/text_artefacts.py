@@ -1,7 +1,8 @@
 """JSON, CSV and SVG that jobs write for other jobs and for people, with checksums.
 
 JSON has one as its last key, CSV one of each row as its last column, SVG one as a comment. Files
-without them, written by hand or by another program, are read as well, but for drawings.
+without them, written by hand or by another program, are read as well, but for drawings. CSV that
+only people and their programs read is written without.
 """
 
 from __future__ import annotations
@@ -68,6 +69,16 @@ def write_csv(path: str | Path, rows: Sequence[Mapping], columns: Sequence[str])
     for number, row in enumerate(rows):
         cells = ["" if row[name] is None else str(row[name]) for name in columns]
         writer.writerow([*cells, _of_row(number, len(rows), columns, cells)])
+    with whole_file(path) as temporary:
+        temporary.write_text(text.getvalue(), encoding="utf-8")
+
+
+def write_plain_csv(path: str | Path, rows: Sequence[Mapping], columns: Sequence[str]) -> None:
+    """Write rows as CSV, whole or not at all, without checksums. None is an empty field."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
     with whole_file(path) as temporary:
         temporary.write_text(text.getvalue(), encoding="utf-8")
 

@@ -208,16 +208,16 @@ def resize_fast(
     convolution = ResizeAlg.convolution(FAST_FILTERS[resize_filter])
     resizer = Resizer()  # of its own, since threads cannot share one
 
-    def convolved(image: ImageData, width: int, height: int, *box: float) -> ImageData:
+    def convolved(image: ImageData, width: int, height: int, box: CropBox) -> ImageData:
         result = ImageData(width, height, PixelType.U8x3)
-        options = ResizeOptions(resize_alg=convolution, crop_box=CropBox(*box))
+        options = ResizeOptions(resize_alg=convolution, crop_box=box)
         resizer.resize(image, result, options)
         return result
 
     image = ImageData(columns, rows, PixelType.U8x3, pixels.tobytes())
     # A box may end outside by a rounding error.
-    across = convolved(image, width, rows, left, 0, min(right, columns) - left, rows)
-    both = convolved(across, width, height, 0, top, width, min(bottom, rows) - top)
+    across = convolved(image, width, rows, CropBox(left, 0, min(right, columns) - left, rows))
+    both = convolved(across, width, height, CropBox(0, top, width, min(bottom, rows) - top))
     return np.frombuffer(both.get_buffer(), np.uint8).reshape(height, width, 3)
 
 
@@ -265,15 +265,19 @@ def crop_of_rescaled(
     x = int(left * (new_width - crop + 1))
     if (new_height, new_width) == (height, width):
         return pixels[y : y + crop, x : x + crop]
-    first_row, end_row = _span(y, crop, height, new_height, resize_filter)
-    first_column, end_column = _span(x, crop, width, new_width, resize_filter)
+    first_row, end_row = _span(y, crop, height, new_side=new_height, resize_filter=resize_filter)
+    first_column, end_column = _span(
+        x, crop, width, new_side=new_width, resize_filter=resize_filter
+    )
     down, across = height / new_height, width / new_width
     box = (
-        *(x * across - first_column, y * down - first_row),
-        *((x + crop) * across - first_column, (y + crop) * down - first_row),
+        x * across - first_column,
+        y * down - first_row,
+        (x + crop) * across - first_column,
+        (y + crop) * down - first_row,
     )
     needed = pixels[first_row:end_row, first_column:end_column]
-    return resize_fast(needed, crop, crop, resize_filter, box)
+    return resize_fast(needed, crop, crop, resize_filter, box=box)
 
 
 def rows_of_crop(
@@ -284,7 +288,7 @@ def rows_of_crop(
     y = int(top * (new_height - crop + 1))
     if (new_height, new_width) == (height, width):
         return y, y + crop
-    return _span(y, crop, height, new_height, resize_filter)
+    return _span(y, crop, height, new_side=new_height, resize_filter=resize_filter)
 
 
 def _span(start: int, crop: int, side: int, new_side: int, resize_filter: str) -> tuple[int, int]:

@@ -73,7 +73,8 @@ def band_of(encoded: bytes | memoryview, first: int, end: int) -> Band | None:
     kept = slice(first_row * layout.row_height, min(layout.height, end_row * layout.row_height))
     height = (kept.stop - kept.start).to_bytes(2, "big")
     before, behind = encoded[: layout.size_at], encoded[layout.size_at + 2 : layout.coded]
-    return Band(b"".join([before, height, behind, body]), kept, layout.height, layout.width, ends)
+    jpeg = b"".join([before, height, behind, body])
+    return Band(jpeg, kept, layout.height, layout.width, ends=ends)
 
 
 def _codes(count: int) -> np.ndarray:
@@ -120,7 +121,11 @@ def _layout(encoded: bytes | memoryview) -> _Layout | None:
             if not (frame and height and across and down):
                 return None
             return _Layout(
-                *(frame + 1, place, height, width, BLOCK * down),
+                size_at=frame + 1,
+                coded=place,
+                height=height,
+                width=width,
+                row_height=BLOCK * down,
                 subsampled=(across, down) != (1, 1),
                 restarts=interval > 0 and interval == -(-width // (BLOCK * across)),
             )

@@ -103,9 +103,14 @@ class TrainingImages(Dataset):
     def _sampled(self, iteration: int) -> tuple[Batch, np.ndarray]:
         """An iteration's whole batch, and its images' places in the shards: int64 [batch_size]."""
         batch = batch_at(
-            *(self.seed, iteration, self.batch_size),
-            *(self.images, self.scales, self.colour_axes),
-            *(self.scale_sampling, self.last_batch),
+            self.seed,
+            iteration,
+            batch_size=self.batch_size,
+            images=self.images,
+            scales=self.scales,
+            colour_axes=self.colour_axes,
+            scale_sampling=self.scale_sampling,
+            last_batch=self.last_batch,
         )
         return batch, batch.images if self.places is None else self.places[batch.images]
 
@@ -132,11 +137,21 @@ class TrainingImages(Dataset):
         for place, sample in enumerate(samples):
             image, top = int(images[sample]), batch.tops[sample]
             smallest_side = pixels_at(batch.scales[sample], self.crop)
-            size = int(shards.heights[image]), int(shards.widths[image])
-            needed = rows_of_crop(*size, smallest_side, self.crop, top, self.resize_filter)
+            needed = rows_of_crop(
+                int(shards.heights[image]),
+                int(shards.widths[image]),
+                smallest_side=smallest_side,
+                crop=self.crop,
+                top=top,
+                resize_filter=self.resize_filter,
+            )
             crops[place] = crop_of_rescaled(
                 decode(shards.jpeg(image), f"training image {image}", needed),
-                *(smallest_side, self.crop, top, batch.lefts[sample], self.resize_filter),
+                smallest_side=smallest_side,
+                crop=self.crop,
+                top=top,
+                left=batch.lefts[sample],
+                resize_filter=self.resize_filter,
             )
         pixels = pixels.permute(0, 3, 1, 2)
         for place in np.flatnonzero(batch.flips[rows]).tolist():

@@ -6,12 +6,12 @@ None of it stops packing; it is counted, so that a report can say what the pixel
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Iterator
 
 import numpy as np
 
 from . import images
+from .exif import of_exif
 
 KINDS = {
     "png": "a PNG, though named JPEG",
@@ -39,13 +39,6 @@ START, END, TEMPORARY, EXIF = 0xD8, 0xD9, 0x01, 0xE1
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # start of frame: size, channels
 PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 EXIF_SIGNATURE = b"Exif\0\0"
-ORIENTATION = 0x0112
-DIRECTORIES = frozenset({0x8769, 0x8825, 0xA005})  # Exif, GPS, interoperability
-NEXT = -1  # instead of a tag
-BYTE_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
-BYTE_ORDER_NAMES = {"<": "little", ">": "big"}
-TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
-INTEGERS = frozenset({1, 3, 4, 13})
 
 
 def examine(encoded: bytes, name: str, crop: int) -> tuple[np.ndarray, list[str]]:
@@ -131,46 +124,3 @@ def segments(jpeg: bytes) -> Iterator[tuple[int, int, int]]:
             length = int.from_bytes(jpeg[place : place + 2], "big")
             yield marker, place + 2, place + length
             place += length
-
-
-def of_exif(exif: bytes) -> set[str]:
-    """What is odd about EXIF data, which are laid out as a TIFF file is.
-
-    All its directories are walked: the image's, the thumbnail's, and the Exif, GPS and
-    interoperability ones. What a maker's note holds is nobody's business, nor are unknown types.
-    """
-    kinds = set()
-    try:
-        order = BYTE_ORDERS[exif[:4]]
-        (first,) = struct.unpack_from(order + "L", exif, 4)
-        pending, seen = [first], set()
-        while pending:
-            place = pending.pop()
-            if place in seen:
-                raise ValueError("a directory that refers to itself")
-            seen.add(place)
-            for tag, value in directory(exif, order, place):
-                if tag in DIRECTORIES or (tag == NEXT and value and place == first):
-                    pending.append(value)
-                elif tag == ORIENTATION and place == first and 2 <= value <= 8:
-                    kinds.add("exif-orientation")
-    except (KeyError, ValueError, struct.error):
-        kinds.add("corrupt-exif")
-    return kinds
-
-
-def directory(exif: bytes, order: str, place: int) -> Iterator[tuple[int, int]]:
-    """(tag, value) of each entry of the directory at `place`, and (NEXT, the next one's place).
-
-    order: byte order as `struct` has it. The value is 0 unless it is one integer of 1–4 bytes.
-    Raises ValueError or struct.error if the directory, or what it refers to, is not all there.
-    """
-    (number,) = struct.unpack_from(order + "H", exif, place)
-    end = place + 2 + 12 * number
-    for tag, kind, count, field in struct.iter_unpack(order + "HHL4s", exif[place + 2 : end]):
-        size = TYPE_BYTES.get(kind, 0) * count
-        if size > 4 and struct.unpack(order + "L", field)[0] + size > len(exif):
-            raise ValueError("a value outside the data")
-        integer = count == 1 and kind in INTEGERS
-        yield tag, int.from_bytes(field[:size], BYTE_ORDER_NAMES[order]) if integer else 0
-    yield NEXT, struct.unpack_from(order + "L", exif, end)[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -15,6 +15,8 @@ from .oddities import examine
 from .sources.members import BAD_IMAGE_CURE, Unchanged, read_members
 
 LARGEST_SCALE = 1024  # at which an image of original bytes must still be read, in the paper's units
+REPORT_NUMBERS = ("images", "source_bytes", "bytes")
+REPORT_KEYS = (*REPORT_NUMBERS, "oddities", "skipped")  # of a packing report
 
 
 @dataclass
@@ -74,7 +76,9 @@ class Packing:
         height, width = pixels.shape[:2]
         side = self.smallest_side
         if side and not (self.only_shrink and min(height, width) <= side):
-            pixels = images.rescale(pixels, side, self.resize_filter, images.resize_fast, where)
+            pixels = images.rescale(
+                pixels, side, self.resize_filter, resized=images.resize_fast, name=where
+            )
             content = images.encode_jpeg(pixels, self.jpeg_quality, where)
             height, width = pixels.shape[:2]
         elif not side:
@@ -94,3 +98,16 @@ class Packing:
             "oddities": self.oddities,
             "skipped": self.skipped,
         }
+
+
+def join_reports(reports: Sequence[dict]) -> dict:
+    """One report of several shards': numbers are added, lists follow each other."""
+    oddities: dict[str, list[str]] = {}
+    for report in reports:
+        for kind, ids in report["oddities"].items():
+            oddities.setdefault(kind, []).extend(ids)
+    return {
+        **{key: sum(report[key] for report in reports) for key in REPORT_NUMBERS},
+        "oddities": dict(sorted(oddities.items())),
+        "skipped": [image for report in reports for image in report["skipped"]],
+    }

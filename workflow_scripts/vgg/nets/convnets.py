@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from .dropout import SequencedDropout
 from .precision import at_least_float32
 
 POOLING_ROUNDING = ("floor", "ceil")
+SIZES = ("crop", "classes", "fc", "width_divisor")  # fields of `Architecture` that a run sets
 LRN_CONSTANTS = {"krizhevsky": (2.0, 1e-4), "caffe": (1.0, 1e-4 / 5)}  # k, and α on the plain sum
 _CONV = re.compile(r"conv(\d+)-(\d+)")
 
@@ -52,6 +54,36 @@ class Architecture:
         if self.crop % stride:
             raise ValueError(f"crop {self.crop} is not divisible by {stride}, the nets' stride")
         return self.crop // stride
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Give a command the options that name a model and its net, as models.yaml does."""
+    group = parser.add_argument_group("model")
+    group.add_argument("--model", required=True, help="name, e.g. D_S256")
+    group.add_argument("--net", required=True, help="configuration of Table 1, e.g. D")
+    group.add_argument("--layers", required=True, help="its layers, e.g. 'conv3-64 | conv3-128'")
+    add_size_options(
+        group,
+        crop="side of the input in pixels",
+        fc="width of the hidden FC layers",
+        width_divisor="divides all conv channels",
+    )
+
+
+def add_size_options(parser: argparse._ActionsContainer, **help: str) -> None:
+    """Give a parser, or a group of its options, one option for each of SIZES; help: by name."""
+    for name in SIZES:
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=int,
+            default=getattr(Architecture, name),
+            help=help.get(name),
+        )
+
+
+def sizes_of(given: argparse.Namespace) -> dict[str, int]:
+    """The value that each of SIZES was given as an option."""
+    return {name: getattr(given, name) for name in SIZES}
 
 
 @dataclass(frozen=True)

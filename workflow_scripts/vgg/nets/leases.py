@@ -7,17 +7,18 @@ that dies.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import tempfile
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
-from typing import IO
 
-from ..core.files import InputError, take_lock
+from filelock import FileLock
 
-_held: list[IO] = []  # open until this process ends
+from ..core.files import InputError
+from ..core.locks import Held, give_back, take_lock
+
+_held: list[FileLock] = []  # until this process ends
 
 
 def lease(cards: Sequence[str], training: str = "", folder: Path | None = None) -> int:
@@ -30,13 +31,13 @@ def lease(cards: Sequence[str], training: str = "", folder: Path | None = None) 
     """
     folder = folder or Path(tempfile.gettempdir(), f"vgg-gpus-{os.getuid()}")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with open(folder / "choosing", "w") as choosing:
-        # One process chooses at a time.
-        if not take_lock(choosing, fcntl.LOCK_EX):
-            raise InputError(
-                f"{folder}: its file system knows no locks, by which processes share GPUs; set "
-                "TMPDIR to a folder on a disk of this machine"
-            )
+    choosing = take_lock(folder / "choosing", wait=True)  # one process chooses at a time
+    if choosing is None:
+        raise InputError(
+            f"{folder}: its file system knows no locks, by which processes share GPUs; set "
+            "TMPDIR to a folder on a disk of this machine"
+        )
+    try:
         holders = {place: _holders(folder, card) for place, card in enumerate(cards)}
         free = [place for place in holders if not training or training not in holders[place]]
         if not free:
@@ -45,7 +46,10 @@ def lease(cards: Sequence[str], training: str = "", folder: Path | None = None) 
                 "training; lower train.processes"
             )
         chosen = min(free, key=lambda place: len(holders[place]))
-        _held.append(_take(folder, cards[chosen], training))
+        path = next(p for n in count() if not (p := folder / f"{cards[chosen]}.{n}").exists())
+        _held.append(take_lock(path, training))
+    finally:
+        give_back(choosing)
     return chosen
 
 
@@ -53,21 +57,8 @@ def _holders(folder: Path, card: str) -> list[str]:
     """What each process that has the card computes; files of those that have ended are deleted."""
     found = []
     for path in folder.glob(f"{card}.*"):
-        with open(path) as file:
-            try:
-                take_lock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                found.append(file.read())
-            else:
-                path.unlink()
+        try:
+            give_back(take_lock(path))
+        except Held as held:
+            found.append(str(held))
     return found
-
-
-def _take(folder: Path, card: str, training: str) -> IO:
-    """A locked file that says who has the card; nobody else chooses meanwhile."""
-    path = next(p for n in count() if not (p := folder / f"{card}.{n}").exists())
-    file = open(path, "w")  # noqa: SIM115 closed by the end of the process
-    take_lock(file)
-    file.write(training)
-    file.flush()
-    return file

@@ -13,8 +13,18 @@ from ..core.text_artefacts import read_json
 from .jobs import Job, Key
 
 KEYS = (  # of a record, those that are used here
-    *("wall_seconds", "cpu_seconds", "attempts", "processes", "images", "images_per_second"),
-    *("peak_memory_mb", "gpu_peak_memory_mb", "device", "hardware", "node", "slurm_job_id"),
+    "wall_seconds",
+    "cpu_seconds",
+    "attempts",
+    "processes",
+    "images",
+    "images_per_second",
+    "peak_memory_mb",
+    "gpu_peak_memory_mb",
+    "device",
+    "hardware",
+    "node",
+    "slurm_job_id",
 )
 
 

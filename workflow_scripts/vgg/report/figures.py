@@ -16,8 +16,8 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 from xml.sax.saxutils import escape
 
+from ..results.single_evaluations import METRICS, MeasuredEvaluation
 from ..training.history import History
-from .figure_inputs import METRICS, Measured
 
 T = TypeVar("T")
 METRIC_NAMES = {"top1": "top-1", "top5": "top-5"}
@@ -115,14 +115,14 @@ def learning_curves(histories: Sequence[History], limits: tuple[float, float]) -
         return _svg(figure, f"Learning curves of {model}", " ".join(map(_told, histories)))
 
 
-def error_against_depth(evaluations: Sequence[Measured]) -> str:
+def error_against_depth(evaluations: Sequence[MeasuredEvaluation]) -> str:
     """Errors of dense evaluation at a single scale against depth, a line for each S (Table 3).
 
     A line joins the nets of Table 1; variants of them, such as A-LRN, stand apart. Nets of as many
     weight layers stand side by side. Of several models of one net and S, the first is drawn.
     """
     single = [measured for measured in evaluations if measured.at_single_scale]
-    by_net: dict[str, dict[tuple[int, int], Measured]] = {}
+    by_net: dict[str, dict[tuple[int, int], MeasuredEvaluation]] = {}
     for measured in single:
         by_net.setdefault(measured.net, {}).setdefault(measured.S, measured)
     drawn = [measured for own in by_net.values() for measured in own.values()]
@@ -147,7 +147,7 @@ def error_against_depth(evaluations: Sequence[Measured]) -> str:
             own = {net: measured for net, (_, measured) in points.items()}
             told += [_listed(f"S = {_scale(S)}", metric, own) for metric in METRICS]
         title = "Single test scale, by training scale S"
-        _finish(figure, panels, title, names, drawn, error_limits(drawn))
+        _finish(figure, panels, title, names=names, drawn=drawn, limits=error_limits(drawn))
         panels[1].set_xticks(list(places.values()), [f"{net}\n{layers[net]}" for net in places])
         panels[1].set_xlabel("ConvNet and its weight layers")
         if places:
@@ -156,7 +156,7 @@ def error_against_depth(evaluations: Sequence[Measured]) -> str:
 
 
 def error_against_scale(
-    evaluations: Sequence[Measured], limits: dict[str, tuple[float, float]]
+    evaluations: Sequence[MeasuredEvaluation], limits: dict[str, tuple[float, float]]
 ) -> str:
     """One model's errors against the test scale Q, a line for each method (§4.2, §4.3).
 
@@ -178,7 +178,7 @@ def error_against_scale(
             names[METHOD_NAMES[method]] = look
             at_scales = {f"Q = {measured.Q}": measured for measured in own}
             told += [_listed(METHOD_NAMES[method], metric, at_scales) for metric in METRICS]
-        _finish(figure, panels, model, names, evaluations, limits)
+        _finish(figure, panels, model, names=names, drawn=evaluations, limits=limits)
         panels[1].set_xticks(scales, list(map(str, scales)))
         panels[1].set_xlabel("test scale Q")
         panels[1].set_xlim(scales[0] - 0.08 * span, scales[-1] + 0.08 * span)
@@ -195,7 +195,7 @@ def curve_limits(histories: Iterable[History]) -> tuple[float, float]:
     return tuple(1.05 * max(values, default=0) or 1.0 for values in measured)
 
 
-def error_limits(evaluations: Iterable[Measured]) -> dict[str, tuple[float, float]]:
+def error_limits(evaluations: Iterable[MeasuredEvaluation]) -> dict[str, tuple[float, float]]:
     """Ends of an error axis by metric that hold every interval and the paper's numbers.
 
     It begins at 0 unless that would leave half of it empty.
@@ -243,7 +243,7 @@ def _draw_curve(axes, points: Sequence[tuple[int, float]], series: Series, name:
 
 
 def _draw_errors(
-    panels: Sequence, points: Sequence[tuple[float, Measured]], series: Series, name: str
+    panels: Sequence, points: Sequence[tuple[float, MeasuredEvaluation]], series: Series, name: str
 ) -> None:
     """A series of (x, evaluation): errors with intervals, and hollow and thin the paper's."""
     for axes, metric in zip(panels, METRICS, strict=True):
@@ -264,7 +264,7 @@ def _finish(
     panels: Sequence,
     title: str,
     names: dict[str, Series],
-    drawn: Sequence[Measured],
+    drawn: Sequence[MeasuredEvaluation],
     limits: dict[str, tuple[float, float]],
 ) -> None:
     """Titles, error axes and the legend of panels, one for each metric, of what was `drawn`."""
@@ -324,7 +324,7 @@ def _power(rate: float) -> str:
     return power if float(mantissa) == 1 else f"{float(mantissa):g}·{power}"
 
 
-def _listed(series: str, metric: str, measured: dict[str, Measured]) -> str:
+def _listed(series: str, metric: str, measured: dict[str, MeasuredEvaluation]) -> str:
     """A sentence with the errors of a series, by what names its points."""
     errors = {name: getattr(each, metric) for name, each in measured.items()}
     numbers = (
@@ -334,7 +334,7 @@ def _listed(series: str, metric: str, measured: dict[str, Measured]) -> str:
     return f"{_begin(series)}, {METRIC_NAMES[metric]} error: {', '.join(numbers)}."
 
 
-def _whole(told: Sequence[str], drawn: Iterable[Measured]) -> str:
+def _whole(told: Sequence[str], drawn: Iterable[MeasuredEvaluation]) -> str:
     """The text alternative of errors, from its sentences."""
     seeds = max((measured.seeds for measured in drawn), default=0)
     if not seeds:
@@ -346,10 +346,8 @@ def _whole(told: Sequence[str], drawn: Iterable[Measured]) -> str:
 def _told(history: History) -> str:
     """A training in words and numbers."""
     sentences = []
-    for quantity, name, unit in (
-        *((f"val_{m}_error", f"{METRIC_NAMES[m]} validation error", "%") for m in METRICS),
-        ("train_loss", "training loss", ""),
-    ):
+    quantities = [(f"val_{m}_error", f"{METRIC_NAMES[m]} validation error", "%") for m in METRICS]
+    for quantity, name, unit in [*quantities, ("train_loss", "training loss", "")]:
         points = history.measured(quantity)
         if points:
             (first, start), (last, end) = points[0], points[-1]

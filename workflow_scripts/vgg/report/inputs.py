@@ -10,6 +10,9 @@ from ..core.files import InputError, read_bytes
 from ..core.text_artefacts import read_json
 from ..planning.jobs import Key
 from ..planning.records import read_records
+from ..results.cells import CELL_KEYS, ORIGIN_KEYS
+from ..results.ledger import COMPARISON_KEYS
+from ..results.throughput import SPEED_KEYS
 from ..settings.experiments import read_yaml
 
 VERDICTS = ("reproduced", "not reproduced", "inconclusive", "unmeasured")
@@ -25,44 +28,31 @@ ROW_KEYS = {
         "parameters_this_run",
     ],
 }
-CELL_KEYS = [
-    *("measured", "low", "high", "errors", "images", "paper", "difference"),
-    *("entered", "bold", "seeds", "seed_sd", "per_seed"),
-]
-EVALUATION_KEYS = [
-    *("posteriors", "split", "seed", "model", "method", "Q", "weights_sha256", "iterations"),
-    *("imported", "code", "training_code", "choices", "hardware", "node", "precision", "training"),
-]
-TRAINING_KEYS = [
-    *("net", "S", "seed", "parent", "parent_sha256", "inherit", "config_fingerprint"),
-    *("hardware", "processes", "node", "torch"),
+TRAINING_KEYS = [  # of posteriors, which `evaluate` writes
+    "net",
+    "S",
+    "seed",
+    "parent",
+    "parent_sha256",
+    "inherit",
+    "config_fingerprint",
+    "hardware",
+    "processes",
+    "node",
+    "torch",
 ]
 LEDGER_KEYS = ["experiment", "seeds", "alpha", "family", "claims"]
 CLAIM_KEYS = ["number", "section", "claim", "note", "comparisons", "throughput", "verdict"]
-COMPARISON_KEYS = [
-    *("candidate", "baseline", "expect", "margin", "metric", "candidate_error", "baseline_error"),
-    *("difference", "low", "high", "p", "p_holm", "images"),
-    *("seeds", "per_seed", "seed_sd", "seed_low", "seed_high", "paper_difference", "verdict"),
-]
 THROUGHPUT_KEYS = ["expected_processes", "expected_speedup", "margin", "measured"]
-SPEED_KEYS = [
-    *("processes", "trainings", "baseline", "hardware", "tflops"),
-    *("speedup", "low", "high", "efficiency"),
-]
 STORE_KEYS = ["images", "source_bytes", "bytes", "oddities", "skipped"]
 COMPARED_KEYS = ["choice", "row", "models", "method", "Q", "values"]
-VALUE_KEYS = [
-    "value",
-    "configured",
-    "images",
-    *(
-        f"{metric}_{key}"
-        for metric in ("top1", "top5")
-        for key in ("error", "low", "high", "difference", "difference_low", "difference_high", "p")
-    ),
-    "changed_class",
-    "changed_outcome",
+COMPARED_ERROR_KEYS = [
+    f"{metric}_{key}"
+    for metric in ("top1", "top5")
+    for key in ("error", "low", "high", "difference", "difference_low", "difference_high", "p")
 ]
+VALUE_KEYS = ["value", "configured", "images"]
+VALUE_KEYS += [*COMPARED_ERROR_KEYS, "changed_class", "changed_outcome"]
 PLAN_KEYS = ["experiment", "totals", "by_rule", "jobs", "critical_path", "disk", "nets"]
 FORMS = {
     ".csv": ("CSV", "text/csv"),
@@ -96,7 +86,7 @@ def load_table(path: str | Path) -> dict:
             for name, cell in row["metrics"].items():
                 _mapping(f"{where}, {name}", cell, CELL_KEYS)
             for evaluation in row["evaluations"]:
-                _mapping(f"{where}, evaluations", evaluation, EVALUATION_KEYS)
+                _mapping(f"{where}, evaluations", evaluation, ORIGIN_KEYS)
                 if evaluation["training"] is not None:
                     _mapping(f"{where}, training", evaluation["training"], TRAINING_KEYS)
     return table

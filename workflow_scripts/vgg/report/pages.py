@@ -52,8 +52,20 @@ def render(template: str, **context) -> str:
     environment.filters |= {
         function.__name__: function
         for function in (
-            *(blocks, data_uri, duration, groups, hours, label, metric, moment, number, plain),
-            *(probability, shell, size, wrong),
+            blocks,
+            data_uri,
+            duration,
+            groups,
+            hours,
+            label,
+            metric,
+            moment,
+            number,
+            plain,
+            probability,
+            shell,
+            size,
+            wrong,
         )
     }
     environment.tests["outside"] = outside

@@ -186,31 +186,43 @@ def tables(plan: dict) -> list[Table]:
         passed += job["wall_hours"] or 0.0
         chain.append(job | {"job": f"{job['rule']} {job['name']}", "ends_after": passed})
     made = [
-        table_of("kinds", "Jobs by kind", kinds, BY_KIND, BY_KIND_ACTUAL),
+        table_of("kinds", "Jobs by kind", kinds, BY_KIND, actual=BY_KIND_ACTUAL),
         table_of("path", "Critical path", chain, PATH),
         table_of(
-            "trainings", "Trainings", jobs["train_convnet"], TRAININGS, ACTUAL, TRAININGS_DISK
+            "trainings",
+            "Trainings",
+            jobs["train_convnet"],
+            TRAININGS,
+            actual=ACTUAL,
+            disk=TRAININGS_DISK,
         ),
         table_of(
-            "imports", "Imported weights", jobs["import_weights"], IMPORTS, ACTUAL, IMPORTS_DISK
+            "imports",
+            "Imported weights",
+            jobs["import_weights"],
+            IMPORTS,
+            actual=ACTUAL,
+            disk=IMPORTS_DISK,
         ),
         table_of(
             "evaluations",
             "Evaluations",
             jobs["evaluate_convnet"],
             EVALUATIONS,
-            ACTUAL,
-            EVALUATIONS_DISK,
+            actual=ACTUAL,
+            disk=EVALUATIONS_DISK,
         ),
         table_of(
             "checks",
             "Evaluations once more in float32",
             jobs["evaluate_choice"],
             EVALUATIONS,
-            ACTUAL,
-            EVALUATIONS_DISK,
+            actual=ACTUAL,
+            disk=EVALUATIONS_DISK,
         ),
-        table_of("packing", "Packing", jobs["pack_shard"], PACKING, ACTUAL, PACKING_DISK),
+        table_of(
+            "packing", "Packing", jobs["pack_shard"], PACKING, actual=ACTUAL, disk=PACKING_DISK
+        ),
         table_of("disk", "Disk", plan["disk"], DISK),
         table_of("nets", "ConvNets, and arithmetic for one crop", plan["nets"], CONVNETS),
     ]
@@ -299,7 +311,7 @@ def table_of(
             for column in columns
         ]
         last = [Cell("all"), *sums[1:]]
-    return Table(name, title, [column.heading for column in columns], rows, last)
+    return Table(name, title, [column.heading for column in columns], rows, last=last)
 
 
 def _flat(actual: dict | None) -> dict:

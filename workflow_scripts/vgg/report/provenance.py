@@ -7,7 +7,13 @@ from collections.abc import Mapping, Sequence
 from ..planning.jobs import Key
 
 OF_WEIGHTS = (
-    *("model", "seed", "weights_sha256", "iterations", "imported", "training_code", "training"),
+    "model",
+    "seed",
+    "weights_sha256",
+    "iterations",
+    "imported",
+    "training_code",
+    "training",
 )
 
 

@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping
 
 from ..settings.experiments import check_row, evaluations, is_measured
 from ..settings.test_time_choices import results_of
-from .predictions import answers
+from .predictions import predictions
 from .uncertainty import wilson
 
 SPLIT = "val"
-SHARE = 0.1  # of the interval's half width, which the answers that differ should not exceed
+SHARE = 0.1  # of the interval's half width, which predictions that differ should not exceed
 
 
 def check(row: dict, results: str, precision: str) -> dict:
@@ -21,7 +21,7 @@ def check(row: dict, results: str, precision: str) -> dict:
     """
     own = evaluations(row["evaluations"])
     folders = (results, results_of(results, "precision", "float32", precision))
-    ours, exact = (answers([e.path(folder, SPLIT) for e in own]) for folder in folders)
+    ours, exact = (predictions([e.path(folder, SPLIT) for e in own]) for folder in folders)
     images = len(exact.ids)
     low, high = wilson(int((exact.rank >= 1).sum()), images)
     changed = int((ours.classes[:, 0] != exact.classes[:, 0]).sum())

@@ -1,4 +1,4 @@
-"""What a set of evaluations answers for each image, and what it gets wrong."""
+"""The classes that a set of evaluations predicts for each image, and those it gets wrong."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ..core.files import InputError
 from ..evaluation.posteriors import mean_posteriors, rank_of_class
 from .uncertainty import wilson
 
-FIRST = 5  # classes that are kept of each image's answer
+FIRST = 5  # classes that are kept of each image
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What the mean of some posteriors says of each image, in id order.
+class Predictions:
+    """The classes that the mean of some posteriors ranks first for each image, in id order.
 
     ids: names. labels: int [images], true classes. classes: int [images, 5], those of the highest
     posteriors, best first, ties in the order of labels; fewer if there are fewer classes.
@@ -34,8 +34,8 @@ class Answers:
     rank: np.ndarray
 
 
-def answers(paths: Sequence[str | Path]) -> Answers:
-    """The answers of the mean of several files' posteriors, read in chunks of images.
+def predictions(paths: Sequence[str | Path]) -> Predictions:
+    """The predictions of the mean of several files' posteriors, read in chunks of images.
 
     Raises InputError if an image has no label.
     """
@@ -54,7 +54,7 @@ def answers(paths: Sequence[str | Path]) -> Answers:
                 rank_of_class(posteriors, labels),
             )
         )
-    return Answers(names, *(np.concatenate(part) for part in zip(*parts, strict=True)))
+    return Predictions(names, *(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
 def one_of_each_class(order: np.ndarray, labels: np.ndarray, count: int) -> list[int]:
@@ -66,12 +66,12 @@ def one_of_each_class(order: np.ndarray, labels: np.ndarray, count: int) -> list
     return order[np.sort(first)[:count]].tolist()
 
 
-def hardest(found: Answers, count: int) -> list[int]:
+def hardest(found: Predictions, count: int) -> list[int]:
     """Places of the images whose true class has the lowest posterior, hardest first."""
     return np.argsort(found.true_posterior, kind="stable")[:count].tolist()
 
 
-def best_fused(fusion: Answers, nets: Sequence[Answers], count: int) -> list[int]:
+def best_fused(fusion: Predictions, nets: Sequence[Predictions], count: int) -> list[int]:
     """Places of the images that the fusion has right and single nets have wrong, best first.
 
     First those that more nets have wrong; among equals, those where the fusion's true class leads
@@ -84,7 +84,7 @@ def best_fused(fusion: Answers, nets: Sequence[Answers], count: int) -> list[int
     return order[((fusion.rank == 0) & (wrong > 0))[order]][:count].tolist()
 
 
-def class_errors(found: Answers, classes: int) -> list[dict]:
+def class_errors(found: Predictions, classes: int) -> list[dict]:
     """Errors of each class in percent, by label; top-1 with Wilson's 95% interval.
 
     Fields: images, wrong, top1_error, top1_low, top1_high, wrong_top5, top5_error; errors are None
@@ -110,7 +110,7 @@ def class_errors(found: Answers, classes: int) -> list[dict]:
     return errors
 
 
-def confusions(found: Answers) -> list[tuple[int, int, int, float]]:
+def confusions(found: Predictions) -> list[tuple[int, int, int, float]]:
     """Confused pairs (true label, predicted label, images, share of the true class in percent).
 
     The most frequent first; among equals, those of a larger share, then in the order of labels.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +16,16 @@ from ..core.checksums import checksum, damaged
 from ..core.files import read_bytes, whole_file
 from ..core.parquet import read_metadata
 from ..core.text_artefacts import read_json, write_json
-from ..evaluation.posteriors import Outcomes
-from ..settings.experiments import Evaluation, evaluations, seeded_paths
+from ..evaluation.posteriors import Outcomes, check_paired, outcomes
+from ..settings.experiments import Evaluation, evaluations, has_models, seeded_paths
+from .cells import ErrorCell, EvaluationOrigin, entered_cell, measured_cell
 from .formats.latex import latex
 from .formats.markdown import markdown
 from .formats.sheets import sheet
-from .uncertainty import mean_interval, wilson
+from .paper_tables import bold_cells, paper_rows
 
-METRICS = ("top1_val", "top5_val", "top1_test", "top5_test")
 CSV_CHECKSUM = "csv_checksum"  # in a table's JSON file
-PROVENANCE = (  # what posteriors must say of themselves
+SAID_OF_POSTERIORS = (  # in their own metadata
     "weights_sha256",
     "iterations",
     "code_fingerprint",
@@ -31,150 +33,150 @@ PROVENANCE = (  # what posteriors must say of themselves
     "choices",
     "hardware",
 )
-Measure = Callable[[tuple[str, ...]], Outcomes]
-
-
-def paper_rows(entry: dict) -> list[tuple[list, dict[str, float | None]]]:
-    """The rows of a table of paper_tables.yaml as (labels, errors by metric)."""
-    columns = [column.split(" ")[0] for column in entry["columns"]]
-    rows = []
-    for row in entry["rows"]:
-        cells = dict(zip(columns, row, strict=True))
-        rows.append(
-            (
-                [cells[column] for column in columns if column not in METRICS],
-                {column: cells[column] for column in columns if column in METRICS},
-            )
-        )
-    return rows
-
-
-def bold_cells(entry: dict) -> set[tuple[int, str]]:
-    """The cells of a table of paper_tables.yaml that the paper prints bold: (row, metric)."""
-    return {(row, metric) for row, metrics in entry.get("bold", {}).items() for metric in metrics}
-
-
-def measured_cell(wrong: np.ndarray | None, paper: float | None) -> dict:
-    """One number of a table: error in percent with 95% interval, the paper's, their difference.
-
-    wrong: bool [seeds, images], or None if nothing was measured. The error is the mean over the
-    seeds, the interval its test-set noise; how seeds differ stands beside it.
-    paper: the reference, if not the paper's.
-    """
-    if wrong is None:
-        return _cell(paper)
-    seeds, images = wrong.shape
-    per_seed = [100 * int(errors) / images for errors in wrong.sum(1)]
-    return _cell(
-        paper,
-        measured=per_seed[0] if seeds == 1 else float(np.mean(per_seed)),
-        interval=mean_interval(wrong),
-        errors=int(wrong.sum()) if seeds == 1 else None,
-        images=images,
-    ) | {
-        "seeds": seeds,
-        "seed_sd": float(np.std(per_seed, ddof=1)) if seeds > 1 else None,
-        "per_seed": per_seed,
-    }
-
-
-def entered_cell(error: float, images: int, paper: float | None) -> dict:
-    """A number of a table that the test server answered, in percent, for a set of `images`."""
-    errors = round(error * images / 100)
-    interval = wilson(errors, images)
-    return _cell(paper, float(error), interval, errors, images) | {"entered": True}
-
-
-def _cell(
-    paper: float | None,
-    measured: float | None = None,
-    interval: tuple[float | None, float | None] = (None, None),
-    errors: int | None = None,
-    images: int | None = None,
-) -> dict:
-    return {
-        "measured": measured,
-        "low": interval[0],
-        "high": interval[1],
-        "errors": errors,
-        "images": images,
-        "paper": paper,
-        "difference": None if None in (measured, paper) else measured - paper,
-        "entered": False,
-        "bold": False,
-        "seeds": None,
-        "seed_sd": None,
-        "per_seed": None,
-    }
+OutcomesReader = Callable[[tuple[str, ...]], Outcomes]
 
 
 @dataclass(frozen=True)
 class Run:
     """What a run has: where its artefacts are, the splits with labels, the seeds of its trainings.
 
-    imported: models whose weights are files, which have no seeds.
+    imported: models whose weights are files, which have no seeds. models: all that it has, None for
+    every one. submissions: files for the test server that it writes, None for every one.
+    test_images: number of the test set's, for answers of the test server.
     """
 
     results: str
     splits: Sequence[str]
     seeds: Sequence[int] = (0,)
     imported: Collection[str] = ()
+    models: Collection[str] | None = None
+    submissions: Collection[str] | None = None
+    test_images: int | None = None
 
-    def posteriors(self, own: Sequence[Evaluation], split: str) -> list[list[str]]:
-        """The files behind a set of evaluations, one list for each seed."""
-        return seeded_paths(own, self.results, split, self.seeds, self.imported)
+    def posteriors(self, own: Sequence[Evaluation]) -> dict[str, list[list[str]]]:
+        """The files behind a set of evaluations by split, one list for each seed.
+
+        None of a set that needs models which the run does not have.
+        """
+        if not has_models(own, self.models):
+            return {}
+        return {
+            split: seeded_paths(own, self.results, split, seeds=self.seeds, imported=self.imported)
+            for split in self.splits
+        }
 
     def seed(self, evaluation: Evaluation, place: int) -> int | None:
         """The seed of an evaluation's training in the `place`-th of these lists."""
         return None if evaluation.model in self.imported else self.seeds[place]
 
+    def submission(self, row: dict) -> str | None:
+        """The file for the test server that the run writes of a row of tables.yaml, if it does."""
+        name = row.get("submission")
+        written = name and has_models(evaluations(row["evaluations"]), self.models)
+        if not written or (self.submissions is not None and name not in self.submissions):
+            return None
+        return f"{self.results}/submission/{name}.txt"
+
+
+def paired_outcomes() -> OutcomesReader:
+    """A reader of the outcomes of the mean of some posterior files, which remembers them.
+
+    It raises InputError unless all outcomes of a split that it has read are of the same images.
+    """
+    by_split: dict[str, dict[str, Outcomes]] = defaultdict(dict)
+
+    @cache
+    def read(paths: tuple[str, ...]) -> Outcomes:
+        *_, split, _, _ = Path(paths[0]).parts
+        by_split[split][paths[0]] = outcomes(paths)
+        check_paired(by_split[split])
+        return by_split[split][paths[0]]
+
+    return read
+
+
+def evaluation_table(
+    name: str, entry: dict, run: Run, printed: dict | None, answers: Mapping[str, dict]
+) -> dict:
+    """A table of tables.yaml, measured: its own rows, then those that quote the literature.
+
+    printed: the paper's table as paper_tables.yaml has it; None if it has none. answers: the test
+    server's, by submission.
+    """
+    paper = paper_rows(printed) if printed else []
+    bold = bold_cells(printed) if printed and "reference" not in entry else set()
+    read = paired_outcomes()
+    rows, notes = [], {}
+    for place, row in enumerate(entry["rows"]):
+        references = row.get("reference") or (paper[place][1] if paper else {})
+        submission = row.get("submission")
+        answer = None
+        if has_models(evaluations(row["evaluations"]), run.models):
+            answer = answers.get(submission)
+        found = measured_row(row, references, entry["metrics"], run=run, read=read, answer=answer)
+        if any(cell["entered"] for cell in found["metrics"].values()):
+            notes[submission] = entered_note(submission, answer)
+        rows.append(found)
+    for labels, errors in paper[len(rows) :]:
+        rows.append(literature_row(labels, entry["metrics"], errors))
+    for place, row in enumerate(rows):
+        for metric, cell in row["metrics"].items():
+            cell["bold"] = (place, metric) in bold
+    return {
+        "name": name,
+        "title": entry["title"],
+        "section": entry.get("section"),
+        "experiment": Path(run.results).name,
+        "seeds": run.seeds,
+        "kind": "evaluation",
+        "columns": entry["columns"],
+        "metrics": entry["metrics"],
+        "reference": entry.get("reference", "paper"),
+        "rows": rows,
+        "notes": list(notes.values()),
+    }
+
 
 def measured_row(
     row: dict,
-    metrics: list[str],
-    paper: dict,
+    references: Mapping[str, float | None],
+    metrics: Sequence[str],
     run: Run,
-    measure: Measure,
+    read: OutcomesReader,
     answer: dict | None = None,
-    test_images: int | None = None,
-    submitted: bool = True,
 ) -> dict:
     """A row of tables.yaml, measured.
 
-    paper: the paper's errors by metric, or other references. run: metrics of splits that it does
-    not have stay unmeasured. measure: gives the outcomes of the mean of some posterior files.
-    answer: the test server's, for a set of `test_images`; it stands where the test set has no
-    labels. submitted: whether this run writes the row's file for the test server.
+    references: the paper's errors by metric, or others. run: metrics of splits that it does not
+    have, and rows of models that it does not have, stay unmeasured. answer: the test server's; it
+    stands where the test set has no labels.
     """
     own = evaluations(row["evaluations"])
-    files = {split: run.posteriors(own, split) for split in run.splits}
-    outcomes = {split: [measure(tuple(f)) for f in seeds] for split, seeds in files.items()}
-    submission = row.get("submission")
+    files = run.posteriors(own)
+    found = {split: [read(tuple(paths)) for paths in seeds] for split, seeds in files.items()}
     cells = {}
     for metric in metrics:
         kind, split = metric.split("_")
-        reference = paper.get(metric)
-        if split in outcomes:
-            wrong = np.stack([getattr(outcome, kind) for outcome in outcomes[split]])
-            cells[metric] = measured_cell(wrong, reference)
+        paper = references.get(metric)
+        if split in found:
+            wrong = np.stack([getattr(of_seed, kind) for of_seed in found[split]])
+            cells[metric] = measured_cell(wrong, paper)
         elif answer and metric in answer:
-            cells[metric] = entered_cell(answer[metric], test_images, reference)
+            cells[metric] = entered_cell(answer[metric], run.test_images, paper)
         else:
-            cells[metric] = measured_cell(None, reference)
+            cells[metric] = ErrorCell(paper=paper)
     return {
         "name": row["name"],
         "labels": row["labels"],
         "literature": False,
-        "metrics": cells,
+        "metrics": {metric: asdict(cell) for metric, cell in cells.items()},
         "evaluations": [
-            provenance(evaluation, path, split, run.seed(evaluation, place))
+            asdict(origin(evaluation, path, split, run.seed(evaluation, place)))
             for split, seeds in files.items()
             for place, paths in enumerate(seeds)
             for evaluation, path in zip(own, paths, strict=True)
         ],
-        "submission": f"{run.results}/submission/{submission}.txt"
-        if submission and submitted
-        else None,
+        "submission": run.submission(row),
     }
 
 
@@ -190,35 +192,35 @@ def literature_row(labels: list, metrics: list[str], paper: dict) -> dict:
         "name": None,
         "labels": labels,
         "literature": True,
-        "metrics": {metric: measured_cell(None, paper.get(metric)) for metric in metrics},
+        "metrics": {metric: asdict(ErrorCell(paper=paper.get(metric))) for metric in metrics},
         "evaluations": [],
         "submission": None,
     }
 
 
-def provenance(evaluation: Evaluation, path: str, split: str, seed: int | None) -> dict:
+def origin(evaluation: Evaluation, path: str, split: str, seed: int | None) -> EvaluationOrigin:
     """Where a set of posteriors came from, out of the file's own metadata."""
     metadata = read_metadata(path)
-    if missing := [key for key in PROVENANCE if key not in metadata]:
+    if missing := [key for key in SAID_OF_POSTERIORS if key not in metadata]:
         raise damaged(path, f"it does not say its {', '.join(missing)}")
-    return {
-        "posteriors": path,
-        "split": split,
-        "seed": seed,
-        "model": evaluation.model,
-        "method": evaluation.method,
-        "Q": evaluation.Q,
-        "weights_sha256": metadata["weights_sha256"],
-        "iterations": metadata["iterations"],
-        "imported": metadata.get("imported"),
-        "code": metadata["code_fingerprint"],
-        "training_code": metadata["training_code"],
-        "choices": metadata["choices"],
-        "hardware": metadata["hardware"],
-        "node": metadata.get("node"),
-        "precision": metadata.get("precision"),
-        "training": metadata.get("training"),
-    }
+    return EvaluationOrigin(
+        posteriors=path,
+        split=split,
+        seed=seed,
+        model=evaluation.model,
+        method=evaluation.method,
+        Q=evaluation.Q,
+        weights_sha256=metadata["weights_sha256"],
+        iterations=metadata["iterations"],
+        imported=metadata.get("imported"),
+        code=metadata["code_fingerprint"],
+        training_code=metadata["training_code"],
+        choices=metadata["choices"],
+        hardware=metadata["hardware"],
+        node=metadata.get("node"),
+        precision=metadata.get("precision"),
+        training=metadata.get("training"),
+    )
 
 
 def flat(table: dict) -> pd.DataFrame:

@@ -19,9 +19,16 @@ from ..settings.experiments import seed_folder
 from ..training.history import read_history
 from .uncertainty import RESAMPLES
 
-FIELDS = (
-    *("processes", "trainings", "baseline", "hardware", "tflops"),
-    *("speedup", "low", "high", "efficiency"),
+SPEED_KEYS = (
+    "processes",
+    "trainings",
+    "baseline",
+    "hardware",
+    "tflops",
+    "speedup",
+    "low",
+    "high",
+    "efficiency",
 )
 DESCRIBING = {"net", "S", "architecture", "optimisation", "hardware", "processes"}  # a training
 
@@ -95,14 +102,14 @@ def read_trials(results: str, models: Sequence[str], seeds: Sequence[int]) -> li
     ]
 
 
-def measure(trials: Sequence[Trial], seed: int = 0) -> list[dict]:
+def speedups(trials: Sequence[Trial], seed: int = 0) -> list[dict]:
     """What each number of processes sustains on each hardware, and how much faster than one it is.
 
-    Gives dicts of FIELDS. tflops: the median over the intervals of `trainings`, of all processes
-    together. speedup: over the median of `baseline`, trainings by one process on the same hardware,
-    with its 95% bootstrap interval over the intervals of both; efficiency: speedup / processes.
-    These are None where no training had one process. If both sides have trained the same net at
-    the same S, only these are compared. `seed` is the bootstrap's.
+    Gives dicts of SPEED_KEYS. tflops: the median over the intervals of `trainings`, of all
+    processes together. speedup: over the median of `baseline`, trainings by one process on the same
+    hardware, with its 95% bootstrap interval over the intervals of both; efficiency: speedup /
+    processes. These are None where no training had one process. If both sides have trained the same
+    net at the same S, only these are compared. `seed` is the bootstrap's.
 
     Empty if all trainings had the same number of processes. Successive intervals of a training are
     alike, and nodes that are slow for other reasons are not told apart, so the interval is no more
@@ -115,17 +122,19 @@ def measure(trials: Sequence[Trial], seed: int = 0) -> list[dict]:
     if len({processes for _, processes in groups}) < 2:
         return []
     return [
-        _row(hardware, processes, groups[hardware, processes], groups.get((hardware, 1), []), seed)
-        for hardware, processes in sorted(groups)
+        _speedup(hardware, processes, own, single=groups.get((hardware, 1), []), seed=seed)
+        for (hardware, processes), own in sorted(groups.items(), key=lambda group: group[0])
     ]
 
 
-def _row(hardware: str, processes: int, own: list[Trial], single: list[Trial], seed: int) -> dict:
+def _speedup(
+    hardware: str, processes: int, own: list[Trial], single: list[Trial], seed: int
+) -> dict:
     common = {trial.kind for trial in own} & {trial.kind for trial in single}
     if common:
         own, single = ([t for t in side if t.kind in common] for side in (own, single))
     sustained = [value for trial in own for value in trial.tflops()]
-    found = dict.fromkeys(FIELDS) | {
+    found = dict.fromkeys(SPEED_KEYS) | {
         "processes": processes,
         "trainings": [trial.name for trial in own],
         "baseline": [trial.name for trial in single],
@@ -154,7 +163,7 @@ def ratio_interval(values: list[float], base: list[float], seed: int) -> tuple[f
     return float(low), float(high)
 
 
-def verdict(measured: Sequence[dict], processes: int, speedup: float, margin: float) -> str:
+def speed_verdict(measured: Sequence[dict], processes: int, speedup: float, margin: float) -> str:
     """Whether `processes` are `speedup` times as fast as one, at most `margin` less.
 
     On every hardware that was measured with this many processes and with one: reproduced by

@@ -171,7 +171,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted.tolist()
 
 
-def verdict(expect: str, found: PairedDifference, p_holm: float, margin: float | None) -> str:
+def error_verdict(expect: str, found: PairedDifference, p_holm: float, margin: float | None) -> str:
     """Whether a difference of candidate − baseline bears out what a claim expects.
 
     Both the test-set interval and, with several seeds, the seeds' interval must say so.

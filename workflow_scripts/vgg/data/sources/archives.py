@@ -72,11 +72,18 @@ def image_members(path: str | Path) -> Iterator[Member]:
                         "WNID; if an archive was packed into another, unpack the outer one"
                     )
                 where = f"{path}: {name}"
-                inner = _Slice(file, member.offset_data, member.size, length, where)
+                inner = _Slice(file, member.offset_data, member.size, length=length, where=where)
                 for image in _files(inner, where, hidden):
-                    yield _member(path, where, image, member.offset_data, length, name.stem)
+                    yield _member(
+                        path,
+                        where,
+                        image,
+                        start=member.offset_data,
+                        length=length,
+                        wnid=name.stem,
+                    )
             else:
-                yield _member(path, str(path), member, 0, length, None)
+                yield _member(path, str(path), member, start=0, length=length, wnid=None)
     hidden.tell()
 
 
@@ -168,7 +175,7 @@ def _member(
     offset = start + info.offset_data
     if info.size < 0 or offset + info.size > length:
         raise InputError(f"{where}: truncated inside {info.name}; download the archive again")
-    return Member(name.stem, wnid, str(path), offset, info.size)
+    return Member(name.stem, wnid, str(path), offset=offset, size=info.size)
 
 
 class _Slice:

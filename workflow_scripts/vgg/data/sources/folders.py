@@ -10,10 +10,23 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import pandas as pd
+
 from ...core.files import InputError
 from .members import Hidden, Member, check_name
 
 SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+
+
+def read_classes(folder: str | Path) -> pd.DataFrame:
+    """The classes of a folder of class folders: label (place in sorted order), wnid, words.
+
+    A class's wnid and words are its folder's name. Raises InputError if there are no folders.
+    """
+    names = class_folders(folder)
+    return pd.DataFrame(
+        {"label": pd.array(range(len(names)), "int32"), "wnid": names, "words": names}
+    )
 
 
 def class_folders(folder: str | Path) -> list[str]:
@@ -86,4 +99,4 @@ def _images(entries: list[os.DirEntry], wnid: str | None) -> Iterator[Member]:
                 f"{entry.path}: not an image by its name; move it out of the data set's folders "
                 f"({', '.join(SUFFIXES)} are read)"
             )
-        yield Member(stem, wnid, entry.path, 0, entry.stat().st_size)
+        yield Member(stem, wnid, entry.path, offset=0, size=entry.stat().st_size)

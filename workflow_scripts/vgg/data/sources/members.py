@@ -55,7 +55,9 @@ class Hidden:
         if self.count:
             logging.info(
                 "%s: %d hidden files or folders left out, such as %s",
-                *(self.where, self.count, shown(self.first)),
+                self.where,
+                self.count,
+                shown(self.first),
             )
 
 

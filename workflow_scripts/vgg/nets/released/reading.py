@@ -15,7 +15,7 @@ from typing import TypeGuard
 import torch
 from safetensors import SafetensorError, safe_open
 
-from ...core.files import InputError
+from ...core.files import InputError, md5
 from ..convnets import Architecture, ConvNet
 from ..devices import is_out_of_memory
 from .arrays import Stored, kind_of, read_keras, read_pytorch, read_safetensors, unwrapped
@@ -58,6 +58,18 @@ WHERE_TO_GET = {
     "keras": "Keras' documentation of its VGG16 and VGG19 says where their files are",
     "own": "a run of this pipeline writes it as results/<experiment>/weights/<model>.safetensors",
 }
+
+
+def check_md5(path: str, expected: str, source: str) -> None:
+    """Raise InputError if the file has another MD5 sum, or is missing."""
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such file; {WHERE_TO_GET[source]}")
+    found = md5(path)
+    if found != expected.lower():
+        raise InputError(
+            f"{path}: its MD5 sum is {found}, not {expected}; get it again, or correct the sum if "
+            "this is the file that you mean"
+        )
 
 
 def read_released(

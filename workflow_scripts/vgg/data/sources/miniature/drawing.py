@@ -60,15 +60,18 @@ def draw(rng: np.random.Generator, shape: str, texture: str) -> Drawing:
     hard = rng.random() < HARD_IMAGES
     if hard or rng.random() < TEXTURE_RANDOMISED:
         texture = list(TEXTURES)[rng.integers(len(TEXTURES))]
-    radius = rng.uniform(*(HARD_SIZE if hard else OBJECT_SIZE)) * (width + height) / 4
-    contrast = rng.uniform(*(HARD_CONTRAST if hard else TEXTURE_CONTRAST))
-    canvas = _filled(width, height, _placed(rng, width, height, SHAPES[shape], radius))
+    sizes, contrasts = OBJECT_SIZE, TEXTURE_CONTRAST
+    if hard:
+        sizes, contrasts = HARD_SIZE, HARD_CONTRAST
+    radius = rng.uniform(*sizes) * (width + height) / 4
+    contrast = rng.uniform(*contrasts)
+    canvas = _filled(width, height, _placed(rng, width, height, SHAPES[shape], radius=radius))
     mask = canvas.reduce(SUPERSAMPLING)
     lit, shaded = _relief(rng, canvas, width, height)
 
     image = _background(rng, width, height)
     image *= 1 - rng.uniform(0.3, 0.8) * shaded
-    surface = _surface(rng, width, height, texture, contrast)
+    surface = _surface(rng, width, height, texture, contrast=contrast)
     surface *= 0.95 + rng.uniform(0.4, 0.9) * (lit - shaded)
     image += _array(mask) * (surface - image)
     count = int(rng.integers(*STROKES, endpoint=True))

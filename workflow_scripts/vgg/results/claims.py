@@ -1,0 +1,231 @@
+"""The paper's claims, held against errors measured on the validation set, and against speed.
+
+Errors are compared image by image, and the p values corrected by Holm's method over the whole
+ledger. Speed is that of a run's trainings, by their number of processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..core.files import InputError
+from ..core.parquet import rows_of
+from ..evaluation.posteriors import check_paired, outcomes
+from ..settings.experiments import (
+    SIDES,
+    Evaluation,
+    evaluations,
+    find_row,
+    has_models,
+    seeded_paths,
+    side_evaluations,
+)
+from .ledger import Comparison
+from .paper_tables import paper_rows
+from .throughput import speed_verdict
+from .uncertainty import ALPHA, PairedDifference, error_verdict, holm, paired_difference
+
+METRIC = "top1_val"
+Side = tuple[Evaluation, ...]
+Sides = tuple[Side, ...]  # a comparison's candidate and baseline
+
+
+def comparison_sides(comparison: dict, tables: dict) -> Sides:
+    """The evaluations of the two sides of a comparison of claims.yaml."""
+    return tuple(tuple(side_evaluations(comparison[side], tables)) for side in SIDES)
+
+
+def side_name(side: str | list[dict], tables: dict) -> str:
+    """What the ledger calls one side of a comparison: its row's labels, or its evaluations."""
+    if not isinstance(side, str):
+        return ", ".join(f"{e.model}, {e.method}, Q = {e.Q}" for e in evaluations(side))
+    table = side.partition("/")[0].replace("table", "Table ")
+    return f"{table}: {' / '.join(find_row(side, tables)['labels'])}"
+
+
+def paper_error(side: str | list[dict], tables: dict, paper: dict) -> float | None:
+    """The paper's top-1 error of one side; None if no table of the paper has it."""
+    if not isinstance(side, str):
+        return None
+    table = tables[side.partition("/")[0]]
+    if "paper" not in table:
+        return None
+    return paper_rows(paper[table["paper"]])[find_row(side, tables)["index"]][1][METRIC]
+
+
+@dataclass(frozen=True)
+class ComparedPair:
+    """Two sides, measured: their difference, both errors in percent, and the number of images."""
+
+    difference: PairedDifference
+    errors: tuple[float, ...]
+    images: int
+
+
+def compare_sides(candidate: np.ndarray, baseline: np.ndarray, seed: int) -> ComparedPair:
+    """Compare two sides' outcomes, bool [seeds, images]; `seed` is the bootstrap's."""
+    errors = tuple(100 * int(side.sum()) / side.size for side in (candidate, baseline))
+    difference = paired_difference(candidate, baseline, seed)
+    return ComparedPair(difference, errors, candidate.shape[1])
+
+
+def check_images(paths: Sequence[str]) -> None:
+    """Raise InputError unless all posterior files hold equally many images."""
+    counts = {path: rows_of(path) for path in paths}
+    for path, count in counts.items():
+        if count != (expected := counts[paths[0]]):
+            raise InputError(
+                f"{path} holds {count} images, but {paths[0]} holds {expected}; "
+                "delete the one that is out of date and evaluate its model again"
+            )
+
+
+def holm_by_pair(found: Mapping[Sides, ComparedPair]) -> dict[frozenset, float]:
+    """Holm's p value of each pair of sides; one that several claims compare is one test."""
+    p_values = {pair(sides): compared.difference.p for sides, compared in found.items()}
+    return dict(zip(p_values, holm(list(p_values.values())), strict=True))
+
+
+def pair(sides: Sides) -> frozenset:
+    """The same for two sides whichever is the candidate, and however their entries are ordered."""
+    return frozenset(tuple(sorted(side, key=str)) for side in sides)
+
+
+def claim_verdict(verdicts: list[str]) -> str:
+    """A claim's verdict: refuted if any part of it is, reproduced if all are.
+
+    One of which only a part was measured is at best inconclusive.
+    """
+    if set(verdicts) <= {"unmeasured"}:
+        return "unmeasured"
+    if "not reproduced" in verdicts:
+        return "not reproduced"
+    return "reproduced" if set(verdicts) == {"reproduced"} else "inconclusive"
+
+
+def judge(
+    comparison: dict,
+    tables: dict,
+    paper: dict,
+    found: Mapping[Sides, ComparedPair],
+    p_holm: Mapping[frozenset, float],
+) -> Comparison:
+    """A comparison of claims.yaml as the ledger has it."""
+    sides = comparison_sides(comparison, tables)
+    papers = [paper_error(comparison[side], tables, paper) for side in SIDES]
+    expect, margin = comparison["expect"], comparison.get("margin")
+    measured = {}
+    if sides in found:
+        compared, p = found[sides], p_holm[pair(sides)]
+        candidate_error, baseline_error = compared.errors
+        measured = asdict(compared.difference) | {
+            "candidate_error": candidate_error,
+            "baseline_error": baseline_error,
+            "p_holm": p,
+            "images": compared.images,
+            "verdict": error_verdict(expect, compared.difference, p, margin),
+        }
+    return Comparison(
+        candidate=side_name(comparison["candidate"], tables),
+        baseline=side_name(comparison["baseline"], tables),
+        expect=expect,
+        margin=margin,
+        metric=METRIC,
+        paper_difference=None if None in papers else papers[0] - papers[1],
+        **measured,
+    )
+
+
+def judge_speed(expected: dict | None, speeds: Sequence[dict]) -> tuple[dict | None, list[str]]:
+    """What the ledger says of a claim about speed, and a verdict in a list; nothing of another."""
+    if expected is None:
+        return None, []
+    shown = {
+        "expected_processes": expected["processes"],
+        "expected_speedup": expected["speedup"],
+        "margin": expected["margin"],
+        "measured": list(speeds),
+    }
+    return shown, [speed_verdict(speeds, **expected)]
+
+
+def wrong_images(
+    compared: Sequence[Sides], results: str, seeds: Sequence[int], imported: Collection[str]
+) -> dict[Side, np.ndarray]:
+    """Which images each side has wrong, bool [seeds, images]; the posteriors are read once.
+
+    Raises InputError unless all are of the same images.
+    """
+    paths = {
+        side: seeded_paths(side, results, "val", seeds=seeds, imported=imported)
+        for sides in compared
+        for side in sides
+    }
+    check_images([path for of_seeds in paths.values() for own in of_seeds for path in own])
+    measured = {side: [outcomes(own) for own in of_seeds] for side, of_seeds in paths.items()}
+    check_paired(
+        {
+            own[0]: found
+            for side, of_seeds in paths.items()
+            for own, found in zip(of_seeds, measured[side], strict=True)
+        }
+    )
+    return {side: np.stack([own.top1 for own in found]) for side, found in measured.items()}
+
+
+def judged_ledger(
+    claims: Sequence[dict],
+    tables: dict,
+    paper: dict,
+    *,
+    results: str,
+    seeds: Sequence[int],
+    imported: Collection[str],
+    models: Collection[str] | None,
+    speeds: Sequence[dict],
+    bootstrap_seed: int,
+) -> dict:
+    """The ledger of all claims of claims.yaml.
+
+    models: that the run has, None for all; comparisons of others stay unmeasured. speeds: as
+    throughput.speedups gives them.
+    """
+    compared = [
+        sides
+        for claim in claims
+        for sides in (comparison_sides(each, tables) for each in claim["comparisons"])
+        if has_models([*sides[0], *sides[1]], models)
+    ]
+    wrong = wrong_images(compared, results, seeds, imported)
+    found = {
+        (candidate, baseline): compare_sides(wrong[candidate], wrong[baseline], bootstrap_seed)
+        for candidate, baseline in dict.fromkeys(compared)
+    }
+    p_holm = holm_by_pair(found)
+    judged = []
+    for claim in claims:
+        comparisons = [
+            asdict(judge(each, tables, paper, found=found, p_holm=p_holm))
+            for each in claim["comparisons"]
+        ]
+        speed, verdicts = judge_speed(claim.get("throughput"), speeds)
+        judged.append(
+            {
+                **{key: claim[key] for key in ("number", "section", "claim")},
+                "note": claim.get("note", ""),
+                "comparisons": comparisons,
+                "throughput": speed,
+                "verdict": claim_verdict([each["verdict"] for each in comparisons] + verdicts),
+            }
+        )
+    return {
+        "experiment": Path(results).name,
+        "seeds": seeds,
+        "alpha": ALPHA,
+        "family": len(p_holm),
+        "claims": judged,
+    }

@@ -1,0 +1,120 @@
+"""Inputs and options of the rules in data.smk."""
+
+from __future__ import annotations
+
+import os
+
+from .rule_options import in_text, options
+from .run import Run, split_of
+
+
+def made_archives(run: Run) -> str | list:
+    """The miniature makes its archives; other data sets are the user's and no part of the DAG."""
+    return f"{run.data['directory']}/manifest.json" if run.data["source"] == "miniature" else []
+
+
+def in_data(run: Run, name: str | None) -> str | None:
+    """Path of something in the data set's folder; None if the configuration has none."""
+    return name and os.path.join(run.data["directory"], name)
+
+
+def archive(run: Run, name: str) -> str | None:
+    """Path of one of ILSVRC-2012's archives; None if the configuration has none."""
+    return in_data(run, run.data["archives"][name])
+
+
+def verified(run: Run, name: str) -> str | list:
+    """The record of an archive's MD5 check, if one is asked for."""
+    archived = run.data["source"] in ("miniature", "archives")
+    return f"{run.results}/verified/{name}.json" if archived and run.data["md5"][name] else []
+
+
+def verified_kit(run: Run) -> str | list:
+    """The record of the development kit's, if the classes are read from one."""
+    return verified(run, "devkit") if archive(run, "devkit") else []
+
+
+def verified_for(run: Run, split: str) -> list[str]:
+    """The records of what a split's index is read from: its archive, and for val the kit."""
+    records = [verified(run, split), verified(run, "devkit") if split == "val" else []]
+    return [record for record in records if isinstance(record, str)]
+
+
+def class_list_options(run: Run) -> list[str]:
+    """Where the classes are listed: the development kit if there is one, else the source's way."""
+    if archive(run, "devkit"):
+        source = {"devkit": archive(run, "devkit")}
+    else:
+        source = {
+            "kaggle": {"synsets": in_data(run, "LOC_synset_mapping.txt")},
+            "huggingface": {"huggingface": run.data["directory"]},
+            "folder": {"folders": in_data(run, "train" if run.trained else "val")},
+        }[run.data["source"]]
+    return options(**source, classes=run.data["classes"])
+
+
+def index_options(run: Run, split: str) -> list[str]:
+    """Where a split's images are, and their labels if names of archives and folders lack them."""
+    source: dict[str, str | list[str] | None]
+    truth = None
+    match run.data["source"]:
+        case "kaggle":
+            source = {"tree": in_data(run, f"ILSVRC/Data/CLS-LOC/{split}")}
+            truth = in_data(run, "LOC_val_solution.csv") if split == "val" else None
+        case "folder":
+            source = {"tree": in_data(run, split)}
+        case "huggingface":
+            source = {"unpacked": unpacked(run, split, "parquet")}
+        case _:
+            source = {"archive": archive(run, split)}
+            labels = {"val": "devkit", "test": "test_ground_truth"}
+            truth = archive(run, labels[split]) if split in labels else None
+    return options(
+        **source,
+        images=run.data["images"][split],
+        ground_truth=truth,
+        unlabelled=split == "test" and run.data["test"] == "withheld",
+        every_class=split == "train",
+    )
+
+
+def unpacked(run: Run, split: str, suffix: str) -> list[str]:
+    """What is unpacked from Hugging Face's parquet files, which cannot be read in place."""
+    if run.data["source"] != "huggingface":
+        return []
+    numbers = range(run.data["shards"][split])
+    return [f"{run.results}/unpacked/{split}/{number:05d}.{suffix}" for number in numbers]
+
+
+def packing_options(run: Run, store: str) -> list[str]:
+    """Fixed S: exactly S. Jittered S: no larger than its upper end, never enlarged. Else as is."""
+    scales = store.partition("_S")[2].split("-")
+    rescaling = {}
+    if scales != [""]:
+        pixels = round(int(scales[-1]) * run.config["convnet"]["crop"] / 224)
+        rescaling = {
+            "smallest_side": pixels,
+            "only_shrink": len(scales) == 2,
+            **run.choices_deciding("packing"),
+            "jpeg_quality": run.data["jpeg_quality"],
+        }
+    return options(
+        shards=run.data["shards"][split_of(store)],
+        crop=run.config["convnet"]["crop"],
+        on_bad_image=run.data["on_bad_image"],
+        **rescaling,
+    )
+
+
+def statistics_shards(run: Run) -> list[str]:
+    """The training images that the mean and colours are measured on; the smallest S is cheapest."""
+
+    def smallest_scale(store: str) -> int:
+        return int(store.removeprefix("train_S").split("-")[0])
+
+    return run.shards(min(run.stores("train"), key=smallest_scale)) if run.trained else []
+
+
+def bad_images(run: Run) -> str:
+    """What is done about bad images, as a part of commands' text: it decides errors only."""
+    return in_text(on_bad_image=run.data["on_bad_image"])

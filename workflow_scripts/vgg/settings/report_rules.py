@@ -1,0 +1,220 @@
+"""Inputs and options of the rules in pictures.smk, report.smk and plan.smk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from pathlib import Path
+
+from ..core.files import InputError
+from . import experiments, test_time_choices
+from .rule_options import options
+from .run import SPEED, Run
+
+# Of commands that read posteriors
+
+
+def available_models(run: Run) -> list[str]:
+    """The models that commands may expect posteriors of; left out if those are all."""
+    return options(models=run.available if len(run.available) < len(run.models) else None)
+
+
+def trained_seeds(run: Run) -> list[str]:
+    """The seeds that commands may expect posteriors of, and the models that have none."""
+    return options(seeds=run.seeds, imported=list(run.imported))
+
+
+# Of tables
+
+
+def measured_splits(run: Run, table: str) -> list[str]:
+    """The splits that a table needs and that have labels."""
+    return [s for s in experiments.splits_of(run.tables[table]) if s in run.labelled_splits]
+
+
+def table_posteriors(run: Run, table: str) -> list[str]:
+    """The posteriors that a table averages, and those in float32 that check a cell of it."""
+    entry = run.tables[table]
+    needed = experiments.table_evaluations(entry, run.available)
+    checked = []
+    if run.precision != "float32":
+        checked = experiments.checked_evaluations(entry, run.available)
+    in_float32 = test_time_choices.results_of(run.results, "precision", "float32", run.precision)
+    return [
+        *(path for split in measured_splits(run, table) for path in run.posteriors(needed, split)),
+        *(evaluation.path(in_float32, "val") for evaluation in checked),
+    ]
+
+
+def table_options(run: Run, table: str) -> list[str]:
+    """What a table's rows are filled with besides posteriors, and which answers are written."""
+    rows = run.tables[table]["rows"]
+    names = [row["submission"] for row in rows if row.get("submission") in run.submitted]
+    # Splits and submissions are spelt out even if there are none: left out, they have defaults.
+    return [
+        *available_models(run),
+        *trained_seeds(run),
+        *("--splits", *measured_splits(run, table)),
+        *("--submissions", *names),
+        *options(answers=run.config["server_answers"], test_images=run.data["images"]["test"]),
+        *options(precision=run.precision if run.precision != "float32" else None),
+    ]
+
+
+def table_answers(run: Run, table: str) -> dict[str, dict]:
+    """The test server's answers that a table shows; a change of them makes it anew."""
+    named = {row.get("submission") for row in run.tables[table]["rows"]}
+    return {name: answer for name, answer in run.answers.items() if name in named}
+
+
+def table_labels(run: Run, table: str) -> dict[str, str]:
+    """What Snakemake's own report says of a table."""
+    return {"table": table, "title": run.tables[table]["title"]}
+
+
+# Of claims and test-time choices
+
+
+def claim_posteriors(run: Run) -> list[str]:
+    """The posteriors that the claims compare."""
+    needed = experiments.claim_evaluations(run.claims, run.tables, run.available)
+    return run.posteriors(needed, "val")
+
+
+def claim_trainings(run: Run) -> list[str]:
+    """The trainings behind the claims, whose speeds are compared too."""
+    needed = experiments.claim_evaluations(run.claims, run.tables, run.available)
+    models = {evaluation.model for evaluation in needed}
+    timed = any("throughput" in claim for claim in run.claims)
+    return [model for model in run.trained if timed and model in models]
+
+
+def choice_posteriors(run: Run) -> list[str]:
+    """The posteriors under every value of every test-time choice that this run can measure.
+
+    Raises InputError if it can measure none.
+    """
+    if not run.measurable:
+        needed = ", ".join(dict.fromkeys(test_time_choices.MEASURED_BY.values()))
+        raise InputError(f"choices: no model of this run is measured by the rows {needed}")
+    paths = [
+        evaluation.path(
+            test_time_choices.results_of(run.results, choice, value, run.choices[choice]), "val"
+        )
+        for choice, own in run.measurable.items()
+        for value in test_time_choices.values(run.schema, choice, run.choices[choice])
+        for evaluation in own
+    ]
+    return list(dict.fromkeys(paths))
+
+
+def compared_choices(run: Run) -> str | list:
+    """The page on test-time choices, if someone had them compared: `snakemake choices`."""
+    compared = run.measurable and os.path.exists(f"{run.results}/choices.json")
+    return "reports/choices.html" if compared else []
+
+
+# Of figures and pages
+
+
+def figures(run: Run) -> dict[str, dict[str, str]]:
+    """The figures, each with what Snakemake's own report says of it."""
+    several_scales = experiments.at_several_scales(run.single_evaluations)
+    of_depth = f"{run.results}/figures/error_against_depth.svg"
+    return {
+        of_depth: {"figure": "error against depth", "model": "all"},
+        **{
+            f"{run.results}/figures/error_against_scale/{model}.svg": {
+                "figure": "error against test scale",
+                "model": model,
+            }
+            for model in run.available
+            if model in several_scales
+        },
+        **{
+            f"{run.results}/figures/learning_curves/{model}.svg": {
+                "figure": "learning curve",
+                "model": model,
+            }
+            for model in run.trained
+        },
+    }
+
+
+def reported(run: Run) -> list[str]:
+    """What the numbers of the report come from."""
+    return [
+        *(f"{run.results}/tables/{table}.json" for table in run.tables),
+        f"{run.results}/claims.json",
+        *figures(run),
+        *([f"{run.results}/pictures/score_maps.json"] if run.pictures else []),
+    ]
+
+
+def pages(run: Run) -> list[str]:
+    """The pages that `all` makes."""
+    return ["index", *run.tables, *(["pictures"] if run.pictures else []), "plan"]
+
+
+def pages_of_run(run: Run, targets: Collection[str]) -> set[str]:
+    """The pages that a run of Snakemake makes, or has as its aims.
+
+    targets: as given on the command line; none stand for `all`.
+    """
+    targets = set(targets) or {"all"}
+    if targets & {"all", "reports/index.html"}:
+        return set(pages(run))
+    named = [*pages(run), "choices", "benchmarks"]
+    return (
+        {page for page in named if f"reports/{page}.html" in targets}
+        | (targets & {"pictures", "choices", "benchmarks"})
+        | set(run.tables if "tables" in targets else ())
+    )
+
+
+def pages_beside(run: Run, targets: Collection[str], *names: str) -> list[str]:
+    """Those pages that others may link to: this run makes them, or they are there already."""
+    made = pages_of_run(run, targets)
+    return [name for name in names if name in made or os.path.exists(f"reports/{name}.html")]
+
+
+def index_link(run: Run, targets: Collection[str]) -> list[str]:
+    """The option by which a page links to the index, if there is one."""
+    return options(index=bool(pages_beside(run, targets, "index")))
+
+
+def neighbours(run: Run, targets: Collection[str], table: str) -> list[str]:
+    """The pages that a table's page links to: the tables before and after, and the index."""
+    names = list(run.tables)
+    place = names.index(table)
+    before, after = names[:place][-1:], names[place + 1 :][:1]
+    return [
+        *options(previous=next(iter(pages_beside(run, targets, *before)), None)),
+        *options(next=next(iter(pages_beside(run, targets, *after)), None)),
+        *index_link(run, targets),
+    ]
+
+
+# Of the plan, and of what is recorded
+
+
+def planned_jobs(run: Run) -> list[str]:
+    """What `all` makes at a cost, as options of the plan."""
+    return options(
+        results=run.results,
+        records=run.logs,
+        stores=run.packed_stores,
+        models=run.available,
+        splits=run.labelled_splits,
+        submissions=list(run.submitted),
+        page="reports/plan.html",
+        output=f"{run.results}/plan",
+        # Measured with nets of full size, which a miniature's do not reach.
+        rates=SPEED if run.is_full_size and os.path.exists(SPEED) else None,
+    )
+
+
+def is_recorded(run: Run) -> bool:
+    """True if the configuration that lies in the results is this run's."""
+    path = Path(run.results, "config.yaml")
+    return path.exists() and path.read_text(encoding="utf-8") == run.resolved

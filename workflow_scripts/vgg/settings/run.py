@@ -1,0 +1,300 @@
+"""A run: its validated configuration, and the facts and paths that rules of all stages share.
+
+Light on imports: Snakemake reads this at every start, and in every job on a cluster.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import yaml
+
+from ..core.files import InputError
+from . import configuration, experiments, pictures_wanted, test_time_choices
+from .experiments import Evaluation
+from .launching import processes_per_node
+from .rule_options import in_text
+
+PAPER_TABLES = "config/paper_tables.yaml"
+CONFIG_SCHEMA = "config/schemas/config.schema.yaml"
+SPEED = "benchmarks/summary.json"  # of this machine, whatever the experiment
+
+
+def split_of(store: str) -> str:
+    """The split whose images a store of shards holds: train_S256 holds train."""
+    return store.split("_")[0]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run's configuration files say, and what follows from them.
+
+    config: the configuration itself. convnets, models: of models.yaml. pictures: None for no page
+    of pictures. answers: the test server's. schema: the configuration's.
+    """
+
+    config: dict
+    convnets: dict
+    models: dict
+    tables: dict
+    claims: list[dict]
+    pictures: dict | None
+    answers: dict
+    schema: dict
+
+    # What is in the configuration
+
+    @cached_property
+    def resolved(self) -> str:
+        """The configuration as one YAML text, as it is recorded."""
+        return yaml.safe_dump(self.config, sort_keys=False, allow_unicode=True)
+
+    @property
+    def data(self) -> dict:
+        """The data set."""
+        return self.config["data"]
+
+    @property
+    def choices(self) -> dict[str, str]:
+        """How the run reads what the paper leaves open."""
+        return self.config["choices"]
+
+    def choices_deciding(self, stage: str) -> dict[str, str]:
+        """The choices that decide the results of a stage: "training", "packing" or "evaluation".
+
+        A stage's own come before those that it shares with an earlier one: see `decides` in the
+        schema.
+        """
+        known = self.schema["properties"]["choices"]["properties"]
+        names = [name for name, entry in known.items() if stage in entry["decides"]]
+        names.sort(key=lambda name: known[name]["decides"][0] != stage)
+        return {name: self.choices[name] for name in names}
+
+    @property
+    def precision(self) -> str:
+        """The precision of evaluations."""
+        return self.config["evaluate"]["precision"]
+
+    @property
+    def imported(self) -> dict[str, dict]:
+        """The models whose weights are read from files."""
+        return self.config["weights"]["import"]
+
+    def by_size(self, full_size: int, miniature: int) -> int:
+        """A resource: as much as the paper's nets and ILSVRC-2012 need, or the miniature."""
+        return full_size if self.is_full_size else miniature
+
+    @property
+    def is_full_size(self) -> bool:
+        """True if the nets have the paper's channels."""
+        return self.config["convnet"]["width_divisor"] == 1
+
+    @property
+    def processes(self) -> int:
+        """The processes that share a training, on all nodes together."""
+        return self.config["train"]["processes"]
+
+    @property
+    def nodes(self) -> int:
+        """The nodes that a training is spread over."""
+        return self.config["train"]["nodes"]
+
+    @property
+    def processes_per_node(self) -> int:
+        """A node's part of a training's processes."""
+        return processes_per_node(self.processes, self.nodes)
+
+    # Where and on what commands run changes no result, but by rounding: parts of rules' text.
+
+    @property
+    def device(self) -> str:
+        """The option that says what is computed on."""
+        return in_text(device=self.config["device"])
+
+    @property
+    def place(self) -> str:
+        """Options that say where evaluations and trainings compute and read."""
+        return in_text(device=self.config["device"], local_scratch=self.data["local_scratch"])
+
+    # Models, tables and evaluations
+
+    @cached_property
+    def available(self) -> list[str]:
+        """The models that the run has weights of."""
+        train = self.config["weights"]["train"]
+        return [model for model in self.models if train or model in self.imported]
+
+    @cached_property
+    def trained(self) -> list[str]:
+        """The models that the run trains."""
+        return [model for model in self.available if model not in self.imported]
+
+    @property
+    def measured(self) -> list[str]:
+        """The tables whose rows come from posteriors."""
+        return [name for name, table in self.tables.items() if experiments.is_measured(table)]
+
+    @property
+    def described(self) -> list[str]:
+        """The tables of the nets themselves."""
+        return [name for name in self.tables if name not in self.measured]
+
+    @property
+    def labelled_splits(self) -> list[str]:
+        """The splits on which errors are known."""
+        return ["val", "test"] if self.data["test"] == "labelled" else ["val"]
+
+    @cached_property
+    def submitted(self) -> dict[str, list[Evaluation]]:
+        """The evaluations behind each file for the test server, by the file's name."""
+        if self.data["test"] == "absent" or not self.data["archives"]["devkit"]:
+            return {}
+        return experiments.submissions(self.tables, self.available)
+
+    @cached_property
+    def single_evaluations(self) -> list[Evaluation]:
+        """Each evaluation of the validation set."""
+        needed = experiments.all_evaluations(self.tables, self.claims, self.available, ["val"], [])
+        return [evaluation for split, evaluation in needed if split == "val"]
+
+    @property
+    def looked_through(self) -> list[Evaluation]:
+        """The evaluations behind the pictures of score maps and crops."""
+        if not self.pictures:
+            return []
+        return pictures_wanted.looked_through(self.pictures, self.available)
+
+    @property
+    def examined(self) -> list[Evaluation]:
+        """The evaluations behind the pictures of errors."""
+        if not self.pictures:
+            return []
+        return pictures_wanted.examined(self.pictures, self.tables, self.available)
+
+    @property
+    def measurable(self) -> dict[str, list[Evaluation]]:
+        """The evaluations that measure each test-time choice which this run can measure."""
+        return test_time_choices.measurable(self.tables, self.available)
+
+    # Paths
+
+    @property
+    def results(self) -> str:
+        """The folder of the run's results."""
+        return f"results/{self.config['experiment']}"
+
+    @property
+    def logs(self) -> str:
+        """The folder of the run's logs and of the records of jobs' costs."""
+        return f"logs/{self.config['experiment']}"
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds that every model is trained with."""
+        return self.config["seeds"]
+
+    @property
+    def replicates(self) -> dict[int, str]:
+        """The folders, in the results, of what is of another seed than the first."""
+        return {seed: f"seed{seed}/" for seed in self.seeds[1:]}
+
+    def of_all_seeds(self, path: str, models: Collection[str]) -> list[str]:
+        """The path of each model's file, such as weights/{model}.safetensors, for every seed."""
+        folders = [experiments.seed_folder(self.results, seed, self.seeds) for seed in self.seeds]
+        return [
+            f"{folder}/{path}".format(model=model)
+            for folder in folders
+            for model in models
+            if model not in self.imported or folder == self.results
+        ]
+
+    def posteriors(
+        self, evaluations: Sequence[Evaluation], split: str, seeds: Sequence[int] | None = None
+    ) -> list[str]:
+        """The posteriors of evaluations on a split, for some seeds; None stands for all."""
+        seeds = self.seeds if seeds is None else seeds
+        of_seeds = (
+            experiments.seeded_paths([e], self.results, split, seeds, self.imported)
+            for e in evaluations
+        )
+        return [path for own in of_seeds for files in own for path in files]
+
+    def stores(self, split: str) -> list[str]:
+        """A split's stores of shards: for training one at each S."""
+        if split != "train":
+            return [split]
+        scales = (experiments.scale_name(self.models[model]["S"]) for model in self.trained)
+        return [f"train_S{S}" for S in dict.fromkeys(scales)]
+
+    def shards(self, store: str, folder: str = "shards", suffix: str = "arrow") -> list[str]:
+        """Paths of a store's shards, or of their packing reports."""
+        numbers = range(self.data["shards"][split_of(store)])
+        return [f"{self.results}/{folder}/{store}/{number:05d}.{suffix}" for number in numbers]
+
+    @property
+    def packed_splits(self) -> list[str]:
+        """The splits that the run's trainings and evaluations read."""
+        tested = self.submitted or "test" in self.labelled_splits
+        return [*(["train"] if self.trained else []), "val", *(["test"] if tested else [])]
+
+    @property
+    def packed_stores(self) -> list[str]:
+        """The stores that the run's trainings and evaluations read."""
+        return [store for split in self.packed_splits for store in self.stores(split)]
+
+
+def read_run(config: dict, files: Sequence[str | Path], given: Mapping | None = None) -> Run:
+    """The run of a configuration, with the files that it names.
+
+    config: as merged of `files`, a later one before an earlier, and of `given`, the command line's;
+    it is changed in place to what is meant: numbers and null for their text, expanded paths.
+    Raises InputError, with a line for each slip.
+    """
+    given = given or {}
+    configuration.from_command_line(config, given)
+    configuration.check("config", config, *files, given=given)
+    config.update(configuration.expand_paths(config))
+    definitions = configuration.read_valid("models", config["models"])
+    convnets, models = definitions["convnets"], definitions["models"]
+    for path in config["tables"]:
+        configuration.read_valid("tables", path)
+    tables = experiments.read_tables(config["tables"])
+    claims = configuration.read_valid("claims", config["claims"])
+    experiments.check_references(convnets, models, tables, claims, config["weights"]["import"])
+    experiments.check_rows(tables, experiments.read_yaml(PAPER_TABLES))
+    pictures = None
+    if config["pictures"]:
+        pictures = configuration.read_valid("pictures", config["pictures"])
+        pictures_wanted.check_pictures(pictures, models, tables)
+    answers = {}
+    if config["server_answers"]:
+        answers = experiments.read_answers(config["server_answers"])
+        configuration.check("server_answers", answers, config["server_answers"])
+        experiments.check_answers(answers, tables)
+    schema = experiments.read_yaml(CONFIG_SCHEMA)
+    run = Run(config, convnets, models, tables, claims, pictures, answers, schema)
+    _check(run)
+    return run
+
+
+def _check(run: Run) -> None:
+    """Raise InputError for settings that the schema accepts one by one, but not together."""
+    data = run.data
+    if not run.available:
+        raise InputError("weights: `train` is false and `import` is empty, so there is no model")
+    if data["source"] in ("miniature", "archives") and not data["archives"]["devkit"]:
+        raise InputError(
+            "data.archives.devkit: is null, but without the development kit the classes and labels "
+            "of ILSVRC-2012's archives are not known; name its file, ILSVRC2012_devkit_t12.tar.gz"
+        )
+    # Its name is a part of logs' and commands' text.
+    if data["source"] == "miniature" and not re.fullmatch(r"resources/[\w.-]+", data["directory"]):
+        raise InputError(
+            f"data.directory: {data['directory']} is no folder in resources/, where alone the "
+            "miniature is drawn; name one of letters, digits and _.-, such as resources/miniature"
+        )
+    processes_per_node(run.processes, run.nodes)
