@@ -212,6 +212,7 @@ def test_photographs_are_like_ilsvrcs():
         assert 90_000 <= len(content) <= 110_000
 
 
+@pytest.mark.slow
 def test_a_rivals_process_is_its_own_and_its_error_is_told():
     other = Elsewhere(len_of, "abc")
     assert other() == 3
