@@ -58,6 +58,7 @@ def test_every_format_that_is_read_passes_for_an_image(kind):
     assert flaw(content.getvalue()[:HEAD], len(content.getvalue())) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(undecodable_images()))
 def test_an_image_that_cannot_be_decoded(name, tmp_path):
     good = odd_images(np.random.default_rng(0))["progressive"].content
@@ -148,6 +149,7 @@ def test_odd_images_are_evaluated_by_the_pixels_that_they_show(method, tmp_path)
         np.testing.assert_allclose(found[place], expected[place], atol=atol, err_msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [[], ["--smallest-side", "73"]])
 def test_packing_killed_in_the_middle_and_run_again_gives_the_undisturbed_shard(
     words, packed, tmp_path

@@ -212,6 +212,7 @@ def test_photographs_are_like_ilsvrcs():
         assert 90_000 <= len(content) <= 110_000
 
 
+@pytest.mark.slow
 def test_a_rivals_process_is_its_own_and_its_error_is_told():
     other = Elsewhere(len_of, "abc")
     assert other() == 3
@@ -287,11 +288,13 @@ def test_the_gradients_norm_is_pytorchs():
     torch.testing.assert_close(gradient_norm(net), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", orchestration_speed.WITHOUT_TORCH)
 def test_commands_that_need_no_net_import_no_torch(command):
     assert imported(command) == "False False"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["train", "evaluate", "plan", "look_through_net"])
 def test_torchvision_is_on_no_path(command):
     assert imported(command).endswith("False")
@@ -322,6 +325,7 @@ def quick(monkeypatch):
     torch.set_num_threads(1)
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_summary_and_its_page(quick, tmp_path, capsys):
     output = tmp_path / "summary"
     benchmark.main(["--parts", "loading", "--threads", "2", "--output", str(output)])
@@ -341,6 +345,7 @@ def test_the_command_writes_a_summary_and_its_page(quick, tmp_path, capsys):
     assert "WebDataset, S = 256" in page.read_text()
 
 
+@pytest.mark.slow
 def test_training_and_evaluation_are_measured_in_small_form(
     quick, small_kernels, tmp_path, monkeypatch, capsys
 ):
@@ -411,6 +416,7 @@ def test_hours_are_projected_from_rates_and_the_plan_uses_them(tmp_path):
     assert used("bfloat16", "cuda", "tf32") == here | stated | {"check_tflops": 5.0}
 
 
+@pytest.mark.slow
 def test_the_straightforward_script_computes_what_ours_does(tmp_path):
     """Its dense net gives the scores of torchvision's net on one crop."""
     script = Straightforward([], torch.device("cpu"))

@@ -93,6 +93,7 @@ def test_a_good_checkpoint_is_not_set_aside_for_want_of_memory(tmp_path, monkeyp
 HALF = {"precision": "float16", "iterations": 30, "validation_interval": 10}
 
 
+@pytest.mark.slow
 def test_float16_goes_on_bit_for_bit_with_the_scale_of_its_loss(command, tmp_path):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     train.main(command(whole, **LONG | HALF))

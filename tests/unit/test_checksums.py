@@ -204,6 +204,7 @@ def test_a_shards_image_is_verified_when_it_is_read(packed, tmp_path):
         shards.jpeg(7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("scratch", [False, True])
 def test_a_job_that_meets_a_damaged_shard_names_it_and_the_cure(
@@ -263,6 +264,7 @@ def test_a_file_of_before_checksums_is_named_with_its_cure(tmp_path):
         read_frame(tmp_path / "i.parquet")
 
 
+@pytest.mark.slow
 def test_no_changed_byte_goes_unnoticed(packed, posteriors, command, tmp_path):
     """A short form of `tests.checks.flip_bytes`, which CI runs on the finished miniature."""
     results = tmp_path / "results"

@@ -16,6 +16,8 @@ from workflow_scripts.vgg.nets.compiling import compile_features
 from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet
 from workflow_scripts.vgg.nets.initialisation import initialise
 
+pytestmark = pytest.mark.slow
+
 needs_compiler = pytest.mark.skipif(
     "CI" not in os.environ and shutil.which("g++") is None,
     reason="torch.compile needs g++",

@@ -458,6 +458,7 @@ def test_conda_users_get_the_same_pins():
 COMMANDS = sorted(p.stem for p in (ROOT / "workflow_scripts").glob("*.py") if p.stem != "__init__")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(command):
     result = subprocess.run(

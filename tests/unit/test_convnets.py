@@ -37,6 +37,7 @@ def test_nets_have_the_layers_of_table_1(net):
     assert weight_layers == PAPER["table1"]["weight_layers"][net]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("net", "theirs"), [("A", "vgg11"), ("B", "vgg13"), ("D", "vgg16"), ("E", "vgg19")]
 )

@@ -51,9 +51,10 @@ def window_scores(net, x, side):
 @pytest.mark.parametrize("size", [(64, 64), (73, 97), (110, 83), (146, 195)])
 @pytest.mark.parametrize("pool_rounding", ["floor", "ceil"])
 def test_dense_score_map_equals_a_window_loop(net, size, pool_rounding):
-    net = small(net, pool_rounding)
-    found = methods.DenseConvNet(net)(images(*size))
-    torch.testing.assert_close(found, window_scores(net, images(*size), 2), rtol=1e-4, atol=1e-4)
+    net = small(net, pool_rounding).double()
+    x = images(*size).double()
+    found = methods.DenseConvNet(net)(x)
+    torch.testing.assert_close(found, window_scores(net, x, 2), rtol=1e-9, atol=1e-9)
 
 
 @torch.inference_mode()

@@ -405,6 +405,7 @@ def draw_all(folder, evaluations_csv):
     return ["--history", *histories, "--evaluations", str(evaluations_csv), "--output"]
 
 
+@pytest.mark.slow
 def test_the_same_data_give_the_same_bytes_whatever_a_user_sets(evaluations_csv, tmp_path):
     words = draw_all(tmp_path, evaluations_csv)
     (tmp_path / "matplotlibrc").write_text("axes.linewidth: 3\nfont.family: serif\n")

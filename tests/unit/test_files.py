@@ -238,6 +238,7 @@ fcntl.flock = refuse
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("locks", ["", NO_LOCKS], ids=["flock", "none"])
 def test_a_reader_never_sees_anything_but_whole_files(child, tmp_path, locks):
     path = tmp_path / "file"

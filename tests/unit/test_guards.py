@@ -92,6 +92,7 @@ def test_chance_is_the_entropy_of_the_labels():
     )
 
 
+@pytest.mark.slow
 def test_a_net_at_chance_is_stopped_and_goes_on_if_told_to_wait(command, tmp_path, caplog):
     """N(0, 0.01²) at this width is the failure that the paper speaks of (§3.1)."""
     flat = {"initialisation": "normal-std-0.01", "iterations": 30, "validation_interval": 5}

@@ -115,6 +115,7 @@ def test_whatever_the_fast_decoder_raises_pillow_reads_on(photograph, monkeypatc
     assert np.array_equal(images.decode(jpeg, "x", (8, 40)), rows)
 
 
+@pytest.mark.slow
 def test_mutated_images_are_read_as_pillow_reads_them_or_refused():
     """A short form of `python -m tests.checks.fuzz_images`."""
     with warnings.catch_warnings():

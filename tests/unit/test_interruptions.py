@@ -19,6 +19,8 @@ from workflow_scripts.vgg.core.signals import STOPPED
 from workflow_scripts.vgg.nets.weights import write_safetensors
 from workflow_scripts.vgg.training import state
 
+pytestmark = pytest.mark.slow
+
 # Another one in each run; a failed test prints it, and INTERRUPT_AT repeats it. In the names of
 # tests it would be another one in each of pytest-xdist's processes.
 RANDOM = int(os.environ.get("INTERRUPT_AT", random.randrange(9, 60)))

@@ -286,6 +286,7 @@ def test_the_interval_of_a_mean_over_correlated_seeds_covers_the_true_error(rate
     assert_covers([mean_interval(wrong) for wrong in sets], 100 * rate)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seeds", "images"), [(1, 1000), (3, 400)])
 def test_the_bootstraps_interval_covers_the_true_difference(seeds, images, monkeypatch):
     monkeypatch.setattr(uncertainty, "RESAMPLES", 2000)  # a fifth, for time's sake

@@ -179,6 +179,7 @@ def test_bad_input_is_told_before_anything_is_measured(words, told, tmp_path):
     torch.set_num_threads(1)
 
 
+@pytest.mark.slow
 def test_the_session_runs_through_on_a_cpu(tmp_path):
     """Every part, and every one that can be wrong is right; without the packages of rivals."""
     hidden = tmp_path / "hidden"
@@ -206,6 +207,7 @@ def test_the_session_runs_through_on_a_cpu(tmp_path):
 ONE_GPU = "config/one_gpu.yaml"
 
 
+@pytest.mark.slow
 def test_the_run_for_one_gpu_is_the_whole_pipeline(tmp_path):
     """Its configuration states a part of the keys, and is held against the schema by Snakemake."""
     folder = clone(tmp_path / "clone")

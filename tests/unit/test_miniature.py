@@ -62,6 +62,7 @@ def synsets(devkit):
     return scipy.io.loadmat(io.BytesIO(devkit["data/meta.mat"]), squeeze_me=True)["synsets"]
 
 
+@pytest.mark.slow
 def test_bytes_depend_on_the_seed_and_not_on_the_processes(miniature, tmp_path):
     assert digests(make(tmp_path / "two", "--processes", "2")) == digests(miniature)
     other = digests(make(tmp_path / "other", "--seed", "1"))

@@ -327,6 +327,7 @@ def plans(bare):
     return plan_of
 
 
+@pytest.mark.slow
 @pytest.mark.workflow
 @pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_the_plan_has_the_jobs_that_the_workflow_would_run(bare, plans, name):

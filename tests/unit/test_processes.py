@@ -80,6 +80,7 @@ def difference(folder, other):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_weights_after_50_iterations_are_those_of_one_process(command, tmp_path, single, way):
     processes = shared(command, tmp_path, way, **EXACT)
@@ -96,6 +97,7 @@ def test_weights_after_50_iterations_are_those_of_one_process(command, tmp_path,
         assert json.loads(file.metadata()["processes"]) == processes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_in_float32_sharing_a_batch_adds_rounding_only(command, tmp_path, single, way):
     """The bound is a thousand times what was seen, since processors round differently."""
@@ -103,6 +105,7 @@ def test_in_float32_sharing_a_batch_adds_rounding_only(command, tmp_path, single
     assert difference(tmp_path, single["float32"]) < 1e-2
 
 
+@pytest.mark.slow
 def test_fifty_iterations_change_the_weights_by_far_more_than_that(command, tmp_path, single):
     train.main(command(tmp_path, **EXACT | {"iterations": 1}))
     one, fifty = (load_file(f / "w.safetensors") for f in (tmp_path, single["exact"]))
@@ -119,6 +122,7 @@ def whole(command, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("whom", "number"),
     [
@@ -146,6 +150,7 @@ def test_an_interrupted_training_of_three_processes_goes_on_bit_for_bit(
     assert_same(tmp_path, whole)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_three_processes_serves_two(command, tmp_path, whole, single):
     words = command(tmp_path, **LONG)
     log = tmp_path / "log.txt"

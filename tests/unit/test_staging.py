@@ -136,6 +136,7 @@ def test_a_missing_shard_is_named(sources, tmp_path):
         stage(sources, str(tmp_path / "scratch"))
 
 
+@pytest.mark.slow
 def test_several_processes_share_one_copy_and_say_for_whom_they_wait(start, sources, tmp_path):
     first = start()
     assert first.stdout.readline() == "copying\n"
@@ -156,6 +157,7 @@ def test_several_processes_share_one_copy_and_say_for_whom_they_wait(start, sour
     assert sum(output.count("copying\n") for output in outputs) == 4 * 3 - 1
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_leaves_is_never_taken_for_a_copy(start, sources, tmp_path):
     process = start()
     assert process.stdout.readline() == "copying\n"
@@ -167,6 +169,7 @@ def test_what_a_killed_process_leaves_is_never_taken_for_a_copy(start, sources, 
     assert_copied(sources, copies, tmp_path / "scratch")
 
 
+@pytest.mark.slow
 def test_a_killed_process_does_not_keep_others_waiting(start, sources, tmp_path):
     first = start()
     assert first.stdout.readline() == "copying\n"

@@ -32,6 +32,7 @@ from workflow_scripts.vgg.training.optimisation import Optimisation, sgd
 from workflow_scripts.vgg.training.schedule import Plateau
 
 
+@pytest.mark.slow
 def test_two_runs_with_one_seed_give_the_same_bytes(command, tmp_path):
     for name in ("one", "two"):
         train.main(command(tmp_path / name, checkpoints=tmp_path / "checkpoints"))
@@ -41,6 +42,7 @@ def test_two_runs_with_one_seed_give_the_same_bytes(command, tmp_path):
     assert not any(torch.equal(one[key], three[key]) for key in one)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", [2, 3])
 def test_loader_workers_change_nothing_but_speed(command, tmp_path, threads, monkeypatch):
     monkeypatch.setattr(train, "pick_device", lambda *_: torch.device("cpu"))
@@ -122,6 +124,7 @@ def test_epochs_without_the_images_left_over(command, tmp_path):
     assert epochs == pytest.approx([5 / 7, 10 / 7, 12 / 7])  # 60 images make seven batches of 8
 
 
+@pytest.mark.slow
 def test_a_held_out_part_is_validated_on_and_never_trained_on(
     command, tmp_path, shard_paths, statistics, monkeypatch
 ):

@@ -34,6 +34,7 @@ class WhereFrom(Dataset):
         return 4
 
 
+@pytest.mark.slow
 def test_workers_are_no_copies_of_a_process_that_has_joined_others(monkeypatch):
     """What a fork would take along, NCCL's threads and CUDA's state, is not in them."""
     monkeypatch.setattr(torch, "of_main_process", True, raising=False)
@@ -52,6 +53,7 @@ def test_workers_are_no_copies_of_a_process_that_has_joined_others(monkeypatch):
         assert not inherited
 
 
+@pytest.mark.slow
 def test_an_image_that_a_worker_cannot_read_ends_an_evaluation_in_one_line(evaluating, tmp_path):
     """Not in the worker's traceback, nor in waiting for a worker that waits for work."""
     *words, shard = evaluating()
@@ -220,6 +222,7 @@ def test_on_a_cpu_batches_pass_through(shard_paths):
         assert torch.equal(ours.labels, theirs.labels)
 
 
+@pytest.mark.slow
 def test_workers_and_their_server_end_with_a_killed_process(tmp_path):
     """However the main process dies, as by the memory's guard."""
     code = textwrap.dedent("""

@@ -38,6 +38,7 @@ def full_size(name, pool_rounding):
     return net.eval().to(memory_format=torch.channels_last)
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 @pytest.mark.parametrize(
     ("name", "size", "Q", "pool_rounding", "rescaled", "windows"),
@@ -104,6 +105,7 @@ def test_s3_2_without_padding_dense_evaluation_is_the_net_run_on_crops_32_pixels
             )
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_s3_2_multicrop_is_the_mean_of_150_crops_over_three_scales(tmp_path):
     """A regular 5×5 grid and 2 flips make 50 crops a scale, 150 over three scales; their soft-max

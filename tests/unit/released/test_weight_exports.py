@@ -21,6 +21,7 @@ from workflow_scripts.vgg.nets.initialisation import initialise
 from workflow_scripts.vgg.nets.weights import load_weights, save_weights
 
 
+@pytest.mark.slow
 def test_a_full_size_D_is_torchvisions_vgg16(tmp_path):
     ours = ConvNet(Architecture(LAYERS["D"]), dropout=0.0)
     initialise(ours, "he", 1)

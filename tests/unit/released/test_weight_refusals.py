@@ -146,6 +146,7 @@ def test_values_that_are_not_finite_are_refused(value, tmp_path):
     assert "features.5.bias" in refused(file, "torchvision", tmp_path)
 
 
+@pytest.mark.slow
 def test_mutated_files_are_read_or_refused_by_name(files, tmp_path):
     """A short form of `python -m tests.checks.fuzz_weights`."""
     contents = {path.name: path.read_bytes() for path in sorted(files.iterdir())}
@@ -220,6 +221,7 @@ def test_another_S_is_refused(tmp_path):
     assert "S = [256, 256]" in refused(file, "own", tmp_path)
 
 
+@pytest.mark.slow
 def test_the_command_fails_in_one_line_and_leaves_nothing(files, tmp_path):
     output = tmp_path / "out/w.safetensors"
     command = [sys.executable, "-m", "workflow_scripts.import_weights"]
