@@ -30,7 +30,7 @@ TRAINING = (  # what posteriors say of the training behind their weights
 
 
 def training_of(weights: dict) -> dict | None:
-    """What the metadata of weights say of their training; None if they were imported."""
+    """The training of some weights, by their metadata; None if they were imported."""
     return None if weights.get("imported") else {key: weights.get(key) for key in TRAINING}
 
 

@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _title(hardware: str) -> str:
-    """What was measured with, and when."""
+    """The card, the versions and the day of the session."""
     versions = {
         "driver": driver_version(),
         "torch": torch.__version__,

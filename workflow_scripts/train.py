@@ -414,7 +414,7 @@ def what_decides(
 def memory_words(
     batch_size: int, rows: slice, given: argparse.Namespace, processes: Processes
 ) -> tuple[str, str]:
-    """What takes memory, and what to do if there is too little of it."""
+    """The load on memory, and the cure if there is too little of it, in words."""
     samples = min(given.micro_batch or batch_size, rows.stop - rows.start)
     return (
         f"{samples} samples at once (train.batch_size {batch_size}, "

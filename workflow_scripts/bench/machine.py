@@ -1,4 +1,4 @@
-"""What this machine can reach at most: its fastest kernels, and a net's own layers one by one."""
+"""The most that this machine can reach: its fastest kernels, and a net's layers one by one."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ Contender = Callable[[], float]  # does its work once; gives its rate, or its se
 
 @dataclass(frozen=True)
 class Measured:
-    """What a contender reached in each run: rates, or seconds if `seconds`."""
+    """A contender's results, one for each run: rates, or seconds if `seconds`."""
 
     name: str
     values: Sequence[float]

@@ -1,4 +1,4 @@
-"""What the workflow costs besides its numerical work: planning, starting commands, waiting."""
+"""The workflow's cost besides its numerical work: planning, starting commands, waiting."""
 
 from __future__ import annotations
 

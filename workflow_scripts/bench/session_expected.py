@@ -1,4 +1,4 @@
-"""What is expected of a measuring session: of rounding on any card, of speed on an H100.
+"""Expectations of a measuring session: of rounding on any card, of speed on an H100.
 
 Speeds are those of the one H100 that was measured (docs/gpu.md), with room for another day's.
 """
@@ -12,7 +12,7 @@ CARD = "H100"
 
 @dataclass(frozen=True)
 class Expected:
-    """What a number of some facts should be.
+    """The value that a number of some facts should have.
 
     part, what: of the fact; `what` is its beginning. key: the number's name. least, most: its
     bounds, None where there is none. anywhere: on every card, not on CARD only.

@@ -1,4 +1,4 @@
-"""What the parts of a measuring session measure on and with: a device, nets, batches, shards."""
+"""The setting of a measuring session's parts: a device, nets, batches, shards."""
 
 from __future__ import annotations
 

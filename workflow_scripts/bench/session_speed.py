@@ -31,7 +31,7 @@ SIZE = (375, 500)  # of the photographs, height and width
 
 
 def machine(setting: Setting) -> Iterator[dict]:
-    """What the figures are of."""
+    """The machine that the figures are of."""
     gib = 2**30
     yield {
         "what": describe_hardware(setting.device),

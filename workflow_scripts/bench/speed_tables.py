@@ -1,4 +1,4 @@
-"""What was measured as tables, the same for the terminal and for the page."""
+"""Measured speeds as tables, the same for the terminal and for the page."""
 
 from __future__ import annotations
 

@@ -167,7 +167,7 @@ def fastest_plain(*words) -> tuple[str, Elsewhere, str]:
 
 
 def fitting(measure: Callable[[int], list[Line]], size: int) -> list[Line]:
-    """What `measure` finds with batches of `size`, or on a GPU of less memory of half as many.
+    """The lines that `measure` gives with batches of `size`, or of half as many on a small GPU.
 
     They are halved until all contenders fit, but not below LEAST_BATCH.
     """

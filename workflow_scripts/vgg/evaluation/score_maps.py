@@ -1,4 +1,4 @@
-"""What the methods of testing see of one image (paper §3.2): places of a map, and crops."""
+"""One image as the methods of testing see it (paper §3.2): places of a map, and crops."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .methods import GRID_SIDE, DenseConvNet, multicrop_views
 
 @dataclass(frozen=True)
 class ScoreMap:
-    """What dense evaluation sees of an image.
+    """An image as dense evaluation sees it.
 
     places: float32 [classes, rows, columns], the soft-max at each place of the class score map.
     view, mirrored, posterior: float32 [classes], of the image, of its mirror image, and their mean,

@@ -1,4 +1,4 @@
-"""What packing takes and leaves: rates measured on one core, and sizes of ILSVRC-2012's images."""
+"""Time and disk that packing takes: rates of one core, and sizes of ILSVRC-2012's images."""
 
 from __future__ import annotations
 

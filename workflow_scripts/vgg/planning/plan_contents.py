@@ -35,7 +35,7 @@ def convnets(planner: Planner, jobs: Sequence[Job]) -> list[dict]:
 
 
 def assumptions(planner: Planner, splits: Sequence[str]) -> dict:
-    """What the plan takes for granted."""
+    """The numbers and settings that the plan takes for granted."""
     config = planner.config
     height, width = planner.typical_size
     return {

@@ -1,4 +1,4 @@
-"""What a run will cost, by arithmetic from its configuration and the nets themselves.
+"""The cost of a run, by arithmetic from its configuration and the nets themselves.
 
 No data are read, but where a split is packed already, its own number and sizes of images are taken.
 Hours are of one device (a GPU where there is one) for trainings and evaluations, of one core for

@@ -1,4 +1,4 @@
-"""What the jobs of a run have cost, from the records beside their logs, and against the plan."""
+"""The records of what jobs have cost, beside their logs; joined, and held against the plan."""
 
 from __future__ import annotations
 

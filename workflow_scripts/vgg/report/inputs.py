@@ -1,4 +1,4 @@
-"""What the report's pages are made from, read and checked for all that they show."""
+"""The files that the report's pages are made from, read and checked for all that they show."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def load_config(path: str | Path) -> dict:
 
 
 def load_choices(path: str | Path) -> dict[str, dict]:
-    """What the configuration's schema says of each choice: `description` and `enum`, its values."""
+    """The schema's entry of each choice: its `description`, and `enum`, its values."""
     schema = read_yaml(path)
     for key in ("properties", "choices", "properties"):
         schema = _mapping(path, schema, (key,))[key]
@@ -137,7 +137,7 @@ def load_choices(path: str | Path) -> dict[str, dict]:
 
 
 def load_compared_choices(path: str | Path) -> dict:
-    """What `compare_choices` measured: `experiment`, `split` and a list `choices`."""
+    """The comparison that `compare_choices` wrote: `experiment`, `split`, a list `choices`."""
     compared = _mapping(path, read_json(path), ("experiment", "split", "choices"))
     for position, choice in enumerate(compared["choices"], start=1):
         where = f"{path}, choice {position}"
@@ -147,12 +147,12 @@ def load_compared_choices(path: str | Path) -> dict:
 
 
 def load_benchmarks(path: str | Path) -> dict:
-    """What `benchmark` measured: the machine, lines, growth, rates and projected trainings."""
+    """The summary of `benchmark`: the machine, lines, growth, rates and projected trainings."""
     return _mapping(path, read_json(path), ("machine", "rates", "lines", "growth", "projected"))
 
 
 def load_packing(path: str | Path) -> dict[str, dict]:
-    """What was packed, by store: images, bytes, ids of odd images by kind, and skipped images."""
+    """The packing of each store: images, bytes, ids of odd images by kind, and skipped images."""
     stores = _mapping(path, read_json(path), ("experiment", "stores"))["stores"]
     for name, store in _mapping(path, stores, ()).items():
         where = f"{path}, store {name}"
@@ -168,7 +168,7 @@ def load_plan(path: str | Path) -> dict:
 
 
 def load_records(folder: str | Path | None) -> dict[Key, dict]:
-    """What the jobs of a run have cost, by rule and name; nothing if no folder is given."""
+    """The records of a run's jobs, by rule and name; none if no folder is given."""
     return read_records(folder) if folder else {}
 
 

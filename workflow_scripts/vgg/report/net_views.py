@@ -1,4 +1,4 @@
-"""What a ConvNet sees of an image when it is tested: score maps and crops (paper §3.2)."""
+"""Entries of the page of pictures: an image's score maps and crops (paper §3.2)."""
 
 from __future__ import annotations
 

@@ -304,7 +304,7 @@ def wrong(error: float, images: int) -> int:
 
 
 def shell(words: Sequence[str]) -> Markup:
-    """A command as one types it, of which lines break nowhere in the name of an option."""
+    """A command as one types it, whose lines never break inside an option."""
     typed = (
         Markup("<span>{}</span>" if word.startswith("--") else "{}").format(shlex.quote(word))
         for word in words
@@ -359,7 +359,7 @@ def _row_links(tables: Sequence[dict], pages: Collection[str]) -> dict[str, str]
 
 
 def _summary(tables: Sequence[dict], records: Mapping[Key, dict]) -> dict:
-    """What a run did and where, from the records of its jobs and what its weights say."""
+    """A run in numbers: its jobs, times and machines, from records and from weights' metadata."""
     rules = Counter(rule for rule, _ in records)
     trainings = [
         evaluation["training"]

@@ -19,7 +19,7 @@ KINDS = {
 
 
 class Cell(NamedTuple):
-    """What a reader sees, and the exact number behind it for programs; None for words."""
+    """Text for a reader, and the exact number behind it for programs; None for words."""
 
     text: str
     value: float | None = None
@@ -243,7 +243,7 @@ def headline(plan: dict) -> dict[str, Cell]:
 
 
 def summary(plan: dict) -> list[str]:
-    """What the plan assumes and comes to, in sentences."""
+    """The plan's assumptions and results, in sentences."""
     given, totals = plan["assumptions"], plan["totals"]
     training = f"{given['train_tflops']:.4g} TFLOP/s a device in training, and of "
     evaluation = f"{given['evaluate_tflops']:.4g} TFLOP/s in evaluation"

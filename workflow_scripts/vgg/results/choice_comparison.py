@@ -103,7 +103,7 @@ def write_comparison(output: str, results: str, compared: Sequence[dict]) -> Non
 
 
 def as_text(compared: Sequence[dict]) -> str:
-    """What `compared_choices` gives as an aligned text table."""
+    """The result of `compared_choices` as an aligned text table."""
     heads = ["choice", "value", "method", "top-1 error", "change", "p", "top-5", "change"]
     lines = [[*heads, "class", "outcome"]]
     for choice in compared:

@@ -40,7 +40,7 @@ def comparison_sides(comparison: dict, tables: dict) -> Sides:
 
 
 def side_name(side: str | list[dict], tables: dict) -> str:
-    """What the ledger calls one side of a comparison: its row's labels, or its evaluations."""
+    """The ledger's name of one side of a comparison: its row's labels, or its evaluations."""
     if not isinstance(side, str):
         return ", ".join(f"{e.model}, {e.method}, Q = {e.Q}" for e in evaluations(side))
     table = side.partition("/")[0].replace("table", "Table ")
@@ -141,7 +141,7 @@ def judge(
 
 
 def judge_speed(expected: dict | None, speeds: Sequence[dict]) -> tuple[dict | None, list[str]]:
-    """What the ledger says of a claim about speed, and a verdict in a list; nothing of another."""
+    """The ledger's entry of a claim about speed, and its verdict in a list; nothing of another."""
     if expected is None:
         return None, []
     shown = {

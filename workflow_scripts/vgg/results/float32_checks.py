@@ -43,7 +43,7 @@ def check(row: dict, results: str, precision: str) -> dict:
 
 
 def check_note(checked: dict) -> str:
-    """What a table says of its check."""
+    """A table's note on its check."""
     errors = " and ".join(
         f"{checked[f'top{k}_error_float32']:.2f}% top-{k} "
         f"({checked[f'top{k}_error']:.2f}% in {checked['precision']})"
@@ -62,7 +62,7 @@ def check_note(checked: dict) -> str:
 
 
 def elsewhere_note(name: str, tables: Mapping[str, dict]) -> str | None:
-    """What a table without a check says if each of its rows stands in one that has a check."""
+    """The note of a table without a check, if each of its rows stands in one that has a check."""
 
     def cells(table: dict) -> Collection[frozenset]:
         return [frozenset(evaluations(row["evaluations"])) for row in table["rows"]]

@@ -1,4 +1,4 @@
-"""What a run measured, and where its time went, as text for a terminal."""
+"""A run's errors, and where its time went, as text for a terminal."""
 
 from __future__ import annotations
 

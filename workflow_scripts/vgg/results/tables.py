@@ -38,7 +38,7 @@ OutcomesReader = Callable[[tuple[str, ...]], Outcomes]
 
 @dataclass(frozen=True)
 class Run:
-    """What a run has: where its artefacts are, the splits with labels, the seeds of its trainings.
+    """A run's artefacts: where they are, the splits with labels, the seeds of its trainings.
 
     imported: models whose weights are files, which have no seeds. models: all that it has, None for
     every one. submissions: files for the test server that it writes, None for every one.
@@ -181,7 +181,7 @@ def measured_row(
 
 
 def entered_note(submission: str, answer: dict) -> str:
-    """What a table says of a test server's answer that it shows."""
+    """A table's note on a test server's answer that it shows."""
     note = f"† entered by hand from the test server's answer of {answer['date']} to {submission}"
     return f"{note}: {answer['note']}" if answer.get("note") else note
 

@@ -46,7 +46,7 @@ class Trial:
 
     @property
     def kind(self) -> tuple:
-        """What two trainings have in common if they do the same arithmetic on each image."""
+        """The same for two trainings if they do the same arithmetic on each image."""
         return (
             self.metadata["net"],
             *self.metadata["S"],
@@ -103,7 +103,7 @@ def read_trials(results: str, models: Sequence[str], seeds: Sequence[int]) -> li
 
 
 def speedups(trials: Sequence[Trial], seed: int = 0) -> list[dict]:
-    """What each number of processes sustains on each hardware, and how much faster than one it is.
+    """The arithmetic that each number of processes sustains, and how much faster than one it is.
 
     Gives dicts of SPEED_KEYS. tflops: the median over the intervals of `trainings`, of all
     processes together. speedup: over the median of `baseline`, trainings by one process on the same

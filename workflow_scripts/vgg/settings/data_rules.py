@@ -79,7 +79,7 @@ def index_options(run: Run, split: str) -> list[str]:
 
 
 def unpacked(run: Run, split: str, suffix: str) -> list[str]:
-    """What is unpacked from Hugging Face's parquet files, which cannot be read in place."""
+    """The files that Hugging Face's parquet files are unpacked to; they cannot be read in place."""
     if run.data["source"] != "huggingface":
         return []
     numbers = range(run.data["shards"][split])
@@ -116,5 +116,5 @@ def statistics_shards(run: Run) -> list[str]:
 
 
 def bad_images(run: Run) -> str:
-    """What is done about bad images, as a part of commands' text: it decides errors only."""
+    """The treatment of bad images, as a part of commands' text: it decides errors only."""
     return in_text(on_bad_image=run.data["on_bad_image"])

@@ -47,7 +47,7 @@ def table_posteriors(run: Run, table: str) -> list[str]:
 
 
 def table_options(run: Run, table: str) -> list[str]:
-    """What a table's rows are filled with besides posteriors, and which answers are written."""
+    """Options of `tabulate`: what rows are filled with besides posteriors, and which files exist."""
     rows = run.tables[table]["rows"]
     names = [row["submission"] for row in rows if row.get("submission") in run.submitted]
     # Splits and submissions are spelt out even if there are none: left out, they have defaults.
@@ -68,7 +68,7 @@ def table_answers(run: Run, table: str) -> dict[str, dict]:
 
 
 def table_labels(run: Run, table: str) -> dict[str, str]:
-    """What Snakemake's own report says of a table."""
+    """A table's labels in Snakemake's own report."""
     return {"table": table, "title": run.tables[table]["title"]}
 
 
@@ -142,7 +142,7 @@ def figures(run: Run) -> dict[str, dict[str, str]]:
 
 
 def reported(run: Run) -> list[str]:
-    """What the numbers of the report come from."""
+    """The files that the report's numbers come from."""
     return [
         *(f"{run.results}/tables/{table}.json" for table in run.tables),
         f"{run.results}/claims.json",
@@ -199,7 +199,7 @@ def neighbours(run: Run, targets: Collection[str], table: str) -> list[str]:
 
 
 def planned_jobs(run: Run) -> list[str]:
-    """What `all` makes at a cost, as options of the plan."""
+    """Options of the plan: all that `all` makes at a cost."""
     return options(
         results=run.results,
         records=run.logs,

@@ -31,7 +31,7 @@ def split_of(store: str) -> str:
 
 @dataclass(frozen=True)
 class Run:
-    """What a run's configuration files say, and what follows from them.
+    """A run's configuration files, and what follows from them.
 
     config: the configuration itself. convnets, models: of models.yaml. pictures: None for no page
     of pictures. answers: the test server's. schema: the configuration's.

@@ -1,4 +1,4 @@
-"""What stops a training that cannot succeed, and says where it failed and what to try."""
+"""Guards that stop a training which cannot succeed, and say where it failed and what to try."""
 
 from __future__ import annotations
 

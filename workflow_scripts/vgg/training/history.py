@@ -1,4 +1,4 @@
-"""What a training says of itself at each validation: the lines of its history, and their reader."""
+"""A training's history, a line for each validation: its columns, its writer and its reader."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class Plateau:
 
     @property
     def factor(self) -> float:
-        """What the initial learning rate is multiplied by: 1, 0.1, 0.01, …"""
+        """The factor of the initial learning rate: 1, 0.1, 0.01, …"""
         return 10.0**-self.dropped
 
     def state(self) -> dict:

@@ -98,7 +98,7 @@ class Training:
         )
 
     def state(self, fingerprint: str) -> dict:
-        """What a checkpoint holds; every process must call this.
+        """The content of a checkpoint; every process must call this.
 
         fingerprint: of all that decides the result.
         """

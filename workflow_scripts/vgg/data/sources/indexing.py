@@ -182,7 +182,7 @@ def unpacked(pieces: Sequence[str], classes: pd.DataFrame) -> Iterable[Member]:
 
 
 def _missing(ids: pd.Series, images: int) -> str:
-    """What is missing of `images` images that are numbered from 1 on, as val and test are."""
+    """The missing ones of `images` images that are numbered from 1 on, as val and test are."""
     numbers = ids.str.extract(r"^(ILSVRC2012_(?:val|test)_)(\d{8})$")
     if ids.empty or numbers.isna().any(axis=None):
         return ""
