@@ -40,10 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         measured = read_evaluations(given.evaluations)
         drawings["error_against_depth"] = figures.error_against_depth(measured)
         models = at_several_scales(measured)
-        limits = figures.error_limits([t for t in measured if t.model in models])
+        ends = figures.error_limits([t for t in measured if t.model in models])
         for model in models:
-            own = [t for t in measured if t.model == model]
-            drawings[f"error_against_scale/{model}"] = figures.error_against_scale(own, limits)
+            tested = [t for t in measured if t.model == model]
+            drawings[f"error_against_scale/{model}"] = figures.error_against_scale(tested, ends)
     for name, drawing in drawings.items():
         write_svg(Path(given.output, f"{name}.svg"), drawing)
 

@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     systems = pictures_wanted.systems(wanted, tables)
     together = [e for own in systems.values() for e in own]
     missing = pictures_wanted.missing_models(together, given.models)
-    groups = {"hardest": [], "best_fused": []}
+    groups: dict[str, list[dict]] = {"hardest": [], "best_fused": []}
     if not missing:
         found = {name: predictions_of(tuple(own)) for name, own in systems.items()}
         images = PickedImages(given.shards, classes)
@@ -65,8 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     missing = pictures_wanted.missing_models(own, given.models)
     errors, pairs = [], []
     if not missing:
-        found = predictions_of(tuple(own))
-        errors, pairs = class_entries(found, classes), pair_entries(found, classes)
+        of_row = predictions_of(tuple(own))
+        errors, pairs = class_entries(of_row, classes), pair_entries(of_row, classes)
     content = head | {"row": section["row"], "missing": missing}
     content |= {key: section[key] for key in ("worst", "best")}
     content |= {"pairs": len(pairs), "confusions": pairs[: section["confusions"]]}

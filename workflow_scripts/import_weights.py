@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         check_md5(given.file, given.md5, given.format)
     architecture = Architecture(given.layers, **sizes_of(given))
     scales = [given.scale[0], given.scale[-1]]
-    trained = {
+    trained: dict = {
         "iterations": None,
         "parent": None,
         "parent_sha256": None,

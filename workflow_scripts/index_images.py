@@ -6,7 +6,7 @@ All that can be known without decoding an image is checked here, before anything
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from workflow_scripts.vgg.core import command, costs
@@ -19,7 +19,12 @@ from workflow_scripts.vgg.data.sources.indexing import (
     size_of_archive,
     unpacked,
 )
-from workflow_scripts.vgg.data.sources.members import ARCHIVE_BYTES, ON_BAD_IMAGE, WHOLE_FILES
+from workflow_scripts.vgg.data.sources.members import (
+    ARCHIVE_BYTES,
+    ON_BAD_IMAGE,
+    WHOLE_FILES,
+    Member,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -49,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     state, on_bad_image = {}, given.on_bad_image
     for record in given.verified:
         check_verified(record)
+    members: Iterable[Member]
     if given.archive:
         where, members = given.archive, image_members(given.archive)
         state = {ARCHIVE_BYTES: size_of_archive(given.archive)}

@@ -39,14 +39,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with open(temporary, "wb") as images:
             for file in files:
                 for row in huggingface.rows(file):
-                    wrong = flaw(row.content[:HEAD], len(row.content))
+                    content = row.content or b""
+                    wrong = flaw(content[:HEAD], len(content))
                     if wrong and given.on_bad_image == "error":
                         raise InputError(f"{row.where}: {row.id} {wrong}; {BAD_IMAGE_CURE}")
                     if wrong:
                         logging.warning(
                             "%s: %s %s; packing leaves it out", row.where, row.id, wrong
                         )
-                    size = images.write(row.content)
+                    size = images.write(content)
                     lines.append((row.id, row.wnid, row.label, given.images, offset, size))
                     offset += size
                 progress.update(1)

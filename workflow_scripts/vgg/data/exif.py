@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from typing import Literal
 
 ORIENTATION = 0x0112
 DIRECTORIES = frozenset({0x8769, 0x8825, 0xA005})  # Exif, GPS, interoperability
 NEXT = -1  # instead of a tag
 BYTE_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
-BYTE_ORDER_NAMES = {"<": "little", ">": "big"}
+BYTE_ORDER_NAMES: dict[str, Literal["little", "big"]] = {"<": "little", ">": "big"}
 TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 INTEGERS = frozenset({1, 3, 4, 13})
 

@@ -48,10 +48,9 @@ def examine(encoded: bytes, name: str, crop: int) -> tuple[np.ndarray, list[str]
     Returns uint8 [height, width, 3] RGB, and those of KINDS that apply, in its order.
     Raises InputError if the file cannot be decoded.
     """
-    pixels = images.decode_strictly(encoded)
-    refused = pixels is None
-    if refused:
-        pixels = images.decode_leniently(encoded, name)
+    strict = images.decode_strictly(encoded)
+    refused = strict is None
+    pixels = images.decode_leniently(encoded, name) if strict is None else strict
     if encoded[:2] == images.JPEG_SIGNATURE:
         kinds = of_jpeg(encoded)
         if refused and "cmyk" not in kinds:
@@ -84,7 +83,7 @@ def of_jpeg(encoded: bytes) -> set[str]:
 def of_other_format(encoded: bytes, name: str) -> set[str]:
     """Oddities of a file that is no JPEG. Raises InputError as `images.opened` does."""
     with images.opened(encoded, name) as image:
-        kinds = {image.format.lower()}
+        kinds = {str(image.format).lower()}
         if image.mode in ("1", "L", "LA"):
             kinds.add("grey-scale")
         elif image.mode == "CMYK":

@@ -6,6 +6,7 @@ import argparse
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -81,7 +82,7 @@ def add_size_options(parser: argparse._ActionsContainer, **help: str) -> None:
         )
 
 
-def sizes_of(given: argparse.Namespace) -> dict[str, int]:
+def sizes_of(given: argparse.Namespace) -> dict[str, Any]:
     """The value that each of SIZES was given as an option."""
     return {name: getattr(given, name) for name in SIZES}
 

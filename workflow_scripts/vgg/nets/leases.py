@@ -47,7 +47,8 @@ def lease(cards: Sequence[str], training: str = "", folder: Path | None = None) 
             )
         chosen = min(free, key=lambda place: len(holders[place]))
         path = next(p for n in count() if not (p := folder / f"{cards[chosen]}.{n}").exists())
-        _held.append(take_lock(path, training))
+        if lock := take_lock(path, training):
+            _held.append(lock)
     finally:
         give_back(choosing)
     return chosen

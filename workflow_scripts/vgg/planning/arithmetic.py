@@ -50,7 +50,10 @@ def layer_flop(net: ConvNet, heights, widths) -> Iterator[tuple[nn.Module, np.nd
 
 def forward_flop(net: ConvNet, heights, widths) -> np.ndarray:
     """FLOP of a forward pass over one image of each of these sizes; float64."""
-    return sum(flop for _, flop in layer_flop(net, heights, widths))
+    total = np.zeros(())
+    for _, flop in layer_flop(net, heights, widths):
+        total = total + flop
+    return total
 
 
 def training_flop(net: ConvNet, trainable: str = "all") -> float:
@@ -81,7 +84,7 @@ def evaluation_flop(net: ConvNet, method: str, smallest_side: int, heights, widt
     heights, widths = np.atleast_1d(heights), np.atleast_1d(widths)
     if method == "dense":
         sizes, places = np.unique(np.stack([heights, widths]), axis=1, return_inverse=True)
-        rescaled = np.array([rescaled_size(*size, smallest_side) for size in sizes.T.tolist()])
+        rescaled = np.array([rescaled_size(h, w, smallest_side) for h, w in sizes.T.tolist()])
         return 2 * forward_flop(net, *rescaled.T)[places.reshape(-1)]
     views = {"multicrop": 2 * GRID_SIDE**2, "center": 1}[method]
     crop = net.architecture.crop

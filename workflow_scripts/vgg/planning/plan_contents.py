@@ -88,7 +88,9 @@ def measured_rates(measured: dict, stated: dict, precision: str) -> dict:
 def make_plan(planner: Planner, jobs: Sequence[Job], records: dict) -> dict:
     """The whole plan as plan.json has it. Sets the jobs' `actual` from the records."""
     compare(jobs, records)
-    splits = list(dict.fromkeys(job.split for job in jobs if job.rule == "pack_shard"))
+    splits = list(
+        dict.fromkeys(job.split for job in jobs if job.rule == "pack_shard" and job.split)
+    )
     chain, parts = critical_path(jobs), disk(planner, jobs, splits)
     return {
         "experiment": planner.config["experiment"],

@@ -275,10 +275,13 @@ class Planner:
 
 def critical_path(jobs: Sequence[Job]) -> list[Job]:
     """The chain of jobs, each waiting for the one before, that takes longest."""
-    known, finish, latest = {job.key: job for job in jobs}, {}, {}
+    known = {job.key: job for job in jobs}
+    finish: dict[Key, float] = {}
+    latest: dict[Key, Key | None] = {}
     for job in jobs:
-        latest[job.key] = max(job.after, key=finish.__getitem__, default=None)
-        finish[job.key] = finish.get(latest[job.key], 0.0) + (job.wall_hours or 0.0)
+        before = max(job.after, key=finish.__getitem__, default=None)
+        latest[job.key] = before
+        finish[job.key] = (finish[before] if before else 0.0) + (job.wall_hours or 0.0)
     chain, key = [], max(finish, key=finish.__getitem__, default=None)
     while key is not None:
         chain.append(known[key])
@@ -291,14 +294,15 @@ def most_checkpoints(jobs: Sequence[Job]) -> float:
 
     A finished training keeps one until the workflow ends.
     """
-    start, finish = {}, {}
+    start: dict[Key, float] = {}
+    finish: dict[Key, float] = {}
     for job in jobs:
         start[job.key] = max((finish[key] for key in job.after), default=0.0)
         finish[job.key] = start[job.key] + (job.wall_hours or 0.0)
     trainings = [job for job in jobs if job.checkpoints]
 
     def held(job: Job, moment: float) -> float:
-        if moment < start[job.key]:
+        if job.checkpoints is None or moment < start[job.key]:
             return 0.0
         return job.checkpoints if moment < finish[job.key] else job.checkpoints / (KEPT + 1)
 

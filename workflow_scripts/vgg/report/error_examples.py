@@ -60,7 +60,7 @@ def image_entry(
     """
     fusion = found[pictures_wanted.FUSION]
     image = images.describe(fusion.ids[place])
-    systems = []
+    systems: list[dict] = []
     for name, own in found.items():
         first = zip(own.classes[place].tolist(), own.posteriors[place].tolist(), strict=True)
         systems.append(

@@ -26,7 +26,7 @@ INK = "#010203"  # stands for the colour of the surrounding text until the SVG i
 # Blue, vermilion and bluish green of Okabe and Ito, chosen for colour-blind readers, and a purple.
 # Each has a contrast of 3:1 or more with the report's light page and with its dark one.
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#b8609a")
-DASHES = ("-", (0, (4, 1.5)), (0, (6, 1.5, 1, 1.5)), (0, (1, 1)))
+DASHES: tuple[str | tuple, ...] = ("-", (0, (4, 1.5)), (0, (6, 1.5, 1, 1.5)), (0, (1, 1)))
 HOLLOW = {"markersize": 7, "markerfacecolor": "none", "markeredgewidth": 0.9, "linewidth": 0.7}
 DROP = {"color": INK, "linestyle": (0, (3, 3)), "linewidth": 0.8, "alpha": 0.7}
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -67,7 +67,9 @@ class Series(NamedTuple):
     linestyle: str | tuple
 
 
-SERIES = tuple(map(Series, PALETTE, "os^D", DASHES))
+SERIES = tuple(
+    Series(color, marker, dash) for color, marker, dash in zip(PALETTE, "os^D", DASHES, strict=True)
+)
 
 
 def learning_curves(histories: Sequence[History], limits: tuple[float, float]) -> str:
@@ -186,13 +188,14 @@ def error_against_scale(
         return _svg(figure, title, _whole(told, evaluations))
 
 
-def curve_limits(histories: Iterable[History]) -> tuple[float, float]:
+def curve_limits(histories: Sequence[History]) -> tuple[float, float]:
     """Ends of axes of error and loss, from 0 on, that hold every history."""
-    measured = [
-        [v for history in histories for column in kind for _, v in history.measured(column)]
-        for kind in ([f"val_{metric}_error" for metric in METRICS], ["train_loss"])
-    ]
-    return tuple(1.05 * max(values, default=0) or 1.0 for values in measured)
+
+    def end(*columns: str) -> float:
+        values = [v for history in histories for name in columns for _, v in history.measured(name)]
+        return 1.05 * max(values, default=0) or 1.0
+
+    return end(*(f"val_{metric}_error" for metric in METRICS)), end("train_loss")
 
 
 def error_limits(evaluations: Iterable[MeasuredEvaluation]) -> dict[str, tuple[float, float]]:
@@ -304,7 +307,7 @@ def _aside(series: T, order: Iterable[T], present: Collection[T], step: float) -
 
 def _side_by_side(layers: dict[str, int]) -> dict[str, float]:
     """Where nets stand on an axis of weight layers, those of the same number around it."""
-    places = {}
+    places: dict[str, float] = {}
     for depth in sorted(set(layers.values())):
         nets = sorted(net for net in layers if layers[net] == depth)
         places |= {net: depth + 0.9 * (i - (len(nets) - 1) / 2) for i, net in enumerate(nets)}

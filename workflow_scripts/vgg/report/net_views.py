@@ -97,7 +97,8 @@ def crop_entry(
         f"{batch_size} crops of {crop}×{crop} at once", "lower the batch size (evaluate.batch_size)"
     ):
         posteriors = crop_posteriors(eye.net, eye.input(pixels), crop_grid, batch_size)
-    corners = crop_corners(*pixels.shape[:2], crop, crop_grid)
+    height, width = pixels.shape[:2]
+    corners = crop_corners(height, width, crop, crop_grid)
     named = f"validation image {image['id']}, class {image['class']}"
     return {
         "Q": Q,
@@ -131,6 +132,6 @@ def contact_sheet(pixels: np.ndarray, crop: int, corners: Sequence[Sequence[tupl
 def read_eye(path: str | Path, device: torch.device, pool_rounding: str, resize_filter: str) -> Eye:
     """A weights file's net on a device, ready to be looked through."""
     net, weights = load_weights(path, pool_rounding=pool_rounding)
-    net = net.to(device, memory_format=torch.channels_last).eval()
+    net = net.to(device).to(memory_format=torch.channels_last).eval()
     mean = torch.tensor(weights["mean_rgb"], dtype=torch.float32, device=device)
     return Eye(net, mean, resize_filter)

@@ -137,7 +137,8 @@ def render_index(
     saving, by table, and of "claims", "throughput" and "evaluations". Sections without their input
     are left out.
     """
-    claims, drawings = ledger["claims"], {}
+    claims = ledger["claims"]
+    drawings: dict[str, list[tuple[str, Markup]]] = {}
     for path in map(Path, figures):
         kind = path.stem if path.parent.name == "figures" else path.parent.name
         drawings.setdefault(kind, []).append((path.stem, inline_svg(path)))
@@ -337,7 +338,7 @@ def plain(value) -> str:
 
 def _compared(tables: Sequence[dict]) -> dict[str, list[dict]]:
     """The measured cells that stand beside a reference, by whose it is, the paper's first."""
-    found = {"paper": []}
+    found: dict[str, list[dict]] = {"paper": []}
     for table in tables:
         for row in table["rows"] if table["kind"] == "evaluation" else []:
             cells = row["metrics"].values()

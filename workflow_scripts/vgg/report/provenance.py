@@ -53,8 +53,8 @@ def job(records: Mapping[Key, dict], rule: str, name: str) -> dict:
     There is no command of a job whose record is of a version that did not keep its arguments.
     """
     record = records.get((rule, name))
-    known = record is not None and "arguments" in record
-    return {"record": record, "command": _command(record) if known else None}
+    command = _command(record) if record is not None and "arguments" in record else None
+    return {"record": record, "command": command}
 
 
 def _command(record: dict) -> list[str]:

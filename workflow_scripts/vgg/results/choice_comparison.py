@@ -61,7 +61,7 @@ def compare(found: Predictions, configured: Predictions, seed: int) -> dict:
     exact McNemar test. changed_class, changed_outcome: images whose top-1 class is another, and
     whose top-1 class turned from right to wrong or back.
     """
-    values = {"images": len(found.ids)}
+    values: dict[str, float] = {"images": len(found.ids)}
     for metric, first in METRICS.items():
         wrong, configured_wrong = found.rank >= first, configured.rank >= first
         low, high = wilson(int(wrong.sum()), len(wrong))

@@ -31,12 +31,13 @@ from .uncertainty import ALPHA, PairedDifference, error_verdict, holm, paired_di
 
 METRIC = "top1_val"
 Side = tuple[Evaluation, ...]
-Sides = tuple[Side, ...]  # a comparison's candidate and baseline
+Sides = tuple[Side, Side]  # a comparison's candidate and baseline
 
 
 def comparison_sides(comparison: dict, tables: dict) -> Sides:
     """The evaluations of the two sides of a comparison of claims.yaml."""
-    return tuple(tuple(side_evaluations(comparison[side], tables)) for side in SIDES)
+    candidate, baseline = (tuple(side_evaluations(comparison[side], tables)) for side in SIDES)
+    return candidate, baseline
 
 
 def side_name(side: str | list[dict], tables: dict) -> str:
@@ -116,7 +117,7 @@ def judge(
 ) -> Comparison:
     """A comparison of claims.yaml as the ledger has it."""
     sides = comparison_sides(comparison, tables)
-    papers = [paper_error(comparison[side], tables, paper) for side in SIDES]
+    ours, theirs = (paper_error(comparison[side], tables, paper) for side in SIDES)
     expect, margin = comparison["expect"], comparison.get("margin")
     measured = {}
     if sides in found:
@@ -135,7 +136,7 @@ def judge(
         expect=expect,
         margin=margin,
         metric=METRIC,
-        paper_difference=None if None in papers else papers[0] - papers[1],
+        paper_difference=None if ours is None or theirs is None else ours - theirs,
         **measured,
     )
 

@@ -67,7 +67,7 @@ def elsewhere_note(name: str, tables: Mapping[str, dict]) -> str | None:
     def cells(table: dict) -> Collection[frozenset]:
         return [frozenset(evaluations(row["evaluations"])) for row in table["rows"]]
 
-    found = {}
+    found: dict[str, None] = {}
     for own in cells(tables[name]):
         place = next(
             (

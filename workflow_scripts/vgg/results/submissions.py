@@ -15,7 +15,7 @@ LEFT_OUT = slice(SUBMITTED)  # of the labels in order, for an image that was lef
 
 def submitted_labels(posteriors: Sequence[str]) -> dict[str, np.ndarray]:
     """The labels of the highest mean posteriors of each image, best first, by its id."""
-    submitted = {}
+    submitted: dict[str, np.ndarray] = {}
     for ids, _, means in mean_posteriors(posteriors):
         best = np.argsort(-means, axis=1, kind="stable")[:, :SUBMITTED]
         submitted.update(zip(ids, best, strict=True))

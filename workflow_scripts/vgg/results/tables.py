@@ -114,7 +114,7 @@ def evaluation_table(
         if has_models(evaluations(row["evaluations"]), run.models):
             answer = answers.get(submission)
         found = measured_row(row, references, entry["metrics"], run=run, read=read, answer=answer)
-        if any(cell["entered"] for cell in found["metrics"].values()):
+        if answer and any(cell["entered"] for cell in found["metrics"].values()):
             notes[submission] = entered_note(submission, answer)
         rows.append(found)
     for labels, errors in paper[len(rows) :]:
@@ -161,7 +161,7 @@ def measured_row(
         if split in found:
             wrong = np.stack([getattr(of_seed, kind) for of_seed in found[split]])
             cells[metric] = measured_cell(wrong, paper)
-        elif answer and metric in answer:
+        elif answer and metric in answer and run.test_images is not None:
             cells[metric] = entered_cell(answer[metric], run.test_images, paper)
         else:
             cells[metric] = ErrorCell(paper=paper)

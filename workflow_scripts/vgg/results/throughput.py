@@ -134,18 +134,19 @@ def _speedup(
     if common:
         own, single = ([t for t in side if t.kind in common] for side in (own, single))
     sustained = [value for trial in own for value in trial.tflops()]
-    found = dict.fromkeys(SPEED_KEYS) | {
+    median = float(np.median(sustained))
+    found: dict = dict.fromkeys(SPEED_KEYS) | {
         "processes": processes,
         "trainings": [trial.name for trial in own],
         "baseline": [trial.name for trial in single],
         "hardware": hardware,
-        "tflops": float(np.median(sustained)),
+        "tflops": median,
     }
     if processes == 1:
         return found | {"speedup": 1.0, "low": 1.0, "high": 1.0, "efficiency": 1.0}
     if single:
         base = [value for trial in single for value in trial.tflops()]
-        speedup = found["tflops"] / float(np.median(base))
+        speedup = median / float(np.median(base))
         low, high = ratio_interval(sustained, base, seed)
         found |= {"speedup": speedup, "low": low, "high": high, "efficiency": speedup / processes}
     return found

@@ -183,16 +183,16 @@ def error_verdict(expect: str, found: PairedDifference, p_holm: float, margin: f
         a small nor a large one shows that a difference is small, so Holm has no part in it.
     """
     intervals = [(found.low, found.high)]
-    if found.seeds > 1:
+    if found.seed_low is not None and found.seed_high is not None:
         intervals.append((found.seed_low, found.seed_high))
     if expect == "lower_error":
         yes = p_holm < ALPHA and all(high < 0 for _, high in intervals)
         no = p_holm < ALPHA and all(low > 0 for low, _ in intervals)
-    elif expect == "equivalent":
+    elif expect == "equivalent" and margin is not None:
         yes = all(-margin < low and high < margin for low, high in intervals)
         no = all(low >= margin for low, _ in intervals) or all(
             high <= -margin for _, high in intervals
         )
     else:
-        raise ValueError(f"unknown expectation {expect!r}")
+        raise ValueError(f"unknown expectation {expect!r}, or no margin for it")
     return "reproduced" if yes else "not reproduced" if no else "inconclusive"

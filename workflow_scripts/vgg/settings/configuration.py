@@ -9,6 +9,7 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 from jsonschema import Draft202012Validator, validators
@@ -60,10 +61,11 @@ def _told(kind: str, content, files: Sequence[str | Path], given: Mapping | None
     # YAML's keys may be numbers, which schemas know nothing of.
     errors = Validator(schema).iter_errors(_with_text_keys(content))
     slips = dict.fromkeys(slip for error in errors for slip in _slips(error, schema))
-    sources = [(COMMAND_LINE, given), *((file, _nodes(file)) for file in reversed(files))]
+    nodes = [(file, _nodes(file)) for file in reversed(files)]
+    sources = [(COMMAND_LINE, given), *nodes]
     slips |= dict.fromkeys(_strange(content))
     lines = [(*_place(path, sources), _dotted(path), text) for path, text in slips]
-    for number, (_, node) in enumerate(sources[1:], start=1):
+    for number, (_, node) in enumerate(nodes, start=1):
         lines += [(number, *repetition) for repetition in _repetitions(node)]
     return [
         f"{sources[number][0]}:{f'{line}:' if line else ''} {path}: {text}"
@@ -71,7 +73,7 @@ def _told(kind: str, content, files: Sequence[str | Path], given: Mapping | None
     ]
 
 
-def read_valid(kind: str, path: str | Path) -> dict:
+def read_valid(kind: str, path: str | Path) -> Any:
     """The content of a YAML file, held against its schema. Raises InputError."""
     content = read_yaml(path)
     check(kind, content, path)
@@ -98,7 +100,7 @@ def from_command_line(config: dict, given: Mapping) -> None:
             holder[last] = yaml.safe_load(holder[last])
 
 
-def expand_paths(value, schema: Mapping | None = None, where: str = ""):
+def expand_paths(value, schema: Any = None, where: str = ""):
     """A configuration with ~ and variables in its paths replaced, as a shell does it.
 
     Paths are what the schema gives the format `path`. Raises InputError for an unknown variable.
@@ -126,11 +128,13 @@ def expand_paths(value, schema: Mapping | None = None, where: str = ""):
 
 def _slips(error: ValidationError, schema: Mapping) -> Iterator[tuple[tuple, str]]:
     """The path and text of each slip that a validator's error is about."""
-    path, value, rule = tuple(error.absolute_path), error.instance, error.schema
+    path = tuple(error.absolute_path)
+    value: Any = error.instance
+    rule: Any = error.schema
     match error.validator:
         case "oneOf" | "anyOf" if error.context:
             # Of two forms the one that is closer, which is wrong in fewer places.
-            forms: dict[int, list] = {}
+            forms: dict[Any, list] = {}
             for inner in error.context:
                 forms.setdefault(inner.schema_path[0], []).append(inner)
             nearest = min(forms.values(), key=lambda form: (_is_of_another_type(form), len(form)))
@@ -159,7 +163,8 @@ def _is_of_another_type(form: Sequence[ValidationError]) -> bool:
 
 def _expected(error: ValidationError, rule: Mapping) -> str:
     """The values that are allowed, with a guess at the one that was meant."""
-    value, wanted = error.instance, error.validator_value
+    value: Any = error.instance
+    wanted: Any = error.validator_value
     match error.validator:
         case "enum":
             guess = _similar(value, wanted)
@@ -328,8 +333,8 @@ def _line(source: yaml.Node | Mapping | None, path: tuple) -> int | None:
             key, source = found[-1]
             line = key.start_mark.line + 1
         elif isinstance(source, yaml.SequenceNode) and isinstance(step, int):
-            source = source.value[step]
-            line = source.start_mark.line + 1
+            entry: yaml.Node = source.value[step]
+            line, source = entry.start_mark.line + 1, entry
         else:
             return None
     return None if source is None else line

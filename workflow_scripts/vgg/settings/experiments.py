@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -32,7 +33,7 @@ class Evaluation:
         return f"{results}/posteriors/{split}/{self.model}/{self.method}_Q{self.Q}.parquet"
 
 
-def read_yaml(path: str | Path) -> dict | list:
+def read_yaml(path: str | Path) -> Any:
     """The content of a YAML file. Raises InputError if it cannot be read or is malformed."""
     try:
         return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
@@ -51,7 +52,8 @@ def read_yaml(path: str | Path) -> dict | list:
 
 def read_tables(paths: Sequence[str | Path]) -> dict:
     """The tables of several files, in order. Raises InputError if two have the same name."""
-    tables, origin = {}, {}
+    tables: dict[str, dict] = {}
+    origin: dict[str, str | Path] = {}
     for path in paths:
         for name, table in (read_yaml(path) or {}).items():
             if name in tables:
@@ -184,7 +186,7 @@ def submissions(tables: dict, models: Collection[str] | None = None) -> dict[str
 
     models: as for `table_evaluations`. Raises InputError if two rows that differ share a name.
     """
-    found = {}
+    found: dict[str, list[Evaluation]] = {}
     for table in tables.values():
         for row in table.get("rows", []):
             if "submission" not in row:

@@ -47,7 +47,7 @@ def table_posteriors(run: Run, table: str) -> list[str]:
 
 
 def table_options(run: Run, table: str) -> list[str]:
-    """Options of `tabulate`: what rows are filled with besides posteriors, and which files exist."""
+    """Options of `tabulate`: what fills rows besides posteriors, and which files are written."""
     rows = run.tables[table]["rows"]
     names = [row["submission"] for row in rows if row.get("submission") in run.submitted]
     # Splits and submissions are spelt out even if there are none: left out, they have defaults.

@@ -57,8 +57,8 @@ def index_members(
     """
     check_name(where, where)  # it is stored beside every image
     if images is None:
-        members = list(members)
-    progress = Progress(len(members) if images is None else images, "images")
+        members = all_members = list(members)
+    progress = Progress(len(all_members) if images is None else images, "images")
     found, good, flaws = [], [], []
     looked_at = with_flaws(members) if on_bad_image else zip(members, repeat(None))
     for member, flaw in looked_at:

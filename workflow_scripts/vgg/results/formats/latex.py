@@ -152,7 +152,7 @@ def _layout(sheet: Sheet) -> Layout:
         if points * sum(_width(sheet, p) for p in places) + GAP * (len(places) - 1) <= WIDTH:
             return Layout(size, formats)
     labels = [place for place in places if kinds[place] == "label"]
-    room = WIDTH - GAP * (len(places) - 1)
+    room: float = WIDTH - GAP * (len(places) - 1)
     for place in set(places) - set(labels):
         width = points * _width(sheet, place, r" (?=\()" if kinds[place] == "measured" else "$^")
         room -= width

@@ -44,7 +44,7 @@ def _first_label(row: dict) -> str:
 
 
 def _split(layers: Sequence[str]) -> list[list[str]]:
-    stretches = [[]]
+    stretches: list[list[str]] = [[]]
     for layer in layers:
         if layer == "maxpool":
             stretches.append([])
