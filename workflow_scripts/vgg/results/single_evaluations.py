@@ -125,7 +125,9 @@ def measured_evaluations(
 
 def _single_error(wrong: np.ndarray, paper: float | None) -> SingleError:
     cell = measured_cell(wrong, paper)
-    assert cell.measured is not None and cell.low is not None and cell.high is not None
+    assert cell.measured is not None
+    assert cell.low is not None
+    assert cell.high is not None
     return SingleError(
         error=cell.measured, low=cell.low, high=cell.high, seed_sd=cell.seed_sd, paper=cell.paper
     )
