@@ -354,7 +354,7 @@ def test_training_and_evaluation_are_measured_in_small_form(
     )
     monkeypatch.setattr(evaluation_speed, "SCALES", (256,))
     monkeypatch.setattr(evaluation_speed, "MULTICROP_SCALES", {"cpu": (256,)})
-    monkeypatch.setattr(evaluation_speed.evaluation, "GRID_SIDE", 2)
+    monkeypatch.setattr(evaluation_speed.methods, "GRID_SIDE", 2)
     for part in (evaluation_speed, process_scaling):
         monkeypatch.setattr(part, "growth", lambda *_: [])
     output = tmp_path / "summary"

@@ -23,6 +23,7 @@ from workflow_scripts.vgg.nets.devices import explained_memory
 from workflow_scripts.vgg.nets.dropout import SequencedDropout, drawn_mask
 from workflow_scripts.vgg.nets.precision import computing
 from workflow_scripts.vgg.nets.weights import tensors_sha256
+from workflow_scripts.vgg.training.distributed import Processes
 
 from .process_scaling import free_port
 from .session_setting import INPUT_SCALE, RATE, Setting, Steps, mean_seconds, relative
@@ -87,6 +88,13 @@ def _first_step(steps: Steps, batch) -> tuple[torch.Tensor, torch.Tensor]:
     return losses, norm
 
 
+class _Shared(Processes):
+    """One process, whose net is wrapped as those of several are."""
+
+    def wrap(self, net: nn.Module) -> nn.Module:
+        return nn.parallel.DistributedDataParallel(net, gradient_as_bucket_view=True)
+
+
 def repeat(setting: Setting) -> Iterator[dict]:
     """The same bits twice; parts of a batch, and a process of its own, against the whole."""
     size = setting.either(64, 4)
@@ -108,9 +116,9 @@ def repeat(setting: Setting) -> Iterator[dict]:
     distributed.init_process_group("cpu:gloo,cuda:nccl" if setting.on_gpu else "gloo")
     try:
         shared = setting.training(name, size)
-        model = nn.parallel.DistributedDataParallel(shared.net, gradient_as_bucket_view=True)
-        shared.training.settle(model)
-        shared(batches, model)
+        shared.training.processes = _Shared()
+        shared.training.prepare()
+        shared(batches, shared.training.model)
         yield {
             "what": f"{name} by DistributedDataParallel of one process: the same bits",
             "ok": same_bits(shared.net, once.net),
