@@ -25,7 +25,7 @@ def compile_features(net: ConvNet) -> None:
     compiled = torch.compile(eager, dynamic=False)
 
     def forward(images: torch.Tensor) -> torch.Tensor:
-        if not net.training or len(images) == 1:  # as `Training.settle` gives one
+        if not net.training or len(images) == 1:  # as `Training.prepare` gives one
             return eager(images)
         try:
             return compiled(images)
