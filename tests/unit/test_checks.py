@@ -81,6 +81,7 @@ def test_a_table_whose_rows_stand_elsewhere_says_where_they_are_checked():
     assert float32_checks.elsewhere_note("table3", TABLES) is None
 
 
+@pytest.mark.slow
 def test_a_full_run_checks_one_cell_a_table_and_a_run_in_float32_none(tmp_path):
     from tests.helpers.clones import clone
 
