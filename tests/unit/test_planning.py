@@ -346,6 +346,7 @@ def test_the_plan_has_the_jobs_that_the_workflow_would_run(bare, plans, name):
     assert {job["name"] for job in of_rule["pack_shard"]} == stores
 
 
+@pytest.mark.slow
 @pytest.mark.workflow
 def test_the_plan_of_the_full_run_needs_no_data_and_lists_14_trainings_and_76_evaluations(
     bare, plans
