@@ -1,22 +1,16 @@
 """Where a run evaluates in less than float32, one cell of each table is evaluated in it as well."""
 
-import json
-import shutil
-
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from tests.helpers.clones import ROOT, planned, snakemake
-from tests.helpers.pages import Page
+from tests.helpers.clones import ROOT
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.evaluation.posteriors import write_posteriors
 from workflow_scripts.vgg.results import float32_checks
 from workflow_scripts.vgg.settings import experiments
 
 TABLES = yaml.safe_load((ROOT / "config/tables.yaml").read_text())
-FULL = ("--configfile", "config/ilsvrc2012.yaml")
 
 
 def row(name, *models):
@@ -79,56 +73,3 @@ def test_a_table_whose_rows_stand_elsewhere_says_where_they_are_checked():
     note = float32_checks.elsewhere_note("table7", TABLES)
     assert note.startswith("Every row is one of table6 or table5, where one is evaluated")
     assert float32_checks.elsewhere_note("table3", TABLES) is None
-
-
-def test_a_full_run_checks_one_cell_a_table_and_a_run_in_float32_none(tmp_path):
-    from tests.helpers.clones import clone
-
-    folder = clone(tmp_path / "clone")
-    # Tables 3 to 6: A; B at three Q; D at three; and D and E at three, half of which are D's.
-    assert planned(folder, "all", *FULL)["evaluate_choice"] == 1 + 3 + 3 + 3
-    (folder / "float32.yaml").write_text("evaluate: {precision: float32}\n")
-    assert "evaluate_choice" not in planned(folder, "all", *FULL, "float32.yaml")
-    assert "evaluate_choice" not in planned(folder, "all")
-
-
-OWN = {
-    "mine": {
-        "title": "Mine",
-        "columns": ["ConvNet", "Q"],
-        "metrics": ["top1_val", "top5_val"],
-        "rows": [row("one", "A_S256")],
-    }
-}
-
-
-@pytest.mark.workflow
-def test_the_page_shows_both_numbers_and_posteriors_say_their_precision(run, tmp_path):
-    folder = shutil.copytree(run, tmp_path / "tree", symlinks=True)
-    (folder / "mine.yaml").write_text(yaml.safe_dump(OWN))
-    changes = {"tables": ["mine.yaml"], "evaluate": {"precision": "bfloat16"}, "pictures": None}
-    (folder / "changes.yaml").write_text(yaml.safe_dump(changes | {"claims": "claims.yaml"}))
-    (folder / "claims.yaml").write_text("[]\n")
-    words = ("--configfile", "changes.yaml", "--cores", "2")
-    snakemake(folder, "reports/mine.html", *words)
-    results = folder / "results/tiny"
-    ours, exact = (
-        results / f"{place}posteriors/val/A_S256/dense_Q384.parquet"
-        for place in ("", "choices/precision=float32/")
-    )
-    precisions = [json.loads(pq.read_metadata(p).metadata[b"precision"]) for p in (ours, exact)]
-    assert precisions == ["bfloat16", "float32"]
-    one, two = (pq.read_table(path) for path in (ours, exact))
-    assert one["id"].equals(two["id"])
-    assert not one["posterior"].equals(two["posterior"])
-    tops = [np.stack(t["posterior"].to_numpy()).argmax(1) for t in (one, two)]
-    wrong = 100 * (tops[1] != two["label"].to_numpy()).mean()
-    check = json.loads((results / "tables/mine.json").read_text())["check"]
-    assert check["changed"] == (tops[0] != tops[1]).sum()
-    assert check["top1_error_float32"] == pytest.approx(wrong)
-    for text in (
-        Page((folder / "reports/mine.html").read_text()).text,
-        (results / "tables/mine.md").read_text(),
-    ):
-        assert "Check: one · 384, once more in float32, errs on" in text
-        assert f"{wrong:.2f}% top-1" in text

@@ -346,6 +346,7 @@ def test_the_plan_has_the_jobs_that_the_workflow_would_run(bare, plans, name):
     assert {job["name"] for job in of_rule["pack_shard"]} == stores
 
 
+@pytest.mark.slow
 @pytest.mark.workflow
 def test_the_plan_of_the_full_run_needs_no_data_and_lists_14_trainings_and_76_evaluations(
     bare, plans
@@ -368,6 +369,7 @@ def test_the_plan_of_the_full_run_needs_no_data_and_lists_14_trainings_and_76_ev
     assert lines["hours"].sum() == pytest.approx(sum(job["hours"] for job in plan["jobs"]))
 
 
+@pytest.mark.slow
 @pytest.mark.workflow
 def test_the_readme_states_the_hours_of_the_plan(plans):
     jobs = pd.DataFrame(plans("ilsvrc2012")[0]["jobs"])
@@ -388,6 +390,7 @@ def test_the_readme_states_the_hours_of_the_plan(plans):
         assert text.startswith(f"{evaluations.size()[split]} evaluations of the {split}")
 
 
+@pytest.mark.slow
 @pytest.mark.workflow
 def test_the_longest_chain_of_the_papers_nets_goes_through_e(plans):
     plan, *_ = plans("ilsvrc2012")
@@ -398,12 +401,14 @@ def test_the_longest_chain_of_the_papers_nets_goes_through_e(plans):
     assert re.search(r"_E_S256-512_\w+_Q\d+$", chain[-1][1])
 
 
+@pytest.mark.slow
 @pytest.mark.workflow
 def test_the_plan_is_made_in_the_main_process_under_slurm(bare):
     at_once = ("--slurm-init-seconds-before-status-checks", "1")
     assert "localrule plan" in snakemake(bare, "plan", "--profile", "slurm", *at_once)
 
 
+@pytest.mark.slow
 @pytest.mark.workflow
 def test_after_a_run_the_page_shows_planned_against_actual(tmp_path):
     folder = configured_clone(tmp_path / "run", TINY)
