@@ -2,7 +2,7 @@
 # make check: lint, format, quick tests. make test: all tests that need no root; make test-all:
 # all of them, as root on Debian or Ubuntu. Each does what the one before it does.
 # make bench: how fast this machine does it; 15 to 20 minutes, in which nothing else should run.
-.PHONY: demo check test test-all bench environment clean
+.PHONY: demo check test test-all bench environment lock clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -18,6 +18,7 @@ PARALLEL := --numprocesses auto --maxprocesses 8 --dist loadscope
 check: environment
 	ruff check .
 	ruff format --check .
+	mypy
 	snakefmt --check Snakefile rules
 	snakemake --lint
 	tests/checks/dry_runs.sh few
@@ -36,10 +37,15 @@ bench: demo
 
 environment: .venv/installed
 
-.venv/installed: envs/requirements.txt envs/requirements-dev.txt
+.venv/installed: envs/lock.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet -r envs/requirements-dev.txt
+	$(BIN)/python -m pip install --quiet -r envs/lock.txt
 	touch $@
+
+# After a change of the direct pins: all versions that follow from them.
+lock: environment
+	uv pip compile --quiet envs/requirements-dev.txt --universal --python-version 3.11 \
+		--no-annotate --custom-compile-command "make lock" --output-file envs/lock.txt
 
 clean:
 	rm -rf results resources logs benchmarks reports/*.html .snakemake

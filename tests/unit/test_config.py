@@ -445,7 +445,7 @@ def pins(lines):
     return {line.strip("- ").strip() for line in lines if "==" in line and "#" not in line}
 
 
-def test_conda_users_get_the_same_pins():
+def test_conda_users_and_the_lock_have_the_same_pins():
     conda = pins((ROOT / "envs/environment.yml").read_text().splitlines())
     pip = pins(
         line
@@ -453,6 +453,8 @@ def test_conda_users_get_the_same_pins():
         for line in (ROOT / "envs" / name).read_text().splitlines()
     )
     assert conda == pip
+    locked = (ROOT / "envs/lock.txt").read_text().splitlines()
+    assert pip <= {line.partition(" ;")[0] for line in locked}, "run make lock"
 
 
 COMMANDS = sorted(p.stem for p in (ROOT / "workflow_scripts").glob("*.py") if p.stem != "__init__")
