@@ -87,7 +87,7 @@ def test_a_real_s_is_uniform_over_the_range_and_drawn_for_each_image():
 def test_a_real_s_becomes_pixels_after_scaling(shard_paths, monkeypatch):
     sides = []
 
-    def crop(pixels, smallest_side, *others):
+    def crop(pixels, *, smallest_side, **others):
         sides.append(smallest_side)
         return np.zeros((64, 64, 3), np.uint8)
 
