@@ -208,8 +208,8 @@ def test_a_process_that_takes_some_rows_sees_those_of_the_whole_batch(shard_path
 
 def test_flipped_samples_are_mirror_images(shard_paths, monkeypatch):
     def with_flips(flips):
-        def batch(*arguments):
-            drawn = batch_at(*arguments)
+        def batch(*arguments, **named):
+            drawn = batch_at(*arguments, **named)
             drawn.flips[:] = flips
             return drawn
 
