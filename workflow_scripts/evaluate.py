@@ -23,10 +23,9 @@ from workflow_scripts.vgg.nets.convnets import PoolingChoices
 from workflow_scripts.vgg.nets.devices import describe_hardware, pick_device
 from workflow_scripts.vgg.nets.weights import load_weights
 
-TRAINING = (  # what posteriors say of the training behind their weights
-    *("net", "S", "seed", "parent", "parent_sha256", "inherit", "config_fingerprint"),
-    *("hardware", "processes", "node", "torch", "precision"),
-)
+# The metadata of weights that posteriors repeat of the training behind them
+TRAINING = ["net", "S", "seed", "parent", "parent_sha256", "inherit", "config_fingerprint"]
+TRAINING += ["hardware", "processes", "node", "torch", "precision"]
 
 
 def training_of(weights: dict) -> dict | None:

@@ -226,7 +226,10 @@ def train(
     training.prepare()
     logging.info(
         "%s on %d × %s, %d parameters",
-        *(given.model, processes.count, device.type, net.parameter_count()),
+        given.model,
+        processes.count,
+        device.type,
+        net.parameter_count(),
     )
 
     # Iterate until the last plateau, or the last iteration.
@@ -260,7 +263,8 @@ def train(
                 checkpoint()
                 logging.warning(
                     "stopped at iteration %d on %s; run the same command again to go on",
-                    *(training.iteration, signal.Signals(number).name),
+                    training.iteration,
+                    signal.Signals(number).name,
                 )
                 sys.exit(STOPPED)
 

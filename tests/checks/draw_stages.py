@@ -39,7 +39,7 @@ def rules_of(stage: str, root: Path) -> list[str]:
 
 def rule_graph(root: Path) -> tuple[set[str], set[tuple[str, str]]]:
     """The rules of `snakemake all`, and pairs of them: the second reads what the first makes."""
-    command = ["snakemake", "all", "--rulegraph", "mermaid-js"]
+    command = [sys.executable, "-m", "snakemake", "all", "--rulegraph", "mermaid-js"]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
     names = dict(re.findall(r"^\s*(id\d+)\[(\w+)\]$", done.stdout, re.MULTILINE))
     edges = re.findall(r"^\s*(id\d+) --> (id\d+)$", done.stdout, re.MULTILINE)

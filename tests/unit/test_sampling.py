@@ -87,7 +87,7 @@ def test_a_real_s_is_uniform_over_the_range_and_drawn_for_each_image():
 def test_a_real_s_becomes_pixels_after_scaling(shard_paths, monkeypatch):
     sides = []
 
-    def crop(pixels, smallest_side, **others):
+    def crop(pixels, *, smallest_side, **others):
         sides.append(smallest_side)
         return np.zeros((64, 64, 3), np.uint8)
 
@@ -208,8 +208,8 @@ def test_a_process_that_takes_some_rows_sees_those_of_the_whole_batch(shard_path
 
 def test_flipped_samples_are_mirror_images(shard_paths, monkeypatch):
     def with_flips(flips):
-        def batch(*place, **drawing):
-            drawn = batch_at(*place, **drawing)
+        def batch(*arguments, **named):
+            drawn = batch_at(*arguments, **named)
             drawn.flips[:] = flips
             return drawn
 

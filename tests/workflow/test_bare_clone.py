@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -137,3 +138,9 @@ def test_a_slip_in_the_configuration_stops_the_workflow_by_name(bare, tmp_path):
     (tmp_path / "more.yaml").write_text("train: {wieght_decay: 0.1}\n")
     words = ("-n", "all", "--configfile", str(tmp_path / "more.yaml"))
     assert "wieght_decay" in snakemake(bare, *words, check=False)
+
+
+def test_the_picture_of_the_stages_is_the_dag(bare):
+    command = [sys.executable, "-m", "tests.checks.draw_stages", "--check"]
+    done = subprocess.run(command, cwd=bare, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -127,7 +127,8 @@ class Training:
             logging.warning(
                 "WARNING: the training began in %s and goes on in %s, as this device has it; name "
                 "a train.precision to keep to one",
-                *(before, self.precision),
+                before,
+                self.precision,
             )
         elif self.scaler.is_enabled():
             self.scaler.load_state_dict(state["scaler"])
@@ -236,7 +237,10 @@ class Training:
         self.history.append(line)
         logging.info(
             "iteration %d: loss %.3f, validation error %.2f%% top-1, %.2f%% top-5",
-            *(self.iteration, line.train_loss, top1, top5),
+            self.iteration,
+            line.train_loss,
+            top1,
+            top5,
         )
         self.plateau.observe(self.iteration, top1)
         self.losses = torch.zeros_like(self.losses)
