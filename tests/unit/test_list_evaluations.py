@@ -11,6 +11,7 @@ import yaml
 from scipy import stats
 
 from tests.helpers.clones import ROOT
+from tests.helpers.posteriors import METADATA
 from workflow_scripts import list_evaluations, tabulate
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.evaluation.posteriors import write_posteriors
@@ -22,14 +23,6 @@ TABLES = yaml.safe_load((ROOT / "config/tables.yaml").read_text())
 CLAIMS = yaml.safe_load((ROOT / "config/claims.yaml").read_text())
 PAPER = yaml.safe_load((ROOT / "config/paper_tables.yaml").read_text())
 DEFINITIONS = yaml.safe_load((ROOT / "config/models.yaml").read_text())
-METADATA = {
-    "weights_sha256": "00",
-    "iterations": 1,
-    "code_fingerprint": "c",
-    "training_code": "t",
-    "choices": {},
-    "hardware": "cpu",
-}
 
 
 @pytest.fixture(scope="module")

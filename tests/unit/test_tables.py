@@ -9,6 +9,7 @@ import yaml
 from scipy import stats
 
 from tests.helpers.clones import ROOT
+from tests.helpers.posteriors import METADATA
 from workflow_scripts import tabulate, write_submission
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.core.parquet import read_metadata, write_frame
@@ -35,14 +36,6 @@ from workflow_scripts.vgg.settings.experiments import (
 TABLES = yaml.safe_load((ROOT / "config/tables.yaml").read_text())
 RELEASED = yaml.safe_load((ROOT / "config/released_tables.yaml").read_text())
 PAPER = yaml.safe_load((ROOT / "config/paper_tables.yaml").read_text())
-METADATA = {
-    "weights_sha256": "00",
-    "iterations": 1,
-    "code_fingerprint": "c",
-    "training_code": "t",
-    "choices": {},
-    "hardware": "cpu",
-}
 
 
 def random_posteriors(seed, images=200, classes=10):

@@ -137,6 +137,14 @@ class Line:
     note: str = ""
     flop: float | None = None
 
+    @classmethod
+    def at_most(
+        cls, part: str, name: str, unit: str, ours: Measured, most: float, note: str = ""
+    ) -> Line:
+        """A line that aims at no more than `most`, in `unit`; ours counts down, as seconds do."""
+        limit = fixed("at most", most, seconds=True)
+        return cls(part, name, unit, ours, limit=limit, least_over_limit=1.0, note=note)
+
     @property
     def met(self) -> bool | None:
         """Whether all targets are met; None if there are none that can be judged.

@@ -85,21 +85,15 @@ def lines() -> list[Line]:
         seconds=True,
     )
     found = [
-        Line(
-            "orchestration",
-            "dry-run of the full configuration",
-            "s",
-            ours=planned,
-            limit=fixed("at most", MOST_DRY_RUN, seconds=True),
-            least_over_limit=1.0,
+        Line.at_most(
+            "orchestration", "dry-run of the full configuration", "s", planned, MOST_DRY_RUN
         ),
-        Line(
+        Line.at_most(
             "orchestration",
             f"start of a command without torch: {slowest}",
             "s",
-            ours=start,
-            limit=fixed("at most", MOST_START, seconds=True),
-            least_over_limit=1.0,
+            start,
+            MOST_START,
             note=f"the slowest of {len(once)} when each was started once",
         ),
         Line(

@@ -23,7 +23,7 @@ from workflow_scripts.vgg.training.optimisation import Optimisation
 from workflow_scripts.vgg.training.state import Training
 
 from .machine import NETS, FastestKernel, LayersAlone, finish, rate_of
-from .measuring import RUNS, Elsewhere, Line, Measured, alternate, fixed
+from .measuring import RUNS, Elsewhere, Line, Measured, alternate
 
 TORCHVISION = {"A": "vgg11", "D": "vgg16"}
 BATCH = {"cpu": {"A": 16, "D": 8}, "cuda": {"A": 256, "D": 256}}
@@ -248,12 +248,11 @@ def _lines_on(
             limit=limit,
             note=why,
         ),
-        Line(
+        Line.at_most(
             "training",
             f"{name}, share of time waiting for {workers} loader(s)",
             "share",
-            ours=Measured("ours", ours.waiting(workers), seconds=True),
-            limit=fixed("at most", 0.03, seconds=True),
-            least_over_limit=1.0,
+            Measured("ours", ours.waiting(workers), seconds=True),
+            most=0.03,
         ),
     ]
