@@ -261,6 +261,7 @@ def train(
         def stop_if_asked(number: int) -> None:
             if number:
                 checkpoint()
+                writer.wait()  # what keeps it from being written is an error, not a stop
                 logging.warning(
                     "stopped at iteration %d on %s; run the same command again to go on",
                     training.iteration,

@@ -14,6 +14,8 @@ import json
 import sys
 from pathlib import Path
 
+from tests import checks
+
 RESULTS = Path("results/miniature")
 # In percent. Chance is 90, and 300 images put its standard deviation at 1.7.
 LIMITS = {"A_S256": 40.0}  # of the central crop's error
@@ -22,6 +24,7 @@ DENSE_LIMIT = 80.0
 
 
 def main() -> None:
+    checks.parser(__doc__).parse_args()
     table = json.loads((RESULTS / "tables/table3.json").read_text())
     dense = {row["name"]: row["metrics"]["top1_val"]["measured"] for row in table["rows"]}
     failures = []

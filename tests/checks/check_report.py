@@ -12,7 +12,6 @@ file only; the pages of plan, choices and pictures are not read.
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import re
 import sys
@@ -24,6 +23,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from tests import checks
 from tests.checks.recomputed import VERDICTS, Cell, Run, evaluations, joint
 
 EMPTY = ("meta", "br", "link", "img", "input", "hr", "col")
@@ -395,9 +395,7 @@ def ledger_numbers(comparison, compared, paper: float | None, several: bool) -> 
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = checks.parser(__doc__)
     parser.add_argument(
         "--tree", type=Path, default=".", help="with a finished run; default: this one"
     )

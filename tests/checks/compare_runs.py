@@ -9,7 +9,6 @@ metadata all but what says which code made them, where and when. Status 1 if any
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import sys
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from tests import checks
 from tests.helpers.trainings import history, same_weights
 
 # Of metadata and JSON: what names the code, or a machine, or is a sum over bytes with such names.
@@ -67,9 +67,7 @@ def numbers(results: Path) -> set[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = checks.parser(__doc__)
     parser.add_argument("one", type=Path, help="results of a run, such as results/miniature")
     parser.add_argument("two", type=Path, help="results of the same configuration by other code")
     given = parser.parse_args()

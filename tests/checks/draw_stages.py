@@ -6,12 +6,12 @@ python -m tests.checks.draw_stages --check     # status 1 if the picture is out 
 
 from __future__ import annotations
 
-import argparse
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+from tests import checks
 from tests.helpers.clones import ROOT
 
 PICTURE = ROOT / "docs/stages.md"
@@ -76,7 +76,7 @@ def drawn(root: Path) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = checks.parser(__doc__)
     parser.add_argument("--check", action="store_true", help="compare only")
     given = parser.parse_args()
     text = drawn(ROOT)

@@ -9,7 +9,6 @@ went unnoticed.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 from collections import Counter
@@ -18,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tests import checks
 from workflow_scripts.vgg.core import parquet
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.core.parquet import read_frame
@@ -135,7 +135,7 @@ def flip(results: Path, number: int, seed: int = 0) -> dict[str, Counter]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = checks.parser(__doc__)
     parser.add_argument("results", type=Path, help="results/<experiment> of a finished run")
     parser.add_argument("--number", type=int, default=200, help="of changed bytes")
     parser.add_argument("--seed", type=int, default=0)

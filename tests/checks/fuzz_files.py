@@ -10,7 +10,6 @@ all, ends the run with the number of the file.
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import tempfile
 from collections import Counter
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tests import checks
 from tests.checks.flip_bytes import READERS, is_for_people, says_the_same
 from tests.helpers.forms import mutations
 from workflow_scripts.vgg.core.files import InputError
@@ -89,7 +89,7 @@ def files_of(tree: Path, results: Path, draw: np.random.Generator) -> list:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = checks.parser(__doc__)
     parser.add_argument("tree", type=Path, nargs="?", default=ROOT, help="with a finished run")
     parser.add_argument("--number", type=int, default=4000, help="of files")
     given = parser.parse_args()

@@ -9,7 +9,6 @@ part of the tests. Seeds are fixed: a number names its file.
 
 from __future__ import annotations
 
-import argparse
 import io
 import warnings
 from collections import Counter
@@ -19,6 +18,7 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image, ImageChops
 
+from tests import checks
 from tests.helpers.odd_images import (
     exif,
     inks,
@@ -156,7 +156,7 @@ def run(numbers: Iterable[int]) -> Counter:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = checks.parser(__doc__)
     parser.add_argument("--number", type=int, default=5000, help="of files")
     parser.add_argument("--first", type=int, default=0, help="of the numbers")
     given = parser.parse_args()

@@ -7,7 +7,6 @@ how often their values came out changed is counted, and an import's `md5` is the
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from tests import checks
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.nets.convnets import Architecture
 from workflow_scripts.vgg.nets.released.reading import read_released
@@ -73,7 +73,7 @@ if __name__ == "__main__":
     from tests.helpers.released_nets import ARCHITECTURE
 
     torch.set_num_threads(1)
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = checks.parser(__doc__)
     parser.add_argument("--number", type=int, default=5000, help="of files")
     parser.add_argument("--first", type=int, default=0, help="of the numbers")
     given = parser.parse_args()

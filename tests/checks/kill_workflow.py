@@ -11,7 +11,6 @@ over the work that is left: by what an undisturbed run took to get from one file
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import random
@@ -28,6 +27,7 @@ from uuid import uuid4
 
 import yaml
 
+from tests import checks
 from tests.helpers.clones import TINY, configured_clone
 from tests.helpers.trainings import history
 
@@ -38,9 +38,7 @@ REFUSED = re.compile(r"^error: (.* is (?:training this model|writing it); .*)$",
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = checks.parser(__doc__)
     parser.add_argument("--moments", type=int, default=10, help="how often to kill it (10)")
     parser.add_argument("--seed", type=int, help="of the moments; drawn and shown if not given")
     parser.add_argument("--tiny", action="store_true", help="the tests' tiny configuration")

@@ -9,7 +9,6 @@ over windows. Error counts must be equal, and every posterior of every image wit
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
 import sys
@@ -27,6 +26,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from scipy.io import loadmat
 from torch.nn import functional as F
+
+from tests import checks
 
 TOLERANCE = 1e-3
 MULTI = [256, 384, 512]
@@ -289,9 +290,7 @@ def recompute(results: Path, count: int | None = None) -> dict[str, Comparison]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = checks.parser(__doc__)
     parser.add_argument(
         "--results", type=Path, default="results/miniature", help="default: %(default)s"
     )

@@ -11,7 +11,6 @@ by autocast. Answers that change are those whose class of the highest posterior 
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.modules.module import register_module_forward_hook
 
+from tests import checks
 from tests.helpers.evaluations import posteriors_of
 from workflow_scripts.vgg.data.images import pixels_at
 from workflow_scripts.vgg.data.shards import Shards
@@ -137,9 +137,7 @@ class Comparison:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = checks.parser(__doc__)
     parser.add_argument("--results", type=Path, required=True, help="of a finished run")
     parser.add_argument("--models", nargs="+", help="such as D_S256; all if not given")
     parser.add_argument("--method", choices=methods.METHODS, default="dense")

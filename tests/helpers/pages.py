@@ -1,4 +1,4 @@
-"""Read a page of the report back."""
+"""Read back a page of the report, or what is printed of it."""
 
 import re
 from collections import Counter
@@ -82,3 +82,8 @@ def numbers(content, without=()):
         return {number for item in content for number in numbers(item, without)}
     is_number = isinstance(content, (int, float)) and not isinstance(content, bool)
     return {float(content)} if is_number else set()
+
+
+def printed_table(text, title):
+    """The lines of a printed table, its headings first."""
+    return text.split(f"\n\n{title}\n")[1].split("\n\n")[0].splitlines()

@@ -2,6 +2,8 @@
 
 import errno
 import logging
+import os
+import signal
 import threading
 from pathlib import Path
 
@@ -67,15 +69,31 @@ def test_training_goes_on_while_a_checkpoint_is_written(command, tmp_path, monke
     assert reached == list(range(14)), "the first checkpoint is due after 8 iterations"
 
 
-def test_a_full_disk_stops_the_training_with_its_reason(command, tmp_path, monkeypatch):
-    def full(*_):
-        raise OSError(errno.ENOSPC, "No space left on device", "checkpoint")
+def full(*_):
+    raise OSError(errno.ENOSPC, "No space left on device", "checkpoint")
 
+
+def test_a_full_disk_stops_the_training_with_its_reason(command, tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints.torch, "save", full)
     with pytest.raises(InputError, match="checkpoint: the disk is too full for it"):
         train.main(command(tmp_path))
     assert not list((tmp_path / "checkpoints").glob("*"))
     assert not (tmp_path / "w.safetensors").exists()
+
+
+def test_a_stop_whose_checkpoint_finds_no_room_is_an_error(command, tmp_path, monkeypatch):
+    """Status 75 says that the same command goes on from there."""
+    step = state.Training.step
+
+    def stopped(self, *arguments):
+        if self.iteration == 2:
+            monkeypatch.setattr(checkpoints.torch, "save", full)
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(self, *arguments)
+
+    monkeypatch.setattr(state.Training, "step", stopped)
+    with pytest.raises(InputError, match="checkpoint: the disk is too full for it"):
+        train.main(command(tmp_path))
 
 
 def test_a_good_checkpoint_is_not_set_aside_for_want_of_memory(tmp_path, monkeypatch):

@@ -1,27 +1,18 @@
 """The plan of a run: what each job will cost, as a page and in the terminal, and has cost."""
 
 import json
-import os
 import re
-from pathlib import Path
 
-import pandas as pd
 import pyarrow as pa
 import pytest
 import yaml
 
 from tests.helpers.clones import (
     ROOT,
-    TINY,
-    clone,
-    configured_clone,
     merged,
-    outputs,
-    planned,
-    snakemake,
 )
 from tests.helpers.flop_by_hand import FIRST, by_hand
-from tests.helpers.pages import Page, numbers
+from tests.helpers.pages import Page, numbers, printed_table
 from workflow_scripts.vgg.planning.arithmetic import evaluation_flop
 from workflow_scripts.vgg.planning.plan_contents import make_plan
 from workflow_scripts.vgg.planning.planner import Job, Planner, critical_path, most_checkpoints
@@ -213,11 +204,6 @@ def test_actual_cost_stands_beside_the_planned():
 # The page and the terminal
 
 
-def section(text, title):
-    """The lines of a printed table, its headings first."""
-    return text.split(f"\n\n{title}\n")[1].split("\n\n")[0].splitlines()
-
-
 def small_plan(tmp_path, records=None, **changes):
     """The plan of A trained and tested once, as plan.json has it."""
     own = planner(tmp_path, **changes)
@@ -248,7 +234,9 @@ def test_columns_of_actual_cost_appear_once_there_are_records(tmp_path):
     }
     plan = small_plan(tmp_path, records)
     page = Page(pages.render_plan(plan, FULL))
-    (row,) = (line for line in section(plan_tables.as_text(plan), "Trainings") if "A_S256" in line)
+    (row,) = (
+        line for line in printed_table(plan_tables.as_text(plan), "Trainings") if "A_S256" in line
+    )
     for text in (page.text, row):
         for shown in ("2.0 h", "2,000", "50.0 MB", "n1"):
             assert shown in text
@@ -281,163 +269,3 @@ def test_quantities_have_three_digits_and_a_prefix():
     written = [plan_tables.flop(n).text for n in (30.94e9, 7.51e19, 999.7e12, 12, 0)]
     assert written == ["30.9 GFLOP", "75.1 EFLOP", "1.00 PFLOP", "12 FLOP", "0 FLOP"]
     assert plan_tables.size(None) == ("–", None)
-
-
-# Through the workflow
-
-CONFIGURATIONS = {
-    "ilsvrc2012": ("--configfile", "config/ilsvrc2012.yaml"),
-    "miniature": (),
-    "released_weights": ("--configfile", "config/released_weights.yaml"),
-    "mixed": ("--configfile", "mixed.yaml"),
-}
-MIXED = {  # A and D are imported, which others start from; there are no test images
-    "experiment": "mixed",
-    "data": {"test": "absent"},
-    "choices": {"validation_set": "held-out"},
-    "weights": {
-        "import": {
-            model: {"file": f"{model}.safetensors", "format": "own"}
-            for model in ("A_S256", "D_S384", "D_S256-512_fc")
-        }
-    },
-}
-
-
-@pytest.fixture(scope="module")
-def bare(tmp_path_factory):
-    """A clone in which nothing was run but plans."""
-    folder = clone(tmp_path_factory.mktemp("bare"))
-    (folder / "mixed.yaml").write_text(yaml.safe_dump(MIXED))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def plans(bare):
-    """`plans(name)`: a configuration's plan.json, what `snakemake plan` printed, and its page."""
-    made = {}
-
-    def plan_of(name):
-        if name not in made:
-            printed = snakemake(bare, "plan", *CONFIGURATIONS[name])
-            content = json.loads((bare / f"results/{name}/plan.json").read_text())
-            made[name] = content, printed, (bare / "reports/plan.html").read_text()
-        return made[name]
-
-    return plan_of
-
-
-@pytest.mark.slow
-@pytest.mark.workflow
-@pytest.mark.parametrize("name", CONFIGURATIONS)
-def test_the_plan_has_the_jobs_that_the_workflow_would_run(bare, plans, name):
-    jobs = plans(name)[0]["jobs"]
-    of_rule = {rule: [j for j in jobs if j["rule"] == rule] for rule in plan_tables.KINDS}
-    counts = planned(bare, "all", *CONFIGURATIONS[name])
-    for rule, own in of_rule.items():
-        assert sum(job["jobs"] for job in own) == counts.get(rule, 0), rule
-    made = [Path(path).parts for path in outputs(bare, "all", *CONFIGURATIONS[name])]
-    posteriors = {"_".join(parts[3:]) for parts in made if parts[2:3] == ("posteriors",)}
-    assert {f"{job['name']}.parquet" for job in of_rule["evaluate_convnet"]} == posteriors
-    weights = {parts[3] for parts in made if parts[2:3] == ("weights",)}
-    models = [*of_rule["train_convnet"], *of_rule["import_weights"]]
-    assert {f"{job['model']}.safetensors" for job in models} == weights
-    stores = {parts[3] for parts in made if parts[2:3] == ("shards",)}
-    assert {job["name"] for job in of_rule["pack_shard"]} == stores
-
-
-@pytest.mark.slow
-@pytest.mark.workflow
-def test_the_plan_of_the_full_run_needs_no_data_and_lists_14_trainings_and_76_evaluations(
-    bare, plans
-):
-    plan, printed, page = plans("ilsvrc2012")
-    assert not (bare / "resources").exists()
-    for title, rows in (
-        ("Trainings", 14),
-        ("Evaluations", 76),
-        ("Evaluations once more in float32", 10),
-        ("Packing", 5),
-    ):
-        heading, *lines, last = section(printed, title)
-        assert len(lines) == rows, title
-        assert re.search(r"(device|core) time", heading)
-        assert all(re.search(r"\d (h|min|s)\b", line) for line in [*lines, last])
-    assert {job["hours"] for job in plan["jobs"]} <= Page(page).values
-    lines = pd.read_csv(bare / "results/ilsvrc2012/plan.csv")
-    assert (lines["rule"].value_counts()[["train_convnet", "evaluate_convnet"]] == [14, 76]).all()
-    assert lines["hours"].sum() == pytest.approx(sum(job["hours"] for job in plan["jobs"]))
-
-
-@pytest.mark.slow
-@pytest.mark.workflow
-def test_the_readme_states_the_hours_of_the_plan(plans):
-    jobs = pd.DataFrame(plans("ilsvrc2012")[0]["jobs"])
-    trainings = jobs[jobs["rule"] == "train_convnet"]
-    evaluations = jobs[jobs["rule"] == "evaluate_convnet"].groupby("split")["hours"]
-    stated = re.findall(r"^\| (.*?) \| \d+ TFLOP/s .*? \| (\d+) \|$", COST, flags=re.M)
-    hours = [
-        (trainings["hours"] - trainings["validation_hours"]).sum(),
-        trainings["validation_hours"].sum(),
-        evaluations.sum()["val"],
-        evaluations.sum()["test"],
-        (checks := jobs[jobs["rule"] == "evaluate_choice"])["hours"].sum(),
-    ]
-    assert [int(number) for _, number in stated] == [round(value) for value in hours]
-    assert stated[0][0] == f"{len(trainings)} trainings"
-    assert stated[4][0] == f"{len(checks)} evaluations once more, to check"
-    for (text, _), split in zip(stated[2:4], ("val", "test"), strict=True):
-        assert text.startswith(f"{evaluations.size()[split]} evaluations of the {split}")
-
-
-@pytest.mark.slow
-@pytest.mark.workflow
-def test_the_longest_chain_of_the_papers_nets_goes_through_e(plans):
-    plan, *_ = plans("ilsvrc2012")
-    chain = [(step["rule"], step["name"]) for step in plan["critical_path"]]
-    trainings = ["A_S256", "E_S256", "E_S384", "E_S256-512"]
-    assert chain[0] == ("pack_shard", "train_S256")
-    assert chain[1:-1] == [("train_convnet", name) for name in trainings]
-    assert re.search(r"_E_S256-512_\w+_Q\d+$", chain[-1][1])
-
-
-@pytest.mark.slow
-@pytest.mark.workflow
-def test_the_plan_is_made_in_the_main_process_under_slurm(bare):
-    at_once = ("--slurm-init-seconds-before-status-checks", "1")
-    assert "localrule plan" in snakemake(bare, "plan", "--profile", "slurm", *at_once)
-
-
-@pytest.mark.slow
-@pytest.mark.workflow
-def test_after_a_run_the_page_shows_planned_against_actual(tmp_path):
-    folder = configured_clone(tmp_path / "run", TINY)
-    posteriors = "results/tiny/posteriors/val/A_S256/dense_Q256.parquet"
-    snakemake(folder, posteriors, "reports/table2.html", "--cores", "2")
-    plan = json.loads((folder / "results/tiny/plan.json").read_text())  # made at the run's end
-    actual = {(job["rule"], job["name"]): job["actual"] for job in plan["jobs"] if job["actual"]}
-    assert actual.keys() == {
-        ("pack_shard", "train_S256"), ("pack_shard", "val"), ("train_convnet", "A_S256"),
-        ("evaluate_convnet", "val_A_S256_dense_Q256"),
-    }  # fmt: skip
-    assert {cost["images"] for cost in actual.values()} == {60, 24, 48}
-    assert actual["pack_shard", "train_S256"]["jobs"] == 2
-    for cost in actual.values():
-        assert cost["node"] == [os.uname().nodename]
-        assert cost["wall_hours"] > 0
-        assert cost["peak_memory_mb"] > 30
-    recorded = {row["rule"] for row in plan["by_rule"] if row["actual"]}
-    assert recorded == {
-        "make_miniature", "list_classes", "index_images", "pack_shard", "measure_statistics",
-        "train_convnet", "evaluate_convnet", "describe_convnets", "render_table",
-    }  # fmt: skip
-    page = Page((folder / "reports/plan.html").read_text())
-    assert {cost["wall_hours"] for cost in actual.values()} <= page.values
-
-    # Asked for, it is made anew each time; the sizes are now those of the packed images.
-    (folder / "reports/plan.html").unlink()
-    for _ in range(2):
-        printed = snakemake(folder, "plan")
-        assert "val 24, as packed" in printed
-        assert "actual wall" in printed
-    assert (folder / "reports/plan.html").exists()

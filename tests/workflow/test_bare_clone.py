@@ -10,8 +10,6 @@ import pytest
 
 from tests.helpers.clones import clone, outputs, planned, snakemake
 
-pytestmark = pytest.mark.workflow
-
 
 @pytest.fixture(scope="session")
 def bare(tmp_path_factory):

@@ -18,7 +18,7 @@ from pypdf import PdfReader
 
 from tests.helpers.browser import PHONE, WIDE, focused_by_tab, opened, violations
 
-pytestmark = [pytest.mark.browser, pytest.mark.workflow]
+pytestmark = pytest.mark.browser
 TABLES = [f"table{number}" for number in range(3, 8)]
 LARGEST = 3_000_000  # bytes of a miniature's pages together
 

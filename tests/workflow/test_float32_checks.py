@@ -11,8 +11,6 @@ import yaml
 from tests.helpers.clones import clone, planned, snakemake
 from tests.helpers.pages import Page
 
-pytestmark = pytest.mark.workflow
-
 FULL = ("--configfile", "config/ilsvrc2012.yaml")
 
 

@@ -11,7 +11,7 @@ from tests.helpers.browser import focused_by_tab, opened, violations
 from tests.helpers.clones import ROOT, outputs, snakemake
 from workflow_scripts.vgg.report.inputs import FORMS
 
-pytestmark = [pytest.mark.browser, pytest.mark.workflow]
+pytestmark = pytest.mark.browser
 NEW = {f"val/D_S256-512/dense_Q{Q}.parquet" for Q in (320, 448)}  # the paper's tables need the rest
 
 

@@ -137,7 +137,6 @@ def printed(text: str) -> str:
 
 
 @pytest.mark.latex
-@pytest.mark.workflow
 def test_all_tables_of_a_run_compile_and_show_its_numbers(finished_results, pdflatex, tmp_path):
     tables = [stored(finished_results, name) for name in NAMES]
     texts = [(finished_results / f"tables/{name}.tex").read_text() for name in NAMES]
@@ -159,7 +158,6 @@ def test_all_tables_of_a_run_compile_and_show_its_numbers(finished_results, pdfl
 
 
 @pytest.mark.latex
-@pytest.mark.workflow
 def test_tables_of_several_trainings_fit_the_page_too(finished_results, pdflatex, tmp_path):
     tables, texts = [stored(finished_results, name) for name in NAMES[2:]], []
     for table in tables:
@@ -185,7 +183,6 @@ def test_any_label_is_printed_as_it_stands(own_table, pdflatex, tmp_path):
         assert squeezed(word) in squeezed(page)
 
 
-@pytest.mark.workflow
 def test_a_label_stands_once_for_its_group_of_rows(finished_results):
     lines = (finished_results / "tables/table3.tex").read_text().splitlines()
     first = [line.split("&")[0].strip() for line in lines if re.match(r"[\w-]* & .*\\\\$", line)]
@@ -235,7 +232,6 @@ def value(text: str) -> float | None:
     return None if text == "–" else float(text)
 
 
-@pytest.mark.workflow
 @pytest.mark.parametrize("name", NAMES[2:])
 def test_rendered_cells_are_the_runs_numbers(finished_results, name):
     table = stored(finished_results, name)
@@ -259,7 +255,6 @@ def test_rendered_cells_are_the_runs_numbers(finished_results, name):
         ]
 
 
-@pytest.mark.workflow
 def test_rendered_tables_1_and_2_are_the_nets(finished_results):
     table = stored(finished_results, "table1")
     found = rendered((finished_results / "tables/table1.md").read_text())

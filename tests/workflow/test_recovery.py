@@ -11,7 +11,6 @@ from tests.helpers.clones import TINY, configured_clone, planned, snakemake
 from tests.helpers.slurm_cluster import read_proc
 from workflow_scripts.vgg.core.files import sha256
 
-pytestmark = pytest.mark.workflow
 DEADLINE = 300  # seconds
 WEIGHTS = "results/tiny/weights/A_S256.safetensors"
 POSTERIORS = "results/tiny/posteriors/val/A_S256/dense_Q256.parquet"

@@ -16,8 +16,6 @@ from tests.checks.check_report import Check, Number, main
 from tests.checks.recomputed import Run, exact_p, percentile, wilson
 from workflow_scripts.vgg.core.parquet import write_parquet
 
-workflow = pytest.mark.workflow
-
 
 @pytest.fixture
 def copy(finished, finished_results, tmp_path):
@@ -38,7 +36,6 @@ def copy(finished, finished_results, tmp_path):
     return folder
 
 
-@workflow
 def test_the_reports_numbers_are_those_of_the_posteriors(finished, capsys):
     with pytest.raises(SystemExit) as ended:
         main(["--tree", str(finished)])
@@ -87,7 +84,6 @@ OTHERS = [
 ]
 
 
-@workflow
 def test_a_changed_digit_is_noticed(copy):
     run = Run(copy)
     assert Check(run).differences == []
@@ -108,7 +104,6 @@ def test_a_changed_digit_is_noticed(copy):
         assert any(path.name in difference or path.stem in difference for difference in found)
 
 
-@workflow
 def test_another_posterior_is_noticed(copy):
     (path,) = copy.glob("results/*/posteriors/val/C_S384/dense_Q384.parquet")
     write_rolled(path, path, 1)
@@ -149,7 +144,6 @@ def configure(folder, **changes):
     path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | changes))
 
 
-@workflow
 def test_the_numbers_of_several_seeds(copy, monkeypatch):
     """With made-up posteriors of two more seeds, in which images have each other's."""
     (results,) = copy.glob("results/*")
@@ -190,7 +184,6 @@ def test_the_numbers_of_several_seeds(copy, monkeypatch):
         path.write_text(text)
 
 
-@workflow
 def test_numbers_that_the_test_server_answered(copy, monkeypatch):
     (results,) = copy.glob("results/*")
     shutil.rmtree(results / "posteriors/test")

@@ -11,8 +11,6 @@ from snakemake.settings.types import OutputSettings, Quietness, ResourceSettings
 from tests.helpers.clones import clone
 from tests.helpers.sites import PROFILE, adapt, asked_for
 
-pytestmark = pytest.mark.workflow
-
 KEYS = {path.stem: yaml.safe_load(path.read_text()) for path in (PROFILE / "sites").glob("*.yaml")}
 # How a job with one GPU asks for it, as (gpu, gres), on sites whose partitions are separate.
 ONE_GPU = {"gpus": ("1", None), "gres": ("0", "gpu:1")}

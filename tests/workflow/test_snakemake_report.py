@@ -9,7 +9,7 @@ import pytest
 
 from tests.helpers.clones import snakemake
 
-pytestmark = [pytest.mark.browser, pytest.mark.workflow]
+pytestmark = pytest.mark.browser
 TABLES = [f"table{number}" for number in range(1, 8)]
 
 

@@ -16,8 +16,6 @@ from safetensors.torch import load_file
 from tests.checks import recompute_cells
 from tests.helpers.clones import clone, outputs, planned, snakemake
 
-pytestmark = pytest.mark.workflow
-
 
 def test_the_run_makes_every_table_and_page(run):
     for number in range(1, 8):

@@ -13,8 +13,6 @@ from tests.helpers.clones import TINY, clone, planned, snakemake
 from tests.helpers.forms import WRITERS, read_archives
 from workflow_scripts.vgg.core.parquet import read_frame, write_frame
 
-pytestmark = pytest.mark.workflow
-
 
 def with_members(path, change):
     """Write a tar anew, its members' contents changed by `change(name, content)`; None drops."""

@@ -8,8 +8,6 @@ import pytest
 
 from tests.helpers.clones import planned, snakemake
 
-pytestmark = pytest.mark.workflow
-
 
 @pytest.fixture(scope="session")
 def compared(run, tmp_path_factory):

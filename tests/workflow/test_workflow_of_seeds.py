@@ -11,7 +11,6 @@ from safetensors.torch import load_file
 from tests.helpers.clones import TINY, configured_clone, snakemake
 from workflow_scripts.vgg.nets.weights import read_metadata
 
-pytestmark = pytest.mark.workflow
 MINE = """
 mine:
   title: A and B

@@ -78,9 +78,9 @@ def tensors_sha256(path: str | Path) -> str:
 
 
 def load_weights(
-    path: str | Path, input_scale: float = 1.0, pool_rounding: str = "floor", dropout: float = 0.0
+    path: str | Path, input_scale: float = 1.0, pool_rounding: str = "floor"
 ) -> tuple[ConvNet, dict]:
-    """The net of a weights file, on the CPU, and the file's metadata.
+    """The net of a weights file, on the CPU and without dropout, and the file's metadata.
 
     input_scale: what its inputs will be divided by; unfolded from the first layer.
     Raises InputError if the file is missing, damaged, or not one of this pipeline's.
@@ -89,7 +89,7 @@ def load_weights(
     check_tensors(path)
     try:
         architecture = Architecture(**{**metadata["architecture"], "pool_rounding": pool_rounding})
-        net = ConvNet(architecture, dropout)
+        net = ConvNet(architecture, dropout=0.0)
         with safe_open(path, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         net.load_state_dict(tensors)
