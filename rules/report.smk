@@ -91,7 +91,7 @@ rule tabulate:
         runtime=60,
         gpu=0,
     params:
-        table=lambda wildcards: RUN.tables[wildcards.table],
+        table=lambda wildcards: report_rules.table_entry(RUN, wildcards.table),
         answers=lambda wildcards: report_rules.table_answers(RUN, wildcards.table),
         tables=RUN.config["tables"],
         options=lambda wildcards: report_rules.table_options(RUN, wildcards.table),

@@ -40,6 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--precision", default="float32", help="of the evaluations; in another, one is checked"
     )
     parser.add_argument(
+        "--miniature", action="store_true", help="add what the table says in the miniature"
+    )
+    parser.add_argument(
         "--output", required=True, help="path without suffix: .csv, .json, .md, .tex"
     )
     given = parser.parse_args(arguments)
@@ -75,6 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             table["notes"].append(float32_checks.check_note(table["check"]))
         elif note := float32_checks.elsewhere_note(given.table, entries):
             table["notes"].append(note)
+    if given.miniature:
+        table["miniature_notes"] = entry.get("miniature_notes", [])
     tables.write_table(given.output, table, tables.flat(table))
 
 

@@ -133,6 +133,16 @@ def test_a_slip_in_a_list_of_tables_names_its_line(tmp_path):
     assert told.endswith('"dense", "multicrop", "center"; did you mean dense?')
 
 
+def test_notes_of_the_miniature_are_a_list_of_texts(tmp_path):
+    path = tmp_path / "tables.yaml"
+    for value, told in (("No list", "a list"), ([""], "empty|short"), ([3], "text|string")):
+        tables = read("config/tables.yaml")
+        tables["table3"]["miniature_notes"] = value
+        path.write_text(yaml.safe_dump(tables, sort_keys=False))
+        with pytest.raises(InputError, match=rf"table3.miniature_notes.*({told})"):
+            configuration.read_valid("tables", path)
+
+
 def test_whole_numbers_are_written_as_such(tmp_path):
     """To a schema 32.0 is an integer, to a command not."""
     config = read("config/config.yaml")

@@ -93,6 +93,18 @@ def test_a_table_of_imported_models_is_told_which_there_are(mine):
     assert report_rules.available_models(mine()) == []
 
 
+def test_only_the_miniatures_tables_have_its_notes():
+    noted = "miniature_notes"
+    assert any(noted in table for table in run_of().tables.values())
+    for table in ("table5", "table7"):
+        small, full = run_of(), run_of(FULL)
+        assert report_rules.table_entry(small, table) == small.tables[table]
+        entry = {key: value for key, value in full.tables[table].items() if key != noted}
+        assert report_rules.table_entry(full, table) == entry
+        assert report_rules.table_options(small, table)[-1] == "--miniature"
+        assert "--miniature" not in report_rules.table_options(full, table)
+
+
 def test_a_table_has_the_answers_to_its_own_submissions(mine, elsewhere):
     answer = {"top5_test": 7.0, "date": "2026-11-24"}
     (elsewhere / "answers.yaml").write_text(yaml.safe_dump({"E_S256_one": answer}))

@@ -396,6 +396,16 @@ def test_an_answer_of_the_test_server_fills_its_rows(results, answers, monkeypat
     assert "| 7.0† (6.9–7.2) |" in (results / "tables/table7.md").read_text()
 
 
+def test_only_the_miniatures_table_has_its_notes(results, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    with_notes, _ = run_tabulate(results, "table5", ["val"], "--miniature")
+    assert with_notes.pop("miniature_notes") == TABLES["table5"]["miniature_notes"]
+    without, _ = run_tabulate(results, "table5", ["val"])
+    assert without | {"checksum": None} == with_notes | {"checksum": None}
+    none, _ = run_tabulate(results, "table7", ["val"], "--miniature")
+    assert none["miniature_notes"] == []
+
+
 def test_a_test_set_with_labels_is_measured_in_spite_of_an_answer(results, answers, monkeypatch):
     monkeypatch.chdir(ROOT)
     table, _ = run_tabulate(results, "table7", ["val", "test"], *answers)

@@ -10,7 +10,7 @@ from .run import Run, split_of
 
 def made_archives(run: Run) -> str | list:
     """The miniature makes its archives; other data sets are the user's and no part of the DAG."""
-    return f"{run.data['directory']}/manifest.json" if run.data["source"] == "miniature" else []
+    return f"{run.data['directory']}/manifest.json" if run.is_miniature else []
 
 
 def in_data(run: Run, name: str | None) -> str | None:

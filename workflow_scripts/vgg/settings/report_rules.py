@@ -46,6 +46,15 @@ def table_posteriors(run: Run, table: str) -> list[str]:
     ]
 
 
+def table_entry(run: Run, table: str) -> dict:
+    """A table's entry; where the run is not the miniature, without notes that only that one has.
+
+    A change of such a note makes no other run's table anew.
+    """
+    entry = run.tables[table]
+    return {key: entry[key] for key in entry if run.is_miniature or key != "miniature_notes"}
+
+
 def table_options(run: Run, table: str) -> list[str]:
     """Options of `tabulate`: what fills rows besides posteriors, and which files are written."""
     rows = run.tables[table]["rows"]
@@ -58,6 +67,7 @@ def table_options(run: Run, table: str) -> list[str]:
         *("--submissions", *names),
         *options(answers=run.config["server_answers"], test_images=run.data["images"]["test"]),
         *options(precision=run.precision if run.precision != "float32" else None),
+        *options(miniature=run.is_miniature),
     ]
 
 

@@ -94,6 +94,11 @@ class Run:
         return self.config["convnet"]["width_divisor"] == 1
 
     @property
+    def is_miniature(self) -> bool:
+        """True if the images are drawn."""
+        return self.data["source"] == "miniature"
+
+    @property
     def processes(self) -> int:
         """The processes that share a training, on all nodes together."""
         return self.config["train"]["processes"]
@@ -292,7 +297,7 @@ def _check(run: Run) -> None:
             "of ILSVRC-2012's archives are not known; name its file, ILSVRC2012_devkit_t12.tar.gz"
         )
     # Its name is a part of logs' and commands' text.
-    if data["source"] == "miniature" and not re.fullmatch(r"resources/[\w.-]+", data["directory"]):
+    if run.is_miniature and not re.fullmatch(r"resources/[\w.-]+", data["directory"]):
         raise InputError(
             f"data.directory: {data['directory']} is no folder in resources/, where alone the "
             "miniature is drawn; name one of letters, digits and _.-, such as resources/miniature"
