@@ -28,6 +28,12 @@ from tests.checks.recomputed import VERDICTS, Cell, Run, evaluations, joint
 
 EMPTY = ("meta", "br", "link", "img", "input", "hr", "col")
 FIELDS = ("", "low", "high", "errors", "images", "paper", "difference", "seeds", "seed_sd")
+MINIATURE_WORDS = {
+    "as in the paper": "reproduced",
+    "unlike the paper": "not reproduced",
+    "undecided": "inconclusive",
+    "unmeasured": "unmeasured",
+}
 LEDGER = (
     *("candidate_error", "baseline_error", "difference", "low", "high", "p", "p_holm", "images"),
     *("seeds", "seed_sd", "seed_low", "seed_high", "paper_difference"),
@@ -132,15 +138,18 @@ def is_near(value: float, expected: float | tuple[float, float]) -> bool:
     return low - slack <= value <= high + slack
 
 
-def cell_numbers(cell: Cell, brief: bool) -> list[Number]:
-    """The numbers of a table's cell and its neighbours, from left to right."""
+def cell_numbers(cell: Cell, brief: bool, differs: bool) -> list[Number]:
+    """The numbers of a table's cell and its neighbours, from left to right.
+
+    differs: with the difference from the paper, which the miniature's pages leave out.
+    """
     fields = cell.fields
     numbers = [Number(fields[""])] if "" in fields else []
     numbers += [Number(fields["seed_sd"], 2)] if "seed_sd" in fields else []
     if "low" in fields and not brief:
         numbers += [Number(fields["low"]), Number(fields["high"])]
     numbers += [Number(cell.paper)] if cell.paper is not None else []
-    if "difference" in fields and not brief:
+    if "difference" in fields and differs:
         numbers.append(Number(fields["difference"], signed=True))
     return numbers
 
@@ -163,6 +172,7 @@ class Check:
 
     def __init__(self, run: Run):
         self.run = run
+        self.miniature = run.config["data"]["source"] == "miniature"
         self.differences: list[str] = []
         self.compared: Counter[str] = Counter()
         index = self.page("index")
@@ -175,7 +185,7 @@ class Check:
                 self.parameters(brief.one("table"), "index.html, table2")
             else:
                 self.configurations(name, brief)
-        self.headline(index, self.claims(index))
+        self.headline(index, *self.claims(index))
         self.curves(index)
         self.evaluations()
 
@@ -224,10 +234,14 @@ class Check:
                 (f"{name}.html, row {place}", row, False),
                 (f"index.html, {name}, row {place}", short, True),
             ):
-                expected = [n for cell in own.values() for n in cell_numbers(cell, is_brief)]
+                differs = not (is_brief or self.miniature)
+                expected = [
+                    n for cell in own.values() for n in cell_numbers(cell, is_brief, differs)
+                ]
                 self.numbers(where, expected, element.numbers)
             outside = sum(cell.paper_is_outside for cell in own.values())
-            self.same(f"{name}.html, row {place}, marks", outside, row.text.count("outside the"))
+            marks = 0 if self.miniature else outside
+            self.same(f"{name}.html, row {place}, marks", marks, row.text.count("outside the"))
             for metric, cell in own.items():
                 for field in FIELDS:
                     column = f"{metric}_{field}".rstrip("_")
@@ -274,11 +288,21 @@ class Check:
 
     # Claims
 
-    def claims(self, index: Page) -> list[str]:
-        """The ledger and claims.csv; the claims' verdicts."""
+    def verdict(self, element: Element) -> str | None:
+        """A verdict as the files call it; None for a word that is no verdict's."""
+        if self.miniature:
+            return MINIATURE_WORDS.get(element.verdict)
+        return element.verdict
+
+    def claims(self, index: Page) -> tuple[list[str], dict]:
+        """The ledger and claims.csv.
+
+        Returned are the claims' verdicts, and of each pair, under what is expected of it, what was
+        compared, the ends of its intervals and the verdict.
+        """
         lines = iter(pd.read_csv(self.run.results / "claims.csv").to_dict("records"))
         rows = iter(index.root.one("table", **{"class": "ledger"}).rows())
-        verdicts = []
+        verdicts, pairs = [], {}
         for claim, all_compared in zip(self.run.claims, self.run.compared(), strict=True):
             heading, own = next(rows), []
             for comparison, compared in zip(claim["comparisons"], all_compared, strict=True):
@@ -296,17 +320,21 @@ class Check:
                     if compared
                     else "unmeasured"
                 )
-                self.same(f"index.html, {where}", verdict, row.verdict)
+                self.same(f"index.html, {where}", verdict, self.verdict(row))
                 self.same(f"claims.csv, {where}", verdict, line["verdict"])
                 own.append(verdict)
+                if compared:
+                    sides = frozenset(map(frozenset, self.run.sides(comparison)))
+                    found = compared.fields["difference"], compared.ends(*ends), verdict
+                    pairs[comparison["expect"], sides] = found
             if "throughput" in claim:
                 next(rows)
                 own.append(self.throughput(index, **claim["throughput"]))
             verdicts.append(joint(own))
-            self.same(f"index.html, claim {claim['number']}", verdicts[-1], heading.verdict)
+            self.same(f"index.html, claim {claim['number']}", verdicts[-1], self.verdict(heading))
         self.same("index.html, rows of the ledger that no claim has", [], list(rows))
         self.same("claims.csv, lines that no claim has", [], list(lines))
-        return verdicts
+        return verdicts, pairs
 
     def throughput(self, index: Page, processes: int, speedup: float, margin: float) -> str:
         """The verdict on claim 9 by claims_throughput.csv, with which its table is compared."""
@@ -327,7 +355,19 @@ class Check:
 
     # The rest
 
-    def headline(self, index: Page, verdicts: list[str]) -> None:
+    def headline(self, index: Page, verdicts: list[str], pairs: dict) -> None:
+        expected = self.directions(pairs) if self.miniature else self.inside()
+        counted = [verdicts.count(verdict) for verdict in VERDICTS]
+        if self.miniature:
+            counted = [*counted[1:], counted[0], len(verdicts)]
+        expected += counted
+        if self.run.config["weights"]["train"]:
+            expected.append(len(self.run.seeds))
+        found = index.root.one("dl", **{"class": "headline"}).numbers
+        self.numbers("index.html, headline", [Number(count, 0) for count in expected], found)
+
+    def inside(self) -> list[int]:
+        """Of each reference, how many of its numbers lie in the measured intervals, and of all."""
         cells: dict[str, list[Cell]] = {"paper": []}
         for name in self.run.measured():
             own = [c for row in self.run.cells(name) for c in row.values()]
@@ -336,12 +376,20 @@ class Check:
         expected = []
         for own in filter(None, cells.values()):
             inside = sum(not cell.paper_is_outside for cell in own)
-            expected += [Number(inside, 0), Number(len(own), 0)]
-        expected += [Number(verdicts.count(verdict), 0) for verdict in VERDICTS]
-        if self.run.config["weights"]["train"]:
-            expected.append(Number(len(self.run.seeds), 0))
-        found = index.root.one("dl", **{"class": "headline"}).numbers
-        self.numbers("index.html, headline", expected, found)
+            expected += [inside, len(own)]
+        return expected
+
+    def directions(self, pairs: dict) -> list[int]:
+        """How many differences go the paper's way, and the other; what equal pairs came to."""
+        lower = [found for (expect, _), found in pairs.items() if expect == "lower_error"]
+        expected = []
+        for sign in (-1, 1):
+            own = [ends for difference, ends, _ in lower if sign * difference > 0]
+            clear = [all(sign * end > 0 for pair in ends for end in pair) for ends in own]
+            expected += [sum(clear), len(own), len(lower)]
+        equal = [verdict for (expect, _), (*_, verdict) in pairs.items() if expect == "equivalent"]
+        order = ("inconclusive", "not reproduced", "reproduced")
+        return expected + [equal.count(verdict) for verdict in order] + [len(equal)]
 
     def curves(self, index: Page) -> None:
         """Where the learning curves end: error and iteration, for each seed."""

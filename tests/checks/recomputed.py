@@ -172,10 +172,15 @@ class Compared(NamedTuple):
             found |= {"seed_high": found["difference"] + half}
         return found
 
+    def ends(self, low: float, high: float) -> list[tuple[float, float]]:
+        """The ends of all intervals: the bootstrap's as it was drawn, and the seeds'."""
+        fields = self.fields
+        of_seeds = [(fields["seed_low"], fields["seed_high"])] if "seed_low" in fields else []
+        return [(low, high), *of_seeds]
+
     def verdict(self, expect: str, margin: float | None, low: float, high: float) -> str:
         """What follows from the bootstrap's interval as it was drawn."""
-        ends, fields = [(low, high)], self.fields
-        ends += [(fields["seed_low"], fields["seed_high"])] if "seed_low" in fields else []
+        ends = self.ends(low, high)
         if expect == "lower_error":
             yes, no = all(high < 0 for _, high in ends), all(low > 0 for low, _ in ends)
             yes, no = (real and self.p_holm < 0.05 for real in (yes, no))

@@ -1,12 +1,17 @@
 """Contents of a small run that a report is made of, and the pages made of it."""
 
 import base64
+import re
 
 from tests.helpers.pages import Page
 from workflow_scripts import render_index, render_table
 from workflow_scripts.vgg.results.cells import CELL_KEYS
 
 HOSTILE = "<script>alert('S')</script>\"&<b>"
+
+
+def is_miniature(config):
+    return config["data"]["source"] == "miniature"
 
 
 def cell(measured, low, high, errors, paper, entered=False, bold=False):
@@ -123,6 +128,14 @@ def downloads(html):
             head, data = own["href"].split(";base64,")
             found[own["download"]] = head, base64.b64decode(data, validate=True)
     return found
+
+
+def headline(html):
+    """The index's headline: what stands below each number, and the number."""
+    block = html.partition('<dl class="headline">')[2].partition("</dl>")[0]
+    parts = [Page(f"{part}</div>").text.split() for part in block.split("</div>")[:-1]]
+    found = [re.fullmatch(r"(.*?) (\d+(?: of \d+)?)", " ".join(words)) for words in parts]
+    return [match.groups() for match in found]
 
 
 def spaced(html):

@@ -152,8 +152,11 @@ def in_order(values: pd.Series, descending: bool) -> list:
 
 
 def sortable_columns(table: dict) -> list[str]:
-    """The CSV's names of the columns that sort, in the order of their headings in the document."""
-    kinds = ("", "_paper", "_difference")
+    """The CSV's names of the columns that sort, in the order of their headings in the document.
+
+    Differences from the paper are no column of the miniature's pages.
+    """
+    kinds = ("", "_paper")
     return table["columns"] + [metric + kind for metric in table["metrics"] for kind in kinds]
 
 

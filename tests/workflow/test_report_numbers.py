@@ -53,8 +53,7 @@ DIGITS = [
     ("reports/table3.html", r'<button[^>]*class="number"[^>]*><data value="'),
     ("reports/table4.html", r'<td class="interval">\[<data value="[^"]*">'),
     ("reports/table4.html", r'<td class="interval">\[<data [^,]*, <data value="'),
-    ("reports/table5.html", r'<td class="n paper"><data value="[^"]*">'),
-    ("reports/table5.html", r'<td class="n last difference"><data value="[^"]*">[+−]'),
+    ("reports/table5.html", r'<td class="n paper last"><data value="[^"]*">'),
     ("reports/table6.html", r'<ul class="counts">\s*<li>[^<]*<data value="[^"]*">'),
     ("reports/table6.html", r"<summary>[^<]*<code>results/\w+/posteriors/val/\w_S"),
     ("reports/table7.html", r'<tbody class="literature">(?s:.*?)<data value="[^"]*">'),
@@ -73,11 +72,11 @@ DIGITS = [
 ]
 OTHERS = [
     ("reports/table3.html", r"(<td class=\"interval\">)", r'\1<data value="1">1</data>'),
-    ("reports/table3.html", r"<span class=\"spoken\"> paper outside the interval</span>", ""),
+    ("reports/table3.html", r'(<td class="n paper last">)', r"\1paper outside the interval "),
     ("reports/table7.html", r'(<tbody class="measured">\s*)<tr>(?s:.*?)</tr>', r"\1"),
     (
         "reports/index.html",
-        r"(<tr class=\"claim\">(?s:.*?)</span>) \w+</span>",
+        r"(<tr class=\"claim\">(?s:.*?)</span>) [\w ]+</span>",
         r"\1 unknown</span>",
     ),
     ("results/*/claims.csv", r",(inconclusive|reproduced|not reproduced)\n", ",unmeasured\n"),

@@ -46,7 +46,7 @@ def test_every_page_is_called_a_miniature_if_and_only_if_it_is_one(pages, config
     for html in pages:
         notice = " ".join(Page(html).notices.split())
         if config["data"]["source"] == "miniature":
-            assert "not evidence about ILSVRC or about the paper" in notice
+            assert "not evidence about ILSVRC. What they show is directions" in notice
         else:
             assert "iniature" not in html.replace(".miniature", "")
 

@@ -28,7 +28,7 @@ from ..planning.jobs import Key
 from ..planning.records import joined
 from ..results.formats.layout import blocks, groups, label
 from ..training.history import History
-from . import plan_tables
+from . import directions, plan_tables
 from .inputs import VERDICTS, Download
 from .provenance import job, sources, workflow_command
 
@@ -76,7 +76,8 @@ def render(template: str, **context) -> str:
         "all_verdicts": VERDICTS,
         "imported": weights.get("import", {}),
         "trains": weights.get("train", True),
-        "miniature": config["data"]["source"] == "miniature",
+        "miniature": _is_miniature(config),
+        "verdict_words": directions.WORDS if _is_miniature(config) else {v: v for v in VERDICTS},
         "seeds": config.get("seeds", []),
         "script": Markup(script),
         "job": job,
@@ -138,6 +139,9 @@ def render_index(
     are left out.
     """
     claims = ledger["claims"]
+    drawn = ["low", "high", "difference"]
+    if not _is_miniature(config):
+        drawn.append("paper_difference")
     drawings: dict[str, list[tuple[str, Markup]]] = {}
     for path in map(Path, figures):
         kind = path.stem if path.parent.name == "figures" else path.parent.name
@@ -148,7 +152,8 @@ def render_index(
         ledger=ledger,
         claims=claims,
         verdicts=Counter(claim["verdict"] for claim in claims),
-        span=_widest(claims),
+        directions=directions.directions(claims),
+        span=_widest(claims, drawn),
         compared=_compared(tables),
         row_links=_row_links(tables, pages),
         drawings=drawings,
@@ -336,6 +341,10 @@ def plain(value) -> str:
     return f"{value:,}" if isinstance(value, int) and abs(value) >= 10_000 else str(value)
 
 
+def _is_miniature(config: dict) -> bool:
+    return config["data"]["source"] == "miniature"
+
+
 def _compared(tables: Sequence[dict]) -> dict[str, list[dict]]:
     """The measured cells that stand beside a reference, by whose it is, the paper's first."""
     found: dict[str, list[dict]] = {"paper": []}
@@ -385,12 +394,12 @@ def _cell(cell: plan_tables.Cell) -> Markup:
     return Markup('<data value="{}">{}</data>').format(cell.value, cell.text)
 
 
-def _widest(claims: Sequence[dict]) -> float:
+def _widest(claims: Sequence[dict], keys: Sequence[str]) -> float:
     values = [
         abs(comparison[key])
         for claim in claims
         for comparison in claim["comparisons"]
-        for key in ("low", "high", "difference", "paper_difference")
+        for key in keys
         if comparison[key] is not None
     ]
     return max(values, default=0) or 1
