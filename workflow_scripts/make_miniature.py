@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from workflow_scripts.vgg.core import command
+from workflow_scripts.vgg.data.sources.miniature.drawing import PROPERTIES, world_without
 from workflow_scripts.vgg.data.sources.miniature.writing import plan, write_archives
 
 
@@ -17,6 +18,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--test", type=int, default=200, help="test images, all classes")
     parser.add_argument("--classes", type=int, default=10, help="number of classes, 2 to 10")
     parser.add_argument("--seed", type=int, default=0, help="equal seeds give equal bytes")
+    parser.add_argument(
+        "--without",
+        nargs="*",
+        default=[],
+        metavar="PROPERTY",
+        help=f"properties that the images are to lack, of {', '.join(PROPERTIES)}",
+    )
     parser.add_argument("--processes", type=int, default=1, help="processes that draw")
     given = parser.parse_args(arguments)
     planned = plan(
@@ -25,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         train=given.train,
         val=given.val,
         test=given.test,
+        world=world_without(given.without),
     )
     write_archives(given.directory, planned, given.processes)
 

@@ -1,6 +1,7 @@
-"""Draw one image of the miniature: a textured, lit object over clutter, as a small photograph.
+"""Draw one image of the miniature: a patterned, lit object on some ground, as a small photograph.
 
-Shape and texture make the class; hue, size, place, light and background are random.
+Shape and pattern together make the class, and a class is mostly found on one kind of ground; hue,
+size, place, light and clutter are random. docs/miniature.md has the reasons for each property.
 """
 
 from __future__ import annotations
@@ -8,38 +9,51 @@ from __future__ import annotations
 import functools
 import io
 import math
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
+from ....core.files import InputError
+
 # Width and height in units; few exact ratios, so that many images share a size at any S.
 ASPECTS = ((4, 3), (1, 1), (6, 5), (5, 6), (8, 7), (7, 8))
-SHORT_SIDE = (100, 150)  # pixels: ILSVRC's 350 to 500, divided by 3.5
+SHORT_SIDE = (150, 214)  # pixels: ILSVRC's 350 to 500, times 96 / 224
 JPEG_QUALITY = (90, 95)
 
-# What makes the set harder or easier to learn. Most images are loud, so that a small net finds a
-# cue early; the error that remains comes from the hard ones.
-HARD_IMAGES = 0.08  # share whose object is small and faint and whose texture is any class's
-HARD_SIZE = (0.25, 0.5)
-HARD_CONTRAST = (0.1, 0.5)
-OBJECT_SIZE = (0.75, 1.0)  # diameter of the object as a share of the mean side
-WANDER = 0.4  # 0: objects in the middle; 1: anywhere inside the image
+# Each property of ILSVRC that `World` can leave out, with what is drawn then.
+OBJECT_SIZE = (0.25, 1.1)  # diameter as a share of the image's mean side; log-uniform
+ONE_SIZE = 0.55
+PERIOD = 0.12  # of the object's pattern, as a share of the diameter
+ONE_PERIOD = 14.0  # pixels
+AT_HOME = 0.7  # share of the images in which an object lies on its class's own ground
+
+CONTRAST = (0.6, 0.95)  # of the object's pattern
+WANDER = 0.8  # 0: objects in the middle; 1: anywhere inside the image
 ROTATION = 15  # degrees, either way
 STRETCH = 0.12  # width against height of the object, either way
-TEXTURE_RANDOMISED = 0.05  # share of the others whose texture says nothing of the class
-TEXTURE_CONTRAST = (0.75, 0.95)
-OBJECT_COLOUR = ((0.1, 0.7), (0.75, 1.0))  # saturation and value of the texture's light parts
-BACKGROUND_COLOUR = ((0.05, 0.45), (0.3, 0.65))  # these well apart make the texture a loud cue
-BACKGROUND_VARIETY = 0.4  # 0: one colour a background; 1: unrelated colours side by side
-DISTRACTORS = (0, 4)  # small plain shapes of any class, out of focus behind the object
-STROKES = (0, 2)  # twigs in front of the object
+OBJECT_COLOUR = ((0.1, 0.7), (0.75, 1.0))  # saturation and value of the pattern's light parts
+GROUND_COLOUR = ((0.05, 0.45), (0.3, 0.65))
+GROUND_VARIETY = 0.4  # 0: one colour a ground; 1: unrelated colours side by side
+GROUND_CONTRAST = (0.05, 0.2)
+GROUND_PERIOD = (11, 20)  # pixels
+DISTRACTORS = (0, 3)  # small plain shapes of any class, out of focus behind the object
+STROKES = (0, 1)  # twigs in front of the object
 STROKE_WIDTH = (0.015, 0.04)  # share of the short side
 NOISE = (1.5, 6.0)  # standard deviation in grey levels
 
 SUPERSAMPLING = 3
-TILE = 512  # side of the precomputed textures, in pixels
-PERIOD = 13  # pixels between two repetitions of a texture
+TILE = 512  # side of the precomputed noise, in pixels
+
+
+class Looks(NamedTuple):
+    """What a class looks like: a name of `SHAPES`, one of `PATTERNS`, and one of `GROUNDS`."""
+
+    shape: str
+    pattern: str
+    ground: str
 
 
 class Drawing(NamedTuple):
@@ -54,29 +68,52 @@ class Drawing(NamedTuple):
     box: tuple[int, int, int, int]
 
 
-def draw(rng: np.random.Generator, shape: str, texture: str) -> Drawing:
-    """Draw an object with a shape of `SHAPES` and, in most images, a texture of `TEXTURES`."""
+@dataclass(frozen=True)
+class World:
+    """The properties of ILSVRC that the drawings have; each can be left out, for comparison.
+
+    sizes: objects from small to image-filling, instead of all of one size.
+    detail: an object's pattern is as fine as the object is small, instead of equally coarse in all.
+    context: a class is mostly found on one kind of ground, instead of on any.
+    """
+
+    sizes: bool = True
+    detail: bool = True
+    context: bool = True
+
+
+PROPERTIES = tuple(field.name for field in fields(World))
+
+
+def world_without(properties: Collection[str]) -> World:
+    """A world that lacks some of `PROPERTIES`. Raises InputError for an unknown one."""
+    if unknown := sorted(set(properties) - set(PROPERTIES)):
+        raise InputError(f"no property {unknown[0]!r}; expected some of {', '.join(PROPERTIES)}")
+    return World(**dict.fromkeys(properties, False))
+
+
+def draw(rng: np.random.Generator, looks: Looks, world: World) -> Drawing:
+    """Draw an image of an object that looks as said."""
     width, height = _random_size(rng)
-    hard = rng.random() < HARD_IMAGES
-    if hard or rng.random() < TEXTURE_RANDOMISED:
-        texture = list(TEXTURES)[rng.integers(len(TEXTURES))]
-    sizes, contrasts = OBJECT_SIZE, TEXTURE_CONTRAST
-    if hard:
-        sizes, contrasts = HARD_SIZE, HARD_CONTRAST
-    radius = rng.uniform(*sizes) * (width + height) / 4
-    contrast = rng.uniform(*contrasts)
-    canvas = _filled(width, height, _placed(rng, width, height, SHAPES[shape], radius=radius))
+    smallest, largest = OBJECT_SIZE
+    share = smallest * (largest / smallest) ** rng.random() if world.sizes else ONE_SIZE
+    diameter = share * (width + height) / 2
+    outlines = _placed(rng, width, height, SHAPES[looks.shape], radius=diameter / 2)
+    canvas = _filled(width, height, outlines)
     mask = canvas.reduce(SUPERSAMPLING)
     lit, shaded = _relief(rng, canvas, width, height)
 
-    image = _background(rng, width, height)
+    at_home = world.context and rng.random() < AT_HOME
+    ground = looks.ground if at_home else list(GROUNDS)[rng.integers(len(GROUNDS))]
+    image = _background(rng, width, height, ground)
     image *= 1 - rng.uniform(0.3, 0.8) * shaded
-    surface = _surface(rng, width, height, texture, contrast=contrast)
+    period = PERIOD * diameter if world.detail else ONE_PERIOD
+    surface = _surface(rng, width, height, looks.pattern, period)
     surface *= 0.95 + rng.uniform(0.4, 0.9) * (lit - shaded)
     image += _array(mask) * (surface - image)
     count = int(rng.integers(*STROKES, endpoint=True))
     if count:
-        paint = _colours(rng, 1, *BACKGROUND_COLOUR)[0]
+        paint = _colours(rng, 1, *GROUND_COLOUR)[0]
         image += _strokes(rng, width, height, count) * (paint - image)
     image *= _upscaled(rng.uniform(0.75, 1.2, (2, 3)), width, height)
     box = mask.point(_VISIBLE).getbbox()
@@ -131,33 +168,49 @@ def _relief(rng, canvas: Image.Image, width: int, height: int) -> tuple[np.ndarr
     return np.roll(soft, shift, (0, 1)), np.roll(soft, (-shift[0], -shift[1]), (0, 1))
 
 
-def _background(rng, width: int, height: int) -> np.ndarray:
-    """Float32 (3, height, width) in 0 to 255: soft colours, blurred shapes, rough ground."""
-    colours = _colours(rng, 6, *BACKGROUND_COLOUR).reshape(2, 3, 3)
-    colours = colours[:1, :1] + BACKGROUND_VARIETY * (colours - colours[:1, :1])
+def _background(rng, width: int, height: int, ground: str) -> np.ndarray:
+    """Float32 (3, height, width) in 0 to 255: soft colours, blurred shapes, patterned ground."""
+    colours = _colours(rng, 6, *GROUND_COLOUR).reshape(2, 3, 3)
+    colours = colours[:1, :1] + GROUND_VARIETY * (colours - colours[:1, :1])
     # Drawn small, blurred and enlarged: out of focus at a tenth of the cost.
     small = np.rint(np.array([width, height]) / rng.uniform(2.5, 4.5)).astype(int)
     picture = Image.fromarray(colours.astype(np.uint8)).resize(small.tolist(), _SMOOTH)
     pen = ImageDraw.Draw(picture)
     count = rng.integers(*DISTRACTORS, endpoint=True)
     names = rng.choice(list(SHAPES), count)
-    paints = _colours(rng, count, *BACKGROUND_COLOUR).astype(int).tolist()
+    paints = _colours(rng, count, *GROUND_COLOUR).astype(int).tolist()
     for name, paint in zip(names, paints, strict=True):
         outline = _turned(rng, SHAPES[name][:1], rng.uniform(0.08, 0.22) * small.min())[0]
         outline = outline + rng.uniform(0, 1, 2) * small
         pen.polygon(outline.ravel().tolist(), fill=tuple(channel[0][0] for channel in paint))
     picture = picture.filter(ImageFilter.GaussianBlur(0.8)).resize((width, height), _SMOOTH)
     image = np.asarray(picture).transpose(2, 0, 1).astype(np.float32, order="C")
-    image *= 1 + rng.uniform(0.02, 0.14) * _cut(rng, _noise(0.7, 3.0, 9.0), width, height)
+    pattern = _pattern(rng, width, height, GROUNDS[ground], rng.uniform(*GROUND_PERIOD))
+    image *= 1 + rng.uniform(*GROUND_CONTRAST) * (pattern - 0.5)
+    image *= 1 + rng.uniform(0.02, 0.1) * _cut(rng, _noise(0.7, 3.0, 9.0), width, height)
     return image
 
 
-def _surface(rng, width: int, height: int, texture: str, contrast: float) -> np.ndarray:
-    """Float32 (3, height, width): the object's texture in a dark and a light colour."""
+def _surface(rng, width: int, height: int, pattern: str, period: float) -> np.ndarray:
+    """Float32 (3, height, width): the object's pattern in a dark and a light colour."""
     light, other = _colours(rng, 2, *OBJECT_COLOUR)
+    contrast = rng.uniform(*CONTRAST)
     dark = (1 - contrast) * light + 0.2 * contrast * other
-    pattern = _window(rng, _tile(texture), width, height)
-    return dark + pattern * (light - dark)
+    values = _pattern(rng, width, height, PATTERNS[pattern], period * rng.uniform(0.85, 1.15))
+    return dark + values * (light - dark)
+
+
+def _pattern(rng, width: int, height: int, function: Pattern, period: float) -> np.ndarray:
+    """Float32 (height, width) in 0 to 1: a pattern of some period in pixels, a little turned."""
+    angle = math.radians(rng.uniform(-ROTATION, ROTATION))
+    step = np.float32(2 * math.pi / period)
+    columns = step * np.arange(width, dtype=np.float32)
+    rows = step * np.arange(height, dtype=np.float32)[:, None]
+    first_x, first_y = rng.uniform(0, 8 * math.pi, 2).astype(np.float32)
+    cosine, sine = np.float32(math.cos(angle)), np.float32(math.sin(angle))
+    x = first_x + cosine * columns + sine * rows
+    y = first_y - sine * columns + cosine * rows
+    return np.clip(np.float32(0.5) + np.float32(0.8) * function(x, y), 0, 1)
 
 
 def _strokes(rng, width: int, height: int, count: int) -> np.ndarray:
@@ -205,18 +258,6 @@ def _upscaled(values: np.ndarray, width: int, height: int) -> np.ndarray:
     return np.asarray(Image.fromarray(values.astype(np.float32)).resize((width, height), _SMOOTH))
 
 
-def _window(rng, tile: Image.Image, width: int, height: int) -> np.ndarray:
-    """Float32 (height, width) in 0 to 1: a random part of a tile, scaled and a little turned."""
-    scale, angle = rng.uniform(0.75, 1.2), math.radians(rng.uniform(-ROTATION, ROTATION))
-    a, b = scale * math.cos(angle), scale * math.sin(angle)
-    reach = scale * math.hypot(width, height) / 2
-    x, y = rng.uniform(reach, TILE - reach, 2)
-    corner = (x - a * width / 2 - b * height / 2, y + b * width / 2 - a * height / 2)
-    matrix = (a, b, corner[0], -b, a, corner[1])
-    size = (width, height)
-    return _array(tile.transform(size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR))
-
-
 def _cut(rng, tile: np.ndarray, width: int, height: int) -> np.ndarray:
     """A random part (height, width) of a square array."""
     top, left = rng.integers(0, (TILE - height, TILE - width))
@@ -239,28 +280,32 @@ def _spokes(*radii: float, corners: int) -> np.ndarray:
     return np.stack([radius * np.sin(angles), -radius * np.cos(angles)], 1)
 
 
-def _heart() -> np.ndarray:
-    t = np.radians(np.arange(0, 360, 6))
-    y = 13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t)
-    return np.stack([16 * np.sin(t) ** 3, -y - 2.5], 1) / 16
-
-
-_ARROW = [(-1, -0.35), (0.1, -0.35), (0.1, -0.9), (1, 0), (0.1, 0.9), (0.1, 0.35), (-1, 0.35)]
 _GLASS = [(-0.8, -1), (0.8, -1), (0.15, 0), (0.8, 1), (-0.8, 1), (-0.15, 0)]
 _CROSS = [(1, 3), (1, 1), (3, 1), (3, -1), (1, -1), (1, -3)]
 
-# Outlines within a circle or square of radius 1, x to the right and y down: a hull, then holes.
+# Outlines within a circle or square of radius 1, x to the right and y down.
 SHAPES = {
     "disc": [_arc(0, 360)],
-    "ring": [_arc(0, 360), _arc(0, 360, 0.5)],
-    "triangle": [_spokes(1.1, corners=3)],
-    "square": [np.array([(-0.85, -0.85), (0.85, -0.85), (0.85, 0.85), (-0.85, 0.85)])],
     "star": [_spokes(1.05, 0.45, corners=10)],
     "cross": [np.array(_CROSS + [(-x, -y) for x, y in _CROSS]) / 3],
-    "crescent": [np.concatenate([_arc(50, 310), _arc(285, 75, 0.8, 0.45)])],
-    "heart": [_heart()],
-    "arrow": [np.array(_ARROW)],
+    "triangle": [_spokes(1.1, corners=3)],
     "hourglass": [np.array(_GLASS)],
+}
+
+# Functions of the phases x (to the right) and y (down); positive is light, negative dark.
+Pattern = Callable[[np.ndarray, np.ndarray], np.ndarray]
+PATTERNS: dict[str, Pattern] = {
+    "spots": lambda x, y: 1.5 * np.sin(x) * np.sin(y) - 0.4,
+    "bands": lambda x, y: np.sin(y / 1.5),
+    "bars": lambda x, y: np.sin(x * 1.1),
+    "lattice": lambda x, y: 2 * np.maximum(np.sin(x / 1.3), np.sin(y / 1.3)) - 1.5,
+    "diagonals": lambda x, y: np.sin((x + y) / math.sqrt(2)),
+}
+GROUNDS: dict[str, Pattern] = {
+    "grass": lambda x, y: np.sin(x + 0.7 * np.sin(y / 4)),
+    "water": lambda x, y: np.sin(y + 0.7 * np.sin(x / 4)),
+    "gravel": lambda x, y: np.sin(x) * np.sin(y) + np.sin(0.7 * x + 1.1) * np.sin(1.6 * y),
+    "brick": lambda x, y: 2 * np.maximum(np.sin(x / 2), np.sin(y)) - 1.2,
 }
 
 
@@ -273,30 +318,3 @@ def _noise(*sigmas: float) -> np.ndarray:
     fields = [np.fft.ifft2(white * np.exp(-2 * (math.pi * s) ** 2 * squared)).real for s in sigmas]
     total = sum(field / field.std() for field in fields)
     return (total / total.std()).astype(np.float32)
-
-
-def _zigzag(x: np.ndarray) -> np.ndarray:
-    return 2 * np.arcsin(np.sin(x / 2))
-
-
-# Functions of the phases x (to the right) and y (down); positive is light, negative dark.
-TEXTURES = {
-    "spots": lambda x, y: 1.5 * np.sin(x) * np.sin(y) - 0.4,
-    "bands": lambda x, y: np.sin(y / 1.5),
-    "bars": lambda x, y: np.sin(x * 1.1),
-    "checks": lambda x, y: 3 * np.sin(x / 2) * np.sin(y / 2),
-    "speckles": lambda x, y: _noise(1.3),
-    "diagonals": lambda x, y: np.sin((x + y) / math.sqrt(2)),
-    "waves": lambda x, y: np.sin(y + 1.6 * np.sin(x / 2)),
-    "lattice": lambda x, y: 2 * np.maximum(np.sin(x / 1.3), np.sin(y / 1.3)) - 1.5,
-    "chevrons": lambda x, y: np.sin(1.2 * y + _zigzag(x)),
-    "blotches": lambda x, y: 2 * _noise(5.0),
-}
-
-
-@functools.cache
-def _tile(texture: str) -> Image.Image:
-    """A texture as a TILE-sided 8-bit image; 5 to 15 ms, once a process."""
-    phase = np.arange(TILE) * 2 * math.pi / PERIOD
-    values = 0.5 + 0.8 * TEXTURES[texture](*np.meshgrid(phase, phase))
-    return Image.fromarray((np.clip(values, 0, 1) * 255).astype(np.uint8))

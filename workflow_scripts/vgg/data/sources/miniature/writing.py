@@ -9,6 +9,7 @@ import io
 import multiprocessing
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ import scipy.io
 from ....core.files import InputError, whole_file
 from ....core.progress import Progress
 from ....core.text_artefacts import write_json
-from .drawing import Drawing, draw
+from .drawing import Drawing, Looks, World, draw
 
 TRAIN = "ILSVRC2012_img_train.tar"
 VAL = "ILSVRC2012_img_val.tar"
@@ -31,27 +32,27 @@ MANIFEST = "manifest.json"
 
 
 class Synset(NamedTuple):
-    """A class: its invented WNID, and the shape and texture that its images show."""
+    """A class: its invented WNID, its looks, and the family that its shape belongs to."""
 
     wnid: str
-    shape: str
-    texture: str
+    looks: Looks
     family: str
 
 
 # WordNet 3.0's first noun is n00001740: these names look real and can mean no real synset.
 # As in ILSVRC-2012, the ILSVRC2012_IDs 1, 2, … follow this order, not that of the WNIDs.
+# Each shape and each pattern belongs to two classes: neither alone tells one.
 SYNSETS = (
-    Synset("n00001124", "star", "speckles", "angular"),
-    Synset("n00000347", "disc", "spots", "round"),
-    Synset("n00001561", "hourglass", "blotches", "angular"),
-    Synset("n00000812", "heart", "lattice", "round"),
-    Synset("n00000205", "square", "checks", "angular"),
-    Synset("n00001390", "ring", "bands", "round"),
-    Synset("n00000678", "arrow", "chevrons", "angular"),
-    Synset("n00000951", "crescent", "waves", "round"),
-    Synset("n00000433", "cross", "diagonals", "angular"),
-    Synset("n00001207", "triangle", "bars", "angular"),
+    Synset("n00001124", Looks("star", "spots", "water"), "angular"),
+    Synset("n00000347", Looks("disc", "spots", "grass"), "round"),
+    Synset("n00001561", Looks("star", "bands", "gravel"), "angular"),
+    Synset("n00000812", Looks("cross", "bands", "brick"), "angular"),
+    Synset("n00000205", Looks("cross", "bars", "grass"), "angular"),
+    Synset("n00001390", Looks("triangle", "bars", "water"), "angular"),
+    Synset("n00000678", Looks("triangle", "lattice", "gravel"), "angular"),
+    Synset("n00000951", Looks("hourglass", "lattice", "brick"), "angular"),
+    Synset("n00000433", Looks("hourglass", "diagonals", "grass"), "angular"),
+    Synset("n00001207", Looks("disc", "diagonals", "water"), "round"),
 )
 FAMILIES = {"round": "n00000119", "angular": "n00000126"}
 ROOT = "n00000101"
@@ -66,6 +67,7 @@ class Plan(NamedTuple):
     """
 
     seed: int
+    world: World
     train: np.ndarray
     val: np.ndarray
     test: np.ndarray
@@ -73,12 +75,13 @@ class Plan(NamedTuple):
 
 class Task(NamedTuple):
     seed: int
+    world: World
     split: str
     number: int
     label: int
 
 
-def plan(seed: int, classes: int, train: int, val: int, test: int) -> Plan:
+def plan(seed: int, classes: int, train: int, val: int, test: int, world: World) -> Plan:
     """Share images among classes: train unequally (732 to 1300 in ILSVRC), val and test evenly.
 
     Raises InputError for numbers that make no data set.
@@ -101,6 +104,7 @@ def plan(seed: int, classes: int, train: int, val: int, test: int) -> Plan:
     ends = np.rint(np.cumsum(shares) / shares.sum() * train).astype(int)
     return Plan(
         seed,
+        world,
         np.diff(ends, prepend=0),
         rng.permutation(np.arange(val) % classes),
         rng.permutation(np.arange(test) % classes),
@@ -118,7 +122,10 @@ def write_archives(directory: Path, planned: Plan, processes: int) -> None:
     with _workers(processes) as imap:
 
         def drawn(split: str, labels: np.ndarray, first: int = 0) -> Iterator[Drawing]:
-            tasks = [Task(planned.seed, split, first + n, k) for n, k in enumerate(labels.tolist())]
+            tasks = [
+                Task(planned.seed, planned.world, split, first + n, label)
+                for n, label in enumerate(labels.tolist())
+            ]
             for drawing in imap(tasks):
                 progress.update(1)
                 yield drawing
@@ -134,9 +141,9 @@ def write_archives(directory: Path, planned: Plan, processes: int) -> None:
 
 
 def draw_task(task: Task) -> Drawing:
-    """Draw one image; its pixels depend on the seed, split, index and class alone."""
+    """Draw one image; its pixels depend on the seed, world, split, index and class alone."""
     rng = np.random.default_rng((task.seed, _SPLITS[task.split], task.number))
-    return draw(rng, SYNSETS[task.label].shape, SYNSETS[task.label].texture)
+    return draw(rng, SYNSETS[task.label].looks, task.world)
 
 
 @contextlib.contextmanager
@@ -244,7 +251,14 @@ def _meta_mat(train: np.ndarray) -> bytes:
     """The `synsets` of meta.mat as a MATLAB v5 file: leaves, then families, then the root."""
     leaves = SYNSETS[: len(train)]
     rows: list[tuple] = [
-        (s.wnid, s.shape, f"a drawn {s.shape}, mostly with {s.texture}", [], 0, count)
+        (
+            s.wnid,
+            f"{s.looks.shape} with {s.looks.pattern}",
+            f"a drawn {s.looks.shape} with {s.looks.pattern}, mostly on {s.looks.ground}",
+            [],
+            0,
+            count,
+        )
         for s, count in zip(leaves, train, strict=True)
     ]
     families = [name for name in FAMILIES if any(s.family == name for s in leaves)]
@@ -280,7 +294,9 @@ def _write_manifest(directory: Path, planned: Plan) -> None:
         "val": len(planned.val),
         "test": len(planned.test),
     }
-    write_json(directory / MANIFEST, {"seed": planned.seed, **counts, "archives": archives})
+    lacks = [name for name, present in asdict(planned.world).items() if not present]
+    told = {"seed": planned.seed, "without": lacks, **counts, "archives": archives}
+    write_json(directory / MANIFEST, told)
 
 
 @contextlib.contextmanager
