@@ -38,6 +38,19 @@ def test_weights_have_the_named_standard_deviation_and_biases_are_zero(method, s
         assert not layer.bias.any()
 
 
+def test_dirac_begins_with_layers_that_pass_on_what_they_see():
+    net, he = small("D"), small("D")
+    initialise(net, "dirac", seed=3)
+    initialise(he, "he", seed=3)
+    first, second = net.conv_layers[:2]  # 3 channels to 8, and 8 to 8
+    assert torch.equal(first.weight, he.conv_layers[0].weight)
+    identity = torch.zeros_like(second.weight)
+    identity[range(8), range(8), 1, 1] = 1
+    noise = math.sqrt(1 - 0.9**2) * he.conv_layers[1].weight
+    assert torch.allclose(second.weight, 0.9 * identity + noise)
+    assert torch.equal(net.classifier[3].weight, he.classifier[3].weight)  # square, but no conv
+
+
 def test_initialisation_is_a_function_of_the_seed():
     nets = [small("A") for _ in range(3)]
     for net, seed in zip(nets, (1, 1, 2), strict=True):

@@ -13,8 +13,9 @@ from ..core.files import InputError
 from ..core.randomness import Stream, torch_seed
 from .convnets import ConvNet
 
-INITIALISATIONS = ("normal-std-0.01", "normal-std-0.1", "glorot", "he")
+INITIALISATIONS = ("normal-std-0.01", "normal-std-0.1", "glorot", "he", "dirac")
 TRANSFERRED_CONVS = ("by-shape", "first-of-block")
+IDENTITY = 0.9  # its part in "dirac"
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,10 @@ def initialise(net: ConvNet, method: str, seed: int) -> None:
     """Draw all weights of `net`; biases start at 0.
 
     method: "normal-std-0.01" (the paper's 10⁻² read as a standard deviation), "normal-std-0.1" (the
-        paper's words taken literally), "glorot" (uniform, Glorot & Bengio 2010) or "he" (normal,
-        fan-in, He et al. 2015).
+        paper's words taken literally), "glorot" (uniform, Glorot & Bengio 2010), "he" (normal,
+        fan-in, He et al. 2015) or "dirac": "he", but conv layers of as many inputs as outputs are
+        mostly the identity (as in Zagoruyko & Komodakis 2017, DiracNets), so that a layer more does
+        not blur what the layers before it see.
     seed: the draws are a function of it and of the layer's place.
     """
     layers: list[nn.Conv2d | nn.Linear] = [*net.conv_layers, *net.fc_layers]
@@ -48,10 +51,13 @@ def initialise(net: ConvNet, method: str, seed: int) -> None:
             case "glorot":
                 limit = math.sqrt(6 / (fan_in + fan_out))
                 values.uniform_(-limit, limit, generator=generator)
-            case "he":
+            case "he" | "dirac":
                 values.normal_(0, math.sqrt(2 / fan_in), generator=generator)
             case _:
                 raise ValueError(f"unknown initialisation {method!r}")
+        if method == "dirac" and isinstance(layer, nn.Conv2d) and fan_in == fan_out:
+            identity = nn.init.dirac_(torch.empty_like(values))
+            values = IDENTITY * identity + math.sqrt(1 - IDENTITY**2) * values
         with torch.no_grad():
             layer.weight.copy_(values)
             bias_of(layer).zero_()

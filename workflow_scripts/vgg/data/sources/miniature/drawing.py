@@ -24,23 +24,23 @@ SHORT_SIDE = (150, 214)  # pixels: ILSVRC's 350 to 500, times 96 / 224
 JPEG_QUALITY = (90, 95)
 
 # Each property of ILSVRC that `World` can leave out, with what is drawn then.
-OBJECT_SIZE = (0.3, 1.1)  # diameter as a share of the image's mean side; log-uniform
+OBJECT_SIZE = (0.25, 1.1)  # diameter as a share of the image's mean side; log-uniform
 ONE_SIZE = 0.55
 PERIOD = 0.12  # of the object's pattern, as a share of the diameter
 ONE_PERIOD = 14.0  # pixels
 AT_HOME = 0.7  # share of the images in which an object lies on its class's own ground
 
-CONTRAST = (0.65, 0.95)  # of the object's pattern
+CONTRAST = (0.4, 0.95)  # of the object's pattern
 WANDER = 0.8  # 0: objects in the middle; 1: anywhere inside the image
 ROTATION = 15  # degrees, either way
 STRETCH = 0.12  # width against height of the object, either way
 OBJECT_COLOUR = ((0.1, 0.7), (0.75, 1.0))  # saturation and value of the pattern's light parts
 GROUND_COLOUR = ((0.05, 0.45), (0.3, 0.65))
 GROUND_VARIETY = 0.4  # 0: one colour a ground; 1: unrelated colours side by side
-GROUND_CONTRAST = (0.05, 0.2)
+GROUND_CONTRAST = (0.1, 0.3)
 GROUND_PERIOD = (11, 20)  # pixels
-DISTRACTORS = (0, 2)  # small plain shapes of any class, out of focus behind the object
-STROKES = (0, 1)  # twigs in front of the object
+DISTRACTORS = (0, 4)  # small plain shapes of any class, out of focus behind the object
+STROKES = (0, 2)  # twigs in front of the object
 STROKE_WIDTH = (0.015, 0.04)  # share of the short side
 NOISE = (1.5, 6.0)  # standard deviation in grey levels
 
@@ -295,7 +295,7 @@ SHAPES = {
 # Functions of the phases x (to the right) and y (down); positive is light, negative dark.
 Pattern = Callable[[np.ndarray, np.ndarray], np.ndarray]
 PATTERNS: dict[str, Pattern] = {
-    "spots": lambda x, y: 1.5 * np.sin(x) * np.sin(y) - 0.4,
+    "spots": lambda x, y: 1.2 * (np.sin(x / 1.2) + np.sin(y / 1.2)) - 0.6,
     "bands": lambda x, y: np.sin(y / 1.5),
     "bars": lambda x, y: np.sin(x * 1.1),
     "lattice": lambda x, y: 2 * np.maximum(np.sin(x / 1.3), np.sin(y / 1.3)) - 1.5,
