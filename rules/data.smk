@@ -21,6 +21,7 @@ rule make_miniature:
         options=options(
             classes=RUN.data["classes"],
             seed=RUN.seeds[0],
+            without=RUN.data["without"],
             **RUN.data["images"],
         ),
     shell:

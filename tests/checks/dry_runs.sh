@@ -18,6 +18,7 @@ rest() {
     run --profile slurm all
     run all --configfile config/released_weights.yaml
     run all --configfile config/small_archives.yaml
+    run all --configfile config/config.yaml config/drawn.yaml
     for source in kaggle huggingface folder; do
         run all --configfile config/ilsvrc2012.yaml --config "data={source: $source}"
     done

@@ -43,7 +43,9 @@ def test_the_schema_accepts_the_configuration(path):
     check(read(path))
 
 
-@pytest.mark.parametrize("path", ["config/one_gpu.yaml", "config/small_archives.yaml"])
+@pytest.mark.parametrize(
+    "path", ["config/drawn.yaml", "config/one_gpu.yaml", "config/small_archives.yaml"]
+)
 def test_the_examples_change_the_default_to_what_the_schema_accepts(path):
     default, changes = read("config/config.yaml"), read(path)
     config = merged(default, changes)

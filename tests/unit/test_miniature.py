@@ -9,13 +9,23 @@ import tarfile
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+import numpy as np
 import pytest
 import scipy.io
 from PIL import Image
 
 from workflow_scripts.make_miniature import main
 from workflow_scripts.vgg.core.files import InputError
-from workflow_scripts.vgg.data.sources.miniature.drawing import ASPECTS, SHORT_SIDE
+from workflow_scripts.vgg.data.sources.miniature import drawing
+from workflow_scripts.vgg.data.sources.miniature.drawing import (
+    ASPECTS,
+    PROPERTIES,
+    SHORT_SIDE,
+    Drawing,
+    World,
+    world_without,
+)
+from workflow_scripts.vgg.data.sources.miniature.writing import SYNSETS, Task, draw_task
 
 TRAIN, VAL, TEST, CLASSES = 60, 21, 11, 4
 
@@ -149,6 +159,96 @@ def test_every_box_lies_inside_its_image(miniature, train):
         assert 0 <= left < right <= width
         assert 0 <= top < bottom <= height
         assert max(right - left, bottom - top) > 0.2 * min(width, height)
+
+
+def drawn(count: int, world: World, label: int | None = None) -> list[Drawing]:
+    """Some images, of all classes in turn or of one."""
+    labels = [number % len(SYNSETS) if label is None else label for number in range(count)]
+    return [draw_task(Task(5, world, "train", number, k)) for number, k in enumerate(labels)]
+
+
+def pixels(image: Drawing) -> np.ndarray:
+    """float64 [height, width, 3]."""
+    return np.asarray(Image.open(io.BytesIO(image.jpeg)), np.float64)
+
+
+def test_no_shape_and_no_pattern_tells_a_class_but_both_do():
+    looks = [(synset.looks.shape, synset.looks.pattern) for synset in SYNSETS]
+    assert len(set(looks)) == len(SYNSETS)
+    for attribute in zip(*looks, strict=True):
+        assert {attribute.count(value) for value in attribute} == {2}
+
+
+def test_colour_does_not_tell_the_class():
+    """Nearest class mean of colours' means and deviations: 10% by chance, 25% is four sd above."""
+    images = [pixels(image).reshape(-1, 3) for image in drawn(400, World())]
+    seen = np.array([np.r_[values.mean(0), values.std(0)] for values in images])
+    seen = seen.reshape(-1, len(SYNSETS), 6)  # [images of a class, classes, values]
+    known, asked = seen[:20], seen[20:]
+    distances = np.linalg.norm((asked[:, :, None] - known.mean(0)) / known.std((0, 1)), axis=3)
+    right = distances.argmin(2) == np.arange(len(SYNSETS))
+    assert right.mean() < 0.25
+
+
+def longer_sides(world: World) -> np.ndarray:
+    """Of the objects of a class, as shares of the mean of their images' sides."""
+    return np.array(
+        [
+            2 * max(box[2] - box[0], box[3] - box[1]) / (width + height)
+            for _, width, height, box in drawn(60, world, label=1)
+        ]
+    )
+
+
+def test_objects_are_of_all_sizes_or_of_one():
+    shares = longer_sides(World())
+    assert shares.min() < 0.35
+    assert shares.max() > 0.9
+    one = longer_sides(world_without(["sizes"]))
+    assert one.max() / one.min() < 1.3  # by the stretch alone
+
+
+def cycles(image: Drawing) -> float:
+    """How often a pattern of bars repeats from one side of an object to the other."""
+    left, top, right, bottom = image.box
+    middle = pixels(image)[(3 * top + bottom) // 4 : (top + bottom) // 2, left:right].mean((0, 2))
+    spectrum = np.abs(np.fft.rfft(middle - middle.mean()))
+    return 2 + float(spectrum[2:].argmax())
+
+
+@pytest.mark.parametrize(("without", "low", "high"), [([], -0.4, 0.4), (["detail"], 0.5, 1.5)])
+def test_patterns_are_as_fine_as_objects_are_small_or_equally_coarse(without, low, high):
+    """The exponent by which the number of repetitions grows with the object's size."""
+    crosses = next(k for k, s in enumerate(SYNSETS) if s.looks[:2] == ("cross", "bars"))
+    images = drawn(60, world_without(without), crosses)
+    widths = np.log([image.box[2] - image.box[0] for image in images])
+    found = np.log([cycles(image) for image in images])
+    assert low < np.polyfit(widths, found, 1)[0] < high
+
+
+@pytest.mark.parametrize(("without", "share"), [([], 0.775), (["context"], 0.25)])
+def test_a_class_is_mostly_found_on_its_own_ground_or_on_any(monkeypatch, without, share):
+    grounds = []
+    background = drawing._background
+    monkeypatch.setattr(
+        drawing, "_background", lambda *given: (grounds.append(given[3]), background(*given))[1]
+    )
+    drawn(300, world_without(without), label=0)
+    own = grounds.count(SYNSETS[0].looks.ground) / len(grounds)
+    assert own == pytest.approx(share, abs=0.08)
+
+
+def test_a_property_that_there_is_not_is_refused(tmp_path):
+    with pytest.raises(InputError, match="'size'; expected some of sizes, detail, context"):
+        make(tmp_path, "--without", "size")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PROPERTIES)
+def test_a_data_set_says_what_it_lacks(miniature, tmp_path, name):
+    manifest = json.loads((make(tmp_path, "--without", name) / "manifest.json").read_text())
+    assert manifest["without"] == [name]
+    assert json.loads((miniature / "manifest.json").read_text())["without"] == []
 
 
 @pytest.mark.parametrize(

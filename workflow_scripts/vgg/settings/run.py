@@ -302,4 +302,9 @@ def _check(run: Run) -> None:
             f"data.directory: {data['directory']} is no folder in resources/, where alone the "
             "miniature is drawn; name one of letters, digits and _.-, such as resources/miniature"
         )
+    if data["without"] and not run.is_miniature:
+        raise InputError(
+            f"data.without: {', '.join(data['without'])} can be left out of drawn images only, and "
+            f"data.source is {data['source']}; give []"
+        )
     processes_per_node(run.processes, run.nodes)

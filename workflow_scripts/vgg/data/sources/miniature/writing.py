@@ -46,13 +46,13 @@ SYNSETS = (
     Synset("n00001124", Looks("star", "spots", "water"), "angular"),
     Synset("n00000347", Looks("disc", "spots", "grass"), "round"),
     Synset("n00001561", Looks("star", "bands", "gravel"), "angular"),
-    Synset("n00000812", Looks("cross", "bands", "brick"), "angular"),
-    Synset("n00000205", Looks("cross", "bars", "grass"), "angular"),
+    Synset("n00000812", Looks("disc", "diagonals", "water"), "round"),
+    Synset("n00000205", Looks("cross", "bands", "brick"), "angular"),
     Synset("n00001390", Looks("triangle", "bars", "water"), "angular"),
-    Synset("n00000678", Looks("triangle", "lattice", "gravel"), "angular"),
+    Synset("n00000678", Looks("cross", "bars", "grass"), "angular"),
     Synset("n00000951", Looks("hourglass", "lattice", "brick"), "angular"),
-    Synset("n00000433", Looks("hourglass", "diagonals", "grass"), "angular"),
-    Synset("n00001207", Looks("disc", "diagonals", "water"), "round"),
+    Synset("n00000433", Looks("triangle", "lattice", "gravel"), "angular"),
+    Synset("n00001207", Looks("hourglass", "diagonals", "grass"), "angular"),
 )
 FAMILIES = {"round": "n00000119", "angular": "n00000126"}
 ROOT = "n00000101"
