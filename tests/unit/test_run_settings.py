@@ -65,6 +65,10 @@ NO_KIT = {"archives": {"devkit": None}}
             "drawn; name one of letters, digits and _.-, such as resources/miniature",
         ),
         (
+            {"data": {"source": "folder", "without": ["sizes"]}},
+            "data.without: sizes can be left out of drawn images only, and data.source is folder",
+        ),
+        (
             {"train": {"processes": 3, "nodes": 2}},
             "train: 3 processes cannot be shared evenly by 2 nodes",
         ),
