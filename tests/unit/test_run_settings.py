@@ -295,15 +295,15 @@ def test_only_parquet_files_are_unpacked():
 @pytest.mark.parametrize(
     ("store", "words"),
     [
-        ("val", "--shards 1 --crop 64 --on-bad-image error"),
+        ("val", "--shards 1 --crop 96 --on-bad-image error"),
         (
             "train_S256",
-            "--shards 2 --crop 64 --on-bad-image error --smallest-side 73 --resize-filter bicubic "
+            "--shards 2 --crop 96 --on-bad-image error --smallest-side 110 --resize-filter bicubic "
             "--jpeg-quality 95",
         ),
         (
             "train_S256-512",
-            "--shards 2 --crop 64 --on-bad-image error --smallest-side 146 --only-shrink "
+            "--shards 2 --crop 96 --on-bad-image error --smallest-side 219 --only-shrink "
             "--resize-filter bicubic --jpeg-quality 95",
         ),
     ],
@@ -349,7 +349,7 @@ def test_how_a_training_runs_is_no_part_of_what_decides_its_result():
         training_rules.training_options(other, "A_S256", "")
     )
     assert training_rules.running_options(one) == (
-        "--checkpoint-seconds 600 --flat-line-iterations 300"
+        "--checkpoint-seconds 600 --flat-line-iterations 1000"
     )
     assert training_rules.running_options(other) == "--checkpoint-seconds 600 --micro-batch 3"
     assert (other.processes, other.nodes, other.processes_per_node) == (4, 2, 2)
@@ -357,7 +357,7 @@ def test_how_a_training_runs_is_no_part_of_what_decides_its_result():
 
 def test_the_rate_of_a_stage_multiplies_the_models():
     words = training_rules.training_options(run_of(), "B_S256", "")
-    assert words[words.index("--learning-rate") + 1] == "0.005"
+    assert words[words.index("--learning-rate") + 1] == "0.0025"
     assert words[words.index("--train-scale") + 1 :][:2] == ["256", "256"]
 
 
@@ -396,7 +396,7 @@ def test_imported_weights_have_a_file_and_the_net_that_it_must_fit():
     run = run_of(weights={"import": IMPORTED})
     assert training_rules.import_options(run, "A_S256") == [
         "--model", "A_S256", "--net", "A", "--layers", run.convnets["A"], "--scale", "256", "256",
-        "--crop", "64", "--fc", "512", "--width-divisor", "8", "--classes", "10",
+        "--crop", "96", "--fc", "512", "--width-divisor", "16", "--classes", "10",
         "--file", "w/a b.npz", "--format", "own",
     ]  # fmt: skip
 
