@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from workflow_scripts.vgg.core.files import InputError
-from workflow_scripts.vgg.settings.job_environment import KEPT_MEMORY, check_python, job_environment
+from workflow_scripts.vgg.settings.job_environment import check_python, job_environment
 from workflow_scripts.vgg.settings.launching import launcher, processes_per_node, training_gpus
 from workflow_scripts.vgg.settings.rule_options import in_text, one_of, options
 
@@ -112,7 +112,6 @@ def test_what_a_site_says_to_python_reaches_no_job(packages):
         "PYTHONPATH": "/tree",
         "PYTHONNOUSERSITE": "1",
         "PYTHONUTF8": "1",
-        **KEPT_MEMORY,
     }
 
 
@@ -124,14 +123,7 @@ def test_a_site_may_lead_to_packages_that_python_itself_lacks(packages):
         "PYTHONPATH": "/tree:/site/packages",
         "PYTHONSAFEPATH": "1",
         "PYTHONUTF8": "1",
-        **KEPT_MEMORY,
     }
-
-
-def test_what_a_site_says_of_memory_holds(packages):
-    site = SITE | {"MALLOC_TRIM_THRESHOLD_": "0"}
-    found = job_environment(site, "/venv/bin/python", packages, "/tree")
-    assert found["MALLOC_TRIM_THRESHOLD_"] == "0"
 
 
 def test_an_environment_without_paths_gets_our_own(packages):

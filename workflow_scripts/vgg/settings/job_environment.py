@@ -11,13 +11,6 @@ from ..core.files import InputError
 
 OWN = ("snakemake", "torch")  # a Python that has both needs no others' packages
 
-# Memory that a net's layers free stays with the process for the next layers. By default glibc gives
-# it back, and the kernel clears it anew for each batch: a fourth of a small net's forward pass.
-KEPT_MEMORY = {
-    "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),  # bytes; the highest that glibc takes
-    "MALLOC_TRIM_THRESHOLD_": str(256 * 2**20),
-}
-
 
 def job_environment(
     environment: Mapping[str, str], python: str | Path, packages: str | Path, workflow: str | Path
@@ -26,9 +19,9 @@ def job_environment(
 
     python: that Snakemake runs on. packages: the folder of that Python's own. workflow: the folder
     of the Snakefile. Whatever a site or a user says to Python is for other programs; only where the
-    packages are not in their own folder, it may lead to them. What they say of memory holds.
+    packages are not in their own folder, it may lead to them.
     """
-    jobs = KEPT_MEMORY | dict(environment)
+    jobs = dict(environment)
     if all(Path(packages, name).is_dir() for name in OWN):
         jobs = {name: value for name, value in jobs.items() if not name.startswith("PYTHON")}
         jobs["PYTHONNOUSERSITE"] = "1"
