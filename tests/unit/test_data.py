@@ -110,13 +110,13 @@ def test_training_shards_hold_each_image_rescaled_to_s(archives, shard_paths):
 
 def test_jittered_shards_never_enlarge(archives, packed, tmp_path):
     index = pd.read_parquet(packed / "index/train.parquet")
-    rows = list(Packing(120, True, "bicubic", 95, crop=64).rows(index))
+    rows = list(Packing(180, True, "bicubic", 95, crop=64).rows(index))
     original = archived_images(archives / ARCHIVES["train"])
     smaller = 0
     for name, _, encoded, height, width in rows:
         before = min(Image.open(io.BytesIO(original[name][1])).size)
-        assert min(height, width) == min(before, 120)
-        if before <= 120:
+        assert min(height, width) == min(before, 180)
+        if before <= 180:
             smaller += 1
             assert encoded == original[name][1]
     assert 0 < smaller < len(rows), "the data must hold both kinds"
