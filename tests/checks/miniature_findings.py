@@ -19,8 +19,6 @@ from typing import NamedTuple
 
 from tests import checks
 
-JITTERED = ("C_S256-512", "D_S256-512", "E_S256-512")
-
 
 class Errors(NamedTuple):
     """A run's top-1 errors on the validation images in percent, by model or by row.
@@ -115,7 +113,11 @@ def spread(values: list[float]) -> str:
 def main() -> None:
     parser = checks.parser(__doc__)
     parser.add_argument("results", nargs="+", type=Path, help="folders of finished runs")
-    runs = [read(folder) for folder in parser.parse_args().results]
+    folders = parser.parse_args().results
+    for folder in folders:
+        if not (folder / "tables/table6.json").exists():
+            sys.exit(f"{folder}: holds no tables of a finished run; give results/<experiment>")
+    runs = [read(folder) for folder in folders]
     print("| model | central crop | dense, one Q | dense, several Q | multi-crop, several Q |")
     print("|---|---|---|---|---|")
     for model in runs[0].centre:
