@@ -57,6 +57,7 @@ rule draw_figures:
     shell:
         "python -m workflow_scripts.draw_figures --history {input.histories}"
         f" --evaluations {{input.evaluations}} --output {RESULTS}/figures"
+        f"{' --miniature' if RUN.is_miniature else ''}"
         " --cost {log}.json > {log} 2>&1"
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from workflow_scripts.vgg.core import command
 from workflow_scripts.vgg.core.text_artefacts import write_svg
 from workflow_scripts.vgg.report import figures
-from workflow_scripts.vgg.results.single_evaluations import read_evaluations
+from workflow_scripts.vgg.results.single_evaluations import MeasuredEvaluation, read_evaluations
 from workflow_scripts.vgg.settings.experiments import at_several_scales
 from workflow_scripts.vgg.training.history import History, read_history
 
@@ -28,6 +29,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="folder for learning_curves/<model>.svg, error_against_depth.svg and, for each model "
         "that was tested at several scales, error_against_scale/<model>.svg",
     )
+    parser.add_argument(
+        "--miniature",
+        action="store_true",
+        help="draw no errors of the paper's, with which the miniature's do not compare in size",
+    )
     given = parser.parse_args(arguments)
     drawings: dict[str, str] = {}
     trainings: dict[str, list[History]] = {}
@@ -38,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         drawings[f"learning_curves/{model}"] = figures.learning_curves(own, limits)
     if given.evaluations:
         measured = read_evaluations(given.evaluations)
+        if given.miniature:
+            measured = [without_paper(evaluation) for evaluation in measured]
         drawings["error_against_depth"] = figures.error_against_depth(measured)
         models = at_several_scales(measured)
         ends = figures.error_limits([t for t in measured if t.model in models])
@@ -46,6 +54,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             drawings[f"error_against_scale/{model}"] = figures.error_against_scale(tested, ends)
     for name, drawing in drawings.items():
         write_svg(Path(given.output, f"{name}.svg"), drawing)
+
+
+def without_paper(measured: MeasuredEvaluation) -> MeasuredEvaluation:
+    """The evaluation as if the paper had no errors for it."""
+    return replace(
+        measured, top1=replace(measured.top1, paper=None), top5=replace(measured.top5, paper=None)
+    )
 
 
 if __name__ == "__main__":

@@ -433,6 +433,20 @@ def test_the_same_data_give_the_same_bytes_whatever_a_user_sets(evaluations_csv,
     }
 
 
+def test_the_miniatures_drawings_have_nothing_of_the_papers(evaluations_csv, tmp_path):
+    words = draw_all(tmp_path, evaluations_csv)
+    for name, more in (("full", []), ("miniature", ["--miniature"])):
+        draw_figures.main([*words, str(tmp_path / name), *more])
+    full, miniature = (
+        {path.stem: path.read_text() for path in (tmp_path / name).rglob("*.svg")}
+        for name in ("full", "miniature")
+    )
+    assert set(miniature) == set(full)
+    assert "paper" in shown(full["error_against_depth"])
+    assert not [name for name, svg in miniature.items() if "paper" in svg]
+    assert element(miniature["error_against_depth"], "top1-S256-256-A-interval") is not None
+
+
 @pytest.fixture(scope="module")
 def drawings(tmp_path_factory, evaluations_csv):
     folder = tmp_path_factory.mktemp("drawn")

@@ -21,7 +21,7 @@ def test_the_run_makes_every_table_and_page(run):
     for number in range(1, 8):
         for suffix in (".csv", ".json", ".tex", ".md"):
             assert (run / f"results/tiny/tables/table{number}{suffix}").stat().st_size
-        assert "miniature" in (run / f"reports/table{number}.html").read_text()
+        assert "Miniature numbers" in (run / f"reports/table{number}.html").read_text()
     assert (run / "reports/index.html").stat().st_size < 3_000_000
     assert len(list((run / "results/tiny/weights").glob("*.safetensors"))) == 14
     assert len(list((run / "results/tiny/history").glob("*.csv"))) == 14

@@ -54,7 +54,7 @@ def test_an_alternatives_errors_are_those_of_evaluating_with_it(compared, choice
         mean = np.mean(
             [
                 posteriors_of(
-                    net, shards, method=method, smallest_side=round(Q * 64 / 224),
+                    net, shards, method=method, smallest_side=round(Q * 96 / 224),
                     mean=metadata["mean_rgb"], **own_changes,
                 )
                 for Q in (256, 384, 512)
