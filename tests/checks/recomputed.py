@@ -157,7 +157,7 @@ class Compared(NamedTuple):
         found = {
             "candidate_error": 100 * self.candidate.mean(),
             "baseline_error": 100 * self.baseline.mean(),
-            "difference": self.per_seed.mean(),
+            "difference": 100 * of_image.sum() / (seeds * images),  # exactly 0 if they are equal
             "low": low,
             "high": high,
             "p": self.p,
