@@ -357,7 +357,7 @@ def test_how_a_training_runs_is_no_part_of_what_decides_its_result():
 
 def test_the_rate_of_a_stage_multiplies_the_models():
     words = training_rules.training_options(run_of(), "B_S256", "")
-    assert words[words.index("--learning-rate") + 1] == "0.0025"
+    assert words[words.index("--learning-rate") + 1] == "0.0015"
     assert words[words.index("--train-scale") + 1 :][:2] == ["256", "256"]
 
 
