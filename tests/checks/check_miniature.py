@@ -29,6 +29,8 @@ def errors(table: str) -> dict[str, float]:
 
 def main() -> None:
     checks.parser(__doc__).parse_args()
+    if not (RESULTS / "tables/table6.json").exists():
+        sys.exit(f"{RESULTS}: holds no finished run; run `make demo` first")
     dense, methods = errors("table3"), errors("table5")
     failures = []
     central = {}

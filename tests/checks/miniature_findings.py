@@ -23,7 +23,8 @@ from tests import checks
 class Errors(NamedTuple):
     """A run's top-1 errors on the validation images in percent, by model or by row.
 
-    centre: of the last validation in training, a central crop. The others: of Tables 3 to 6.
+    centre: of the last validation in training, a central crop at the middle of S. single: of dense
+    evaluation at the middle of S, as in Table 3. The others: of Tables 4 to 6.
     """
 
     centre: dict[str, float]
@@ -47,12 +48,18 @@ def read(results: Path) -> Errors:
     for path in sorted((results / "history").glob("*.csv")):
         with open(path) as file:
             centre[path.stem] = float(list(csv.DictReader(file))[-1]["val_top1_error"])
+    single = {}
+    with open(results / "evaluations.csv") as file:
+        for line in csv.DictReader(file):
+            ends = [int(end) for end in line["S"].split("-")]
+            if line["method"] == "dense" and int(line["Q"]) == (ends[0] + ends[-1]) / 2:
+                single[line["model"]] = float(line["top1"])
     tables = []
-    for number in range(3, 7):
+    for number in range(4, 7):
         table = json.loads((results / f"tables/table{number}.json").read_text())
         rows = {row["name"]: row["metrics"]["top1_val"]["measured"] for row in table["rows"]}
         tables.append({name: error for name, error in rows.items() if error is not None})
-    return Errors(centre, *tables)
+    return Errors(centre, single, *tables)
 
 
 def findings() -> Iterator[Finding]:
@@ -122,8 +129,13 @@ def main() -> None:
     parser.add_argument("results", nargs="+", type=Path, help="folders of finished runs")
     folders = parser.parse_args().results
     for folder in folders:
-        if not (folder / "tables/table6.json").exists():
-            sys.exit(f"{folder}: holds no tables of a finished run; give results/<experiment>")
+        needed = ("history", "evaluations.csv", *(f"tables/table{n}.json" for n in (4, 5, 6)))
+        for name in needed:
+            if not (folder / name).exists():
+                sys.exit(f"{folder}: has no {name}; give results/<experiment> of finished runs")
+        seeds = json.loads((folder / "tables/table6.json").read_text())["seeds"]
+        if len(seeds) != 1:
+            sys.exit(f"{folder}: is of seeds {seeds}; give runs of one seed each")
     runs = [read(folder) for folder in folders]
     print("| model | central crop | dense, one Q | dense, several Q | multi-crop, several Q |")
     print("|---|---|---|---|---|")

@@ -267,7 +267,7 @@ def test_what_the_command_line_gives_is_read_as_yaml(given, found):
 
 
 def test_the_command_line_is_named_as_the_place():
-    given = {"seeds": "3", "train": {"momentum": "much"}}
+    given = {"seeds": "3", "data": {"without": "[size]"}, "train": {"momentum": "much"}}
     config = changed(read("config/config.yaml"), given)
     configuration.from_command_line(config, given)
     with pytest.raises(InputError) as raised:

@@ -1,4 +1,8 @@
-"""config/drawn.yaml: what it plans, and a thousandth of it, for one of its seeds, on the CPU."""
+"""config/drawn.yaml: what it plans, and a thousandth of it on the CPU.
+
+The thousandth is of the training and validation images and of the iterations, for one of the three
+seeds, and as far as Table 5; the nets are of their full size.
+"""
 
 import json
 
@@ -8,7 +12,6 @@ from tests.helpers.clones import clone, planned, snakemake
 
 CONFIGURED = "--configfile", "config/config.yaml", "config/drawn.yaml"
 
-# Of everything but the nets' size.
 THOUSANDTH = {
     "experiment": "thousandth",
     "seeds": [0],

@@ -32,7 +32,7 @@ def step_seconds(rank: int, count: int, port: int, shard: Path, results) -> None
     torch.set_num_threads(1)
     processes = Processes(rank, count)
     with processes.joined(torch.device("cpu")):
-        # The miniature's D, so that arithmetic and gradients stand in proportion on a CPU.
+        # An eighth of D's channels: arithmetic and gradients stand in proportion on a CPU.
         net = ConvNet(Architecture(NETS["D"], classes=10, crop=64, fc=512, width_divisor=8))
         initialise(net, "he", 0)
         rows = processes.rows(BATCH)
@@ -77,8 +77,4 @@ def growth(shard: Path, cores: int) -> list[Growth]:
         )
         seconds.append(results.get())
     note = f"an iteration of {BATCH} images, on {cores} cores; through gloo"
-    return [
-        Growth(
-            "training", "the miniature's D", "processes", sizes=counts, seconds=seconds, note=note
-        )
-    ]
+    return [Growth("training", "a narrow D", "processes", sizes=counts, seconds=seconds, note=note)]

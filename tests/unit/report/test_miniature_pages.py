@@ -86,8 +86,11 @@ def test_the_headline_counts_directions(evaluations, ledger, config):
         ("training seed (n = 1)", "1"),
     ]
     text = spaced(html)
-    assert "directions may be compared with the paper, but sizes of errors and differences" in text
+    assert "Directions may be compared with the paper; sizes of errors and differences" in text
     assert "objects of all sizes, detail, context (docs/miniature.md)" in text
+    config["data"]["without"] = ["sizes", "context"]
+    text = spaced(rendered.render_index([evaluations], ledger, [], config))
+    assert "detail, context, here without sizes and context (docs/miniature.md)" in text
     ledger["seeds"] = config["seeds"] = [3, 5]
     (first, *_) = headline(rendered.render_index([evaluations], ledger, [], config))
     assert first[0].endswith("with 95% intervals that exclude zero")

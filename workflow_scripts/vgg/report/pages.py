@@ -77,6 +77,7 @@ def render(template: str, **context) -> str:
         "imported": weights.get("import", {}),
         "trains": weights.get("train", True),
         "miniature": _is_miniature(config),
+        "without": config["data"].get("without", []),
         "verdict_words": directions.WORDS if _is_miniature(config) else {v: v for v in VERDICTS},
         "seeds": config.get("seeds", []),
         "script": Markup(script),

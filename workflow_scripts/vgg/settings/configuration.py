@@ -322,10 +322,13 @@ def _place(path: tuple, sources: Sequence[tuple]) -> tuple[int, int]:
 
 def _line(source: yaml.Node | Mapping | None, path: tuple) -> int | None:
     """The line of a path's key, from 1, 0 on the command line; None if the key is not there."""
-    line = 0 if isinstance(source, Mapping) else 1
+    given = isinstance(source, Mapping)
+    line = 0 if given else 1
     for step in path:
         if isinstance(source, Mapping) and step in source:
             source = source[step]
+        elif given and not isinstance(source, Mapping):
+            return line  # inside a list that the command line gives
         elif isinstance(source, yaml.MappingNode):
             found = [(key, value) for key, value in source.value if key.value == str(step)]
             if not found:
@@ -333,6 +336,8 @@ def _line(source: yaml.Node | Mapping | None, path: tuple) -> int | None:
             key, source = found[-1]
             line = key.start_mark.line + 1
         elif isinstance(source, yaml.SequenceNode) and isinstance(step, int):
+            if step >= len(source.value):
+                return None
             entry: yaml.Node = source.value[step]
             line, source = entry.start_mark.line + 1, entry
         else:

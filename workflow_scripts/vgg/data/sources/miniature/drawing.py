@@ -26,7 +26,7 @@ JPEG_QUALITY = (90, 95)
 # Each property of ILSVRC that `World` can leave out, with what is drawn then.
 OBJECT_SIZE = (0.25, 1.1)  # diameter as a share of the image's mean side; log-uniform
 ONE_SIZE = 0.55
-PERIOD = 0.12  # of the object's pattern, as a share of the diameter
+PERIOD = 0.12  # of the object's pattern, as a share of the diameter; 0.9 to 1.5 times, by pattern
 ONE_PERIOD = 14.0  # pixels
 AT_HOME = 0.7  # share of the images in which an object lies on its class's own ground
 
