@@ -273,6 +273,8 @@ def test_the_command_line_is_named_as_the_place():
     with pytest.raises(InputError) as raised:
         configuration.check("config", config, ROOT / "config/config.yaml", given=given)
     assert str(raised.value).splitlines() == [
+        '--config: data.without[0]: is "size", expected one of "sizes", "detail", "context"; '
+        "did you mean sizes?",
         "--config: seeds: is 3, expected a list; write [3]",
         '--config: train.momentum: is "much", expected a number',
     ]
