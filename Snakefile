@@ -13,6 +13,7 @@ include: "rules/common.smk"
 include: "rules/data.smk"
 include: "rules/train.smk"
 include: "rules/evaluate.smk"
+include: "rules/localise.smk"
 include: "rules/pictures.smk"
 include: "rules/report.smk"
 include: "rules/plan.smk"
@@ -26,4 +27,4 @@ rule all:
         rules.tables.input,
         rules.claims.input,
         "reports/index.html",
-        expand(f"{RESULTS}/submission/{{name}}.txt", name=RUN.submitted),
+        expand(f"{RESULTS}/submission/{{name}}.txt", name=[*RUN.submitted, *RUN.box_submitted]),

@@ -19,8 +19,9 @@ if {"{", "}"} & set(str(workflow.basedir)):
 sys.path.insert(0, str(workflow.basedir))
 
 from workflow_scripts.vgg.core.files import InputError
-from workflow_scripts.vgg.settings import data_rules, evaluation_rules, launching, report_rules
-from workflow_scripts.vgg.settings import test_time_choices, training_rules
+from workflow_scripts.vgg.settings import data_rules, evaluation_rules, launching
+from workflow_scripts.vgg.settings import localisation_rules, report_rules, test_time_choices
+from workflow_scripts.vgg.settings import training_rules
 from workflow_scripts.vgg.settings.job_environment import check_python, job_environment
 from workflow_scripts.vgg.settings.rule_options import one_of, options
 from workflow_scripts.vgg.settings.run import CONFIG_SCHEMA, PAPER_TABLES, SPEED

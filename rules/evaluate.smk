@@ -41,9 +41,7 @@ use rule evaluate_convnet as evaluate_choice with:
 
 rule write_submission:
     input:
-        posteriors=lambda wildcards: [
-            e.path(RESULTS, "test") for e in RUN.submitted[wildcards.name]
-        ],
+        answers=lambda wildcards: evaluation_rules.submitted_answers(RUN, wildcards.name),
         classes=f"{RESULTS}/classes.parquet",
         index=f"{RESULTS}/index/test.parquet",
         packing=RUN.shards("test", "packing", "json"),
@@ -58,7 +56,9 @@ rule write_submission:
         mem_mb=2000,
         runtime=60,
         gpu=0,
+    params:
+        kind=lambda wildcards: "--guesses" if wildcards.name in RUN.box_submitted else "--posteriors",
     shell:
-        "python -m workflow_scripts.write_submission --posteriors {input.posteriors}"
+        "python -m workflow_scripts.write_submission {params.kind} {input.answers}"
         " --classes {input.classes} --index {input.index} --packing {input.packing}"
         " --output {output} --cost {log}.json > {log} 2>&1"

@@ -82,7 +82,7 @@ rule tabulate:
     log:
         f"{LOGS}/tabulate/{{table}}.log",
     wildcard_constraints:
-        table=one_of(RUN.measured),
+        table=one_of([*RUN.measured, *RUN.localised]),
     conda:
         "../envs/environment.yml"
     threads: 1
@@ -127,7 +127,10 @@ rule judge_claims:
         gpu=0,
     params:
         claims=RUN.claims,
-        options=options(claims=RUN.config["claims"], tables=RUN.config["tables"], seed=RUN.seeds[0]),
+        options=[
+            *options(claims=RUN.config["claims"], tables=RUN.config["tables"], seed=RUN.seeds[0]),
+            *localisation_rules.scoring_options(RUN),
+        ],
         run=[
             *report_rules.available_models(RUN),
             *report_rules.trained_seeds(RUN),

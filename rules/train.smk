@@ -6,6 +6,8 @@ rule train_convnet:
         train=lambda wildcards: training_rules.training_shards(RUN, wildcards.model),
         val=training_rules.validation_shards(RUN),
         statistics=f"{RESULTS}/statistics.json",
+        train_boxes=lambda wildcards: training_rules.true_boxes(RUN, wildcards.model, "train"),
+        val_boxes=lambda wildcards: training_rules.true_boxes(RUN, wildcards.model, "val"),
         parent=lambda wildcards: training_rules.parent_weights(
             RUN, wildcards.model, wildcards.replicate
         ),
@@ -28,9 +30,13 @@ rule train_convnet:
         options=lambda wildcards: training_rules.training_options(
             RUN, wildcards.model, wildcards.replicate
         ),
-        parent=lambda wildcards, input: options(parent=input.parent or None),
+        behind=lambda wildcards, input: options(
+            parent=input.parent or None,
+            train_boxes=input.train_boxes or None,
+            val_boxes=input.val_boxes or None,
+        ),
     shell:
-        f"{launching.launcher(RUN.processes, RUN.nodes)} {{params.options:q}} {{params.parent:q}}"
+        f"{launching.launcher(RUN.processes, RUN.nodes)} {{params.options:q}} {{params.behind:q}}"
         " --train-shards {input.train} --val-shards {input.val} --statistics {input.statistics}"
         f" --checkpoints {RESULTS}/{{wildcards.replicate}}checkpoints/{{wildcards.model}}"
         f" --threads {{threads}} {training_rules.running_options(RUN)} {RUN.place}"

@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parse(arguments)
     if given.md5:
         check_md5(given.file, given.md5, given.format)
-    architecture = Architecture(given.layers, **sizes_of(given))
+    architecture = Architecture(given.layers, **sizes_of(given), head=given.head)
     scales = [given.scale[0], given.scale[-1]]
     trained: dict = {
         "iterations": None,

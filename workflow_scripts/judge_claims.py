@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from workflow_scripts.vgg.core import command
+from workflow_scripts.vgg.core.declarations import add_options, from_options
+from workflow_scripts.vgg.localisation.scoring import Scoring
 from workflow_scripts.vgg.results import throughput
 from workflow_scripts.vgg.results.claims import judged_ledger
 from workflow_scripts.vgg.results.ledger import write_ledger
@@ -32,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--trainings", nargs="*", default=[], help="models that this run trained, to compare speeds"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
+    add_options(parser, Scoring)
     parser.add_argument(
         "--output", required=True, help="path without suffix: .csv, .json, _throughput.csv"
     )
@@ -52,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         models=given.models,
         speeds=speeds,
         bootstrap_seed=given.seed,
+        scoring=from_options(Scoring, given),
     )
     write_ledger(given.output, ledger)
 

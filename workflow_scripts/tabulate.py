@@ -1,11 +1,13 @@
-"""Turn sets of posteriors into the rows of one table, each error beside the paper's."""
+"""Turn posteriors, or guesses of localisation, into a table's rows, each beside the paper's."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from workflow_scripts.vgg.core import command
+from workflow_scripts.vgg.core.declarations import add_options, from_options
 from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.localisation.scoring import Scoring
 from workflow_scripts.vgg.results import float32_checks, tables
 from workflow_scripts.vgg.settings.experiments import (
     check_answers,
@@ -15,6 +17,7 @@ from workflow_scripts.vgg.settings.experiments import (
     read_tables,
     read_yaml,
 )
+from workflow_scripts.vgg.settings.localised_rows import is_localised
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -39,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--precision", default="float32", help="of the evaluations; in another, one is checked"
     )
+    add_options(parser.add_argument_group("localisation"), Scoring)
     parser.add_argument(
         "--miniature", action="store_true", help="add what the table says in the miniature"
     )
@@ -54,6 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if answers and given.test_images is None:
         raise InputError(f"{given.answers}: needs --test-images, the number of test images")
     entry = entries[given.table]
+    localised, scoring = is_localised(entry), from_options(Scoring, given)
     printed = read_yaml(given.paper)
     check_rows({given.table: entry}, printed)
     table = tables.evaluation_table(
@@ -70,8 +75,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ),
         printed=printed[entry["paper"]] if "paper" in entry else None,
         answers=answers,
+        read=tables.paired_localisations(given.results, scoring) if localised else None,
     )
-    if given.precision != "float32":
+    if given.precision != "float32" and not localised:
         table["check"] = None
         if row := check_row(entry, given.models):
             table["check"] = float32_checks.check(row, given.results, given.precision)

@@ -1,5 +1,7 @@
 """Train one ConvNet: at random from scratch, from net A's layers, or on from a whole parent.
 
+A net of boxes (paper, appendix A) starts from a classifier, all but its last layer.
+
 Several processes share a training under torchrun, one GPU each, with the result of a single one
 (paper §3.3): torchrun --standalone --nproc-per-node=4 -m workflow_scripts.train …
 """
@@ -39,6 +41,7 @@ from workflow_scripts.vgg.core.progress import Progress
 from workflow_scripts.vgg.core.randomness import model_seed
 from workflow_scripts.vgg.core.signals import STOPPED, Stopped, StopSignals
 from workflow_scripts.vgg.core.text_artefacts import read_json
+from workflow_scripts.vgg.data.box_targets import BoxReadings
 from workflow_scripts.vgg.data.images import Resizing, pixels_at
 from workflow_scripts.vgg.data.loader import TrainingImages, on_device
 from workflow_scripts.vgg.data.rescaled_images import KeptBatches, RescaledImages
@@ -48,6 +51,8 @@ from workflow_scripts.vgg.data.staging import naming_sources, stage
 from workflow_scripts.vgg.data.workers import check_shared_memory, start_server
 from workflow_scripts.vgg.evaluation.methods import Method, evaluate
 from workflow_scripts.vgg.evaluation.posteriors import rank_of_class
+from workflow_scripts.vgg.localisation.lessons import Lessons, read_lessons
+from workflow_scripts.vgg.localisation.windows import central_boxes
 from workflow_scripts.vgg.nets.convnets import (
     Architecture,
     ConvNet,
@@ -56,7 +61,14 @@ from workflow_scripts.vgg.nets.convnets import (
     sizes_of,
 )
 from workflow_scripts.vgg.nets.devices import describe_hardware, explained_memory, pick_device
-from workflow_scripts.vgg.nets.initialisation import Beginning, initialise, transfer_layers
+from workflow_scripts.vgg.nets.initialisation import (
+    Beginning,
+    BoxBeginning,
+    begin_at,
+    copy_all_but_last,
+    initialise,
+    transfer_layers,
+)
 from workflow_scripts.vgg.nets.precision import computing
 from workflow_scripts.vgg.nets.weights import (
     load_weights,
@@ -78,6 +90,7 @@ from workflow_scripts.vgg.training.guards import (
     check_flat_line,
 )
 from workflow_scripts.vgg.training.history import write_history
+from workflow_scripts.vgg.training.losses import BoxLoss, logistic_loss
 from workflow_scripts.vgg.training.optimisation import Optimisation
 from workflow_scripts.vgg.training.state import Training
 
@@ -106,6 +119,8 @@ class Running:
 
 
 CHOICES = (NetChoices, Beginning, Sampling, Resizing, Optimisation)  # which declare choices
+OF_BOXES = (BoxReadings, BoxBeginning, BoxLoss)  # which declare choices of nets of boxes
+MEAN_BOX_SAMPLES = 4096  # of the batch sequence, over which the mean target is taken
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -116,9 +131,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     group.add_argument("--parent", help="weights to start from; random if not given")
     group.add_argument(
         "--inherit",
-        choices=("layers-of-A", "all"),
+        choices=("layers-of-A", "all", "all-but-last"),
         default="all",
-        help="A's first four conv layers and its FC layers, or the whole parent",
+        help="A's first four conv layers and its FC layers, the whole parent, or, for a net of "
+        "boxes, all but its last layer",
     )
     add_options(group, Beginning)
     group.add_argument("--seed", type=int, default=0)
@@ -133,6 +149,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     add_options(group, Resizing)
     add_options(group, Sampling)
+    group = parser.add_argument_group("boxes")
+    group.add_argument("--train-boxes", help="true boxes of the training images; for such a net")
+    group.add_argument("--val-boxes", help="true boxes of the validation images; as --val-shards")
+    for declaration in OF_BOXES:
+        add_options(group, declaration)
     add_options(parser.add_argument_group("optimisation"), Optimisation)
     add_options(parser.add_argument_group("running"), Running)
     return parser.parse_args(arguments)
@@ -186,6 +207,12 @@ def train(
 
     # The images to train on, and those on which plateaus are seen.
     trained_on, validated_on, labels = validation_split(given, train_shards, val_shards)
+    boxes = None
+    if given.head != "classes":
+        boxes = lessons_of(given, train_shards, val_shards)
+        trained_on = boxes.trained_on(trained_on)
+        scored = boxes.validated_on(validated_on)
+        validated_on, labels = validated_on[scored], labels[scored]
     images = TrainingImages(
         train_shards,
         model_seed(given.seed, given.model),
@@ -198,6 +225,7 @@ def train(
         scale_sampling=given.scale_sampling,
         last_batch=given.last_batch,
         places=trained_on,
+        boxes=boxes.targets if boxes else None,
     )
     validation = RescaledImages(
         train_shards if given.validation_set == "held-out" else val_shards,
@@ -215,14 +243,17 @@ def train(
 
     # Resume, or else initialise.
     net = ConvNet(architecture_of(given), settings.dropout).to(device)
-    training = Training(net, images, settings, mean, processes, given.micro_batch)
-    decides = fingerprint(what_decides(given, statistics, images, val_shards))
+    loss = from_options(BoxLoss, given) if boxes else logistic_loss
+    training = Training(net, images, settings, mean, processes, given.micro_batch, loss)
+    decides = fingerprint(what_decides(given, statistics, images, val_shards, boxes))
     checkpoints = Path(given.checkpoints)
     found = newest_checkpoint(checkpoints, decides) if processes.rank == 0 else None
     if path := processes.gather(found)[0]:
         training.resume(load_checkpoint(path))
     else:
         begin(net, given, settings.input_scale)
+        if boxes and given.box_last_layer == "mean-box":
+            begin_at(net, images.mean_target(MEAN_BOX_SAMPLES))
     training.prepare()
     logging.info(
         "%s on %d × %s, %d parameters",
@@ -233,7 +264,8 @@ def train(
     )
 
     # Iterate until the last plateau, or the last iteration.
-    guard, chance = FiniteGuard(images, processes), chance_loss(images.labels)
+    guard = FiniteGuard(images, processes)
+    chance = None if boxes else chance_loss(images.labels)
     load, cure = memory_words(settings.batch_size, images.own_rows, given, processes)
     done = training.iteration * settings.batch_size
     progress = Progress(settings.iterations * settings.batch_size, "images", done=done)
@@ -274,12 +306,13 @@ def train(
                 guard.look()
                 seconds = time.monotonic() - training.last_validation
                 logging.info("validating after iteration %d", training.iteration)
-                wrong = (0, 0)
+                wrong = dict.fromkeys(("gtloc",) if boxes else ("top1", "top5"), 0)
                 with contextlib.suppress(Stopped):
-                    wrong = validate(training, validation, processes.share(labels), workers,
+                    wrong = validate(training, validation, processes.share(labels), boxes, workers,
                                      lambda: signals.received > 0)  # fmt: skip
                 stop_if_asked(*processes.highest(signals.received))
-                training.observe(processes.total(*wrong), len(labels), seconds)
+                total = dict(zip(wrong, processes.total(*wrong.values()), strict=True))
+                training.observe(total, len(labels), seconds)
             try:
                 check_flat_line(training.history, chance, given.flat_line_iterations)
             except InputError:
@@ -325,7 +358,10 @@ def train(
             "parent": read_metadata(given.parent)["model"] if given.parent else None,
             "parent_sha256": sha256(given.parent) if given.parent else None,
             "inherit": given.inherit if given.parent else None,
-            "choices": {name: getattr(given, name) for name in choices_of(*CHOICES)},
+            "choices": {
+                name: getattr(given, name)
+                for name in choices_of(*CHOICES, *(OF_BOXES if boxes else ()))
+            },
             "optimisation": asdict(settings),
             "precision": training.precision,
             "config_fingerprint": decides,
@@ -340,7 +376,7 @@ def train(
 
 def architecture_of(given: argparse.Namespace) -> Architecture:
     """The net to train."""
-    architecture = Architecture(given.layers, **sizes_of(given))
+    architecture = Architecture(given.layers, **sizes_of(given), head=given.head)
     # Without such a layer, nets of other constants are the same net.
     return replace(architecture, lrn=given.lrn) if "LRN" in given.layers else architecture
 
@@ -348,6 +384,10 @@ def architecture_of(given: argparse.Namespace) -> Architecture:
 def begin(net: ConvNet, given: argparse.Namespace, input_scale: float) -> None:
     """Give a net its first weights: the parent's, or random ones, maybe with layers of net A."""
     parent = load_weights(given.parent, input_scale)[0] if given.parent else None
+    if (given.inherit == "all-but-last") != net.architecture.is_of_boxes:
+        raise InputError(
+            "--inherit all-but-last goes with nets of boxes, and nothing else with them"
+        )
     if parent is not None and given.inherit == "all":
         if parent.architecture != net.architecture:
             raise InputError(
@@ -356,7 +396,9 @@ def begin(net: ConvNet, given: argparse.Namespace, input_scale: float) -> None:
         net.load_state_dict(parent.state_dict())
         return
     initialise(net, given.initialisation, model_seed(given.seed, given.model))
-    if parent is not None:
+    if parent is not None and given.inherit == "all-but-last":
+        copy_all_but_last(net, parent)
+    elif parent is not None:
         copied = transfer_layers(net, parent, given.transferred_convs)
         logging.info("from %s: %s", given.parent, ", ".join(copied))
 
@@ -397,8 +439,29 @@ def check_classes(labels: np.ndarray, given: argparse.Namespace) -> None:
         )
 
 
+def lessons_of(
+    given: argparse.Namespace, train_shards: list[str], val_shards: list[str]
+) -> Lessons:
+    """What a net of boxes learns from. Raises InputError if validation images have no boxes."""
+    held_out = given.validation_set == "held-out"
+    if not held_out and not given.val_boxes:
+        raise InputError("give --val-boxes, or --validation-set held-out")
+    return read_lessons(
+        given.train_boxes,
+        train_shards,
+        None if held_out else given.val_boxes,
+        val_shards,
+        given.crop,
+        from_options(BoxReadings, given),
+    )
+
+
 def what_decides(
-    given: argparse.Namespace, statistics: dict, images: TrainingImages, val_shards: list[str]
+    given: argparse.Namespace,
+    statistics: dict,
+    images: TrainingImages,
+    val_shards: list[str],
+    boxes: Lessons | None,
 ) -> dict:
     """All that a training's result depends on; checkpoints of anything else are not used."""
     decides = {
@@ -411,8 +474,14 @@ def what_decides(
         "train_shards": images.shards.checksum(),
         "val_shards": Shards(val_shards).checksum() if val_shards else None,
     }
-    if not given.compile:  # checkpoints of before there was the option stay good
+    # Checkpoints of before there were these options stay good.
+    if not given.compile:
         del decides["compile"]
+    if given.head == "classes":
+        for name in ("head", "train_boxes", "val_boxes", *names_of(*OF_BOXES)):
+            del decides[name]
+    if boxes:  # what the files hold
+        decides |= {"train_boxes": boxes.checksum(), "val_boxes": None}
     return decides
 
 
@@ -433,26 +502,30 @@ def validate(
     training: Training,
     images: RescaledImages,
     labels: np.ndarray,
+    boxes: Lessons | None,
     workers: int,
     stop: Callable[[], bool],
-) -> tuple[int, int]:
+) -> dict[str, int]:
     """How many of this process's validation images are wrong in top-1 and in top-5.
 
+    boxes: of a net of boxes, whose boxes of the true classes are right or wrong.
     Raises Stopped if `stop` says so.
     """
+    net, mean = training.net, training.mean.tolist()
+    options = {
+        "input_scale": training.settings.input_scale,
+        "workers": workers,
+        "progress": False,
+        "stop": stop,
+    }
     with computing(training.device, training.settings.precision):
-        posteriors = evaluate(
-            training.net,
-            images,
-            Method("center"),
-            training.mean.tolist(),
-            input_scale=training.settings.input_scale,
-            workers=workers,
-            progress=False,
-            stop=stop,
-        )
+        if boxes:
+            units = boxes.targets.readings.box_units
+            found = central_boxes(net, images, labels, mean, units, **options)
+            return {"gtloc": int(boxes.wrong(images, found).sum())}
+        posteriors = evaluate(net, images, Method("center"), mean, **options)
     rank = rank_of_class(posteriors, labels)
-    return int(np.sum(rank >= 1)), int(np.sum(rank >= 5))
+    return {"top1": int(np.sum(rank >= 1)), "top5": int(np.sum(rank >= 5))}
 
 
 if __name__ == "__main__":

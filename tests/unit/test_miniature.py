@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import io
 import json
 import tarfile
 import xml.etree.ElementTree as ElementTree
+from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,16 +19,27 @@ from PIL import Image
 
 from workflow_scripts.make_miniature import main
 from workflow_scripts.vgg.core.files import InputError
-from workflow_scripts.vgg.data.sources.miniature import drawing
+from workflow_scripts.vgg.data.boxes import overlaps
+from workflow_scripts.vgg.data.sources.miniature import annotating, drawing, writing
+from workflow_scripts.vgg.data.sources.miniature.annotating import ODDITIES, annotation
 from workflow_scripts.vgg.data.sources.miniature.drawing import (
     ASPECTS,
     PROPERTIES,
     SHORT_SIDE,
+    SUPERSAMPLING,
     Drawing,
     World,
     world_without,
 )
-from workflow_scripts.vgg.data.sources.miniature.writing import SYNSETS, Task, draw_task
+from workflow_scripts.vgg.data.sources.miniature.writing import (
+    SYNSETS,
+    Task,
+    blacklisted_images,
+    boxed_images,
+    draw_task,
+    oddity_of,
+    plan,
+)
 
 TRAIN, VAL, TEST, CLASSES = 60, 21, 11, 4
 
@@ -59,6 +73,24 @@ def train(miniature) -> dict[str, dict[str, bytes]]:
     """Images by WNID and member name."""
     outer = members(miniature / "ILSVRC2012_img_train.tar")
     return {Path(name).stem: members(io.BytesIO(inner)) for name, inner in outer.items()}
+
+
+@pytest.fixture(scope="module")
+def images(miniature, train) -> dict[str, bytes]:
+    """All images by name, without suffix."""
+    found = {name: jpeg for inner in train.values() for name, jpeg in inner.items()}
+    found |= members(miniature / "ILSVRC2012_img_val.tar")
+    found |= members(miniature / "ILSVRC2012_img_test_v10102019.tar")
+    return {Path(name).stem: jpeg for name, jpeg in found.items()}
+
+
+@pytest.fixture(scope="module")
+def annotations(miniature) -> dict[str, bytes]:
+    """All XMLs by their archives' names."""
+    found = members(miniature / "ILSVRC2012_bbox_train_v2.tar.gz")
+    found |= members(miniature / "ILSVRC2012_bbox_val_v3.tgz")
+    found |= members(miniature / "ILSVRC2012_bbox_test.tgz")
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -127,38 +159,191 @@ def test_ground_truth_is_an_id_an_image_and_agrees_with_the_boxes(miniature, dev
     test = (miniature / "ILSVRC2012_test_ground_truth.txt").read_text().split()
     assert (len(val), len(test)) == (VAL, TEST)
     assert set(map(int, test)) == set(range(1, CLASSES + 1))
-    wnids = {row["ILSVRC2012_ID"]: row["WNID"] for row in synsets}
-    boxes = members(miniature / "ILSVRC2012_bbox_val_v3.tgz").values()
-    assert [ElementTree.fromstring(box).findtext("object/name") for box in boxes] == [
-        wnids[int(number)] for number in val
-    ]
+    names = {row["ILSVRC2012_ID"]: {row["WNID"], row["words"].replace(" ", "_")} for row in synsets}
+    for archive, numbers in (
+        ("ILSVRC2012_bbox_val_v3.tgz", val),
+        ("ILSVRC2012_bbox_test.tgz", test),
+    ):
+        boxes = members(miniature / archive).values()
+        for box, number in zip(boxes, numbers, strict=True):
+            assert ElementTree.fromstring(box).findtext("object/name") in names[int(number)]
 
 
-def test_every_box_lies_inside_its_image(miniature, train):
-    images = {name: jpeg for inner in train.values() for name, jpeg in inner.items()}
-    images |= members(miniature / "ILSVRC2012_img_val.tar")
-    boxes = members(miniature / "ILSVRC2012_bbox_train_v2.tar.gz")
-    boxes |= members(miniature / "ILSVRC2012_bbox_val_v3.tgz")
-    assert len(boxes) == len(images) == TRAIN + VAL
-    for name, xml in boxes.items():
-        annotation = ElementTree.fromstring(xml)
-        assert f"{annotation.findtext('folder')}/{annotation.findtext('filename')}.xml" == name
-        with Image.open(io.BytesIO(images[f"{Path(name).stem}.JPEG"])) as image:
+def boxes_in(xml: bytes, name: str, synset, width: int, height: int) -> list[list[float]]:
+    """The boxes that an XML means for an image file: its first and last pixels, from 0."""
+    root = ElementTree.fromstring(xml)
+    assert root.findtext("filename") in (name, "%s")
+    shown = [int(root.findtext(f"size/{side}")) for side in ("width", "height")]
+    across, down = shown if all(shown) else (width, height)
+    boxes = []
+    for thing in root.findall("object"):
+        assert thing.findtext("name") in (synset.wnid, synset.words.replace(" ", "_"))
+        xmin, ymin, xmax, ymax = (
+            int(thing.findtext(f"bndbox/{corner}")) for corner in ("xmin", "ymin", "xmax", "ymax")
+        )
+        first, last = sorted((xmin, xmax))
+        left, right = first * width / across, (last + 1) * width / across - 1
+        first, last = sorted((ymin, ymax))
+        top, bottom = first * height / down, (last + 1) * height / down - 1
+        if left < width and right >= 0 and top < height and bottom >= 0:
+            boxes.append(
+                [max(left, 0), max(top, 0), min(right, width - 1), min(bottom, height - 1)]
+            )
+    return boxes
+
+
+def inclusive(image: Drawing) -> list[list[float]]:
+    return (np.array(image.boxes) - (0, 0, 1, 1)).tolist()
+
+
+def test_every_annotation_means_the_drawn_boxes(images, annotations):
+    planned = plan(0, CLASSES, TRAIN, VAL, TEST, World())
+    labels = {
+        "train": np.repeat(np.arange(CLASSES), planned.train),
+        "val": planned.val,
+        "test": planned.test,
+    }
+    drawings = {}
+    for split, those in labels.items():
+        for number, label in enumerate(those.tolist()):
+            image = draw_task(Task(0, World(), split, number, label))
+            drawings[image.jpeg] = (image, SYNSETS[label])
+    assert len(drawings) == len(images)
+    for path, xml in annotations.items():
+        folder, name = path.removesuffix(".xml").split("/")
+        image, synset = drawings[images[name]]
+        assert folder == (synset.wnid if name.startswith("n") else name.split("_")[1])
+        assert ElementTree.fromstring(xml).findtext("folder") == folder
+        assert boxes_in(xml, name, synset, image.width, image.height) == inclusive(image)
+
+
+def test_every_box_lies_inside_its_image(images, annotations):
+    for path, xml in annotations.items():
+        name = Path(path).stem
+        with Image.open(io.BytesIO(images[name])) as image:
             width, height = image.size
             assert (image.format, image.mode) == ("JPEG", "RGB")
         assert any(width * b == height * a for a, b in ASPECTS)
         assert SHORT_SIDE[0] <= min(width, height) <= SHORT_SIDE[1]
-        assert [int(annotation.findtext(f"size/{side}")) for side in ("width", "height")] == [
-            width,
-            height,
-        ]
-        left, top, right, bottom = (
-            int(annotation.findtext(f"object/bndbox/{corner}"))
-            for corner in ("xmin", "ymin", "xmax", "ymax")
-        )
-        assert 0 <= left < right <= width
-        assert 0 <= top < bottom <= height
+        names = {ElementTree.fromstring(xml).findtext("object/name")}
+        synset = next(s for s in SYNSETS if names & {s.wnid, s.words.replace(" ", "_")})
+        boxes = boxes_in(xml, name, synset, width, height)
+        assert boxes
+        for left, top, right, bottom in boxes:
+            assert 0 <= left < right < width
+            assert 0 <= top < bottom < height
+        left, top, right, bottom = boxes[0]
         assert max(right - left, bottom - top) > 0.2 * min(width, height)
+
+
+def test_all_images_have_boxes_but_some_of_the_training_images(images, train, annotations):
+    folders = Counter(path.split("/")[0] for path in annotations)
+    assert {Path(path).stem for path in annotations} < images.keys()
+    assert (folders.pop("val"), folders.pop("test")) == (VAL, TEST)
+    for wnid, inner in train.items():
+        assert folders[wnid] == pytest.approx(0.6 * len(inner), abs=0.5)
+
+
+@pytest.mark.parametrize(("count", "share"), [(20, None), (37, None), (300, 0.6), (4000, 0.6)])
+def test_boxed_training_images_are_a_share_but_two_of_every_class(count, share):
+    for seed in range(5):
+        planned = plan(seed, 10, count, 10, 10, World())
+        boxed = boxed_images(planned)
+        assert len(boxed) == count
+        ends = np.cumsum(planned.train).tolist()
+        for first, end in pairwise([0, *ends]):
+            assert boxed[first:end].sum() >= min(2, end - first)
+        if share:
+            assert boxed.mean() == pytest.approx(share, abs=0.01)
+            assert (boxed != boxed_images(plan(seed + 1, 10, count, 10, 10, World()))).any()
+
+
+@pytest.mark.parametrize(("count", "listed"), [(VAL, 1), (10, 1), (300, 9), (400, 12)])
+def test_the_blacklist_names_few_validation_images_once_each(count, listed):
+    lists = [blacklisted_images(plan(seed, 4, 60, count, 20, World())) for seed in range(30)]
+    assert {len(numbers) for numbers in lists} == {listed}
+    assert all((np.diff(numbers) > 0).all() for numbers in lists)
+    assert 1 <= np.min(lists) <= np.max(lists) <= count
+    assert len({tuple(numbers) for numbers in lists}) > 5
+
+
+def test_a_later_development_kit_holds_the_blacklist(miniature):
+    kit = members(miniature / "ILSVRC2014_devkit.tgz")
+    blacklist = "ILSVRC2014_devkit/data/ILSVRC2014_clsloc_validation_blacklist.txt"
+    assert kit.keys() == {"ILSVRC2014_devkit/readme.txt", blacklist}
+    assert kit[blacklist].endswith(b"\n")
+    planned = plan(0, CLASSES, TRAIN, VAL, TEST, World())
+    assert list(map(int, kit[blacklist].split())) == blacklisted_images(planned).tolist()
+
+
+def oddity_seen(xml: bytes, plain: bytes) -> str:
+    """How an XML differs from one without oddities."""
+    root, expected = ElementTree.fromstring(xml), ElementTree.fromstring(plain)
+    if len(root.findall("object")) > len(expected.findall("object")):
+        boxes = root.iter("bndbox")
+        empty = any(box.findtext("xmin") == box.findtext("xmax") for box in boxes)
+        return "empty" if empty else "outside"
+    if root.findtext("filename") != expected.findtext("filename"):
+        return "percent-s"
+    if root.findtext("object/name") != expected.findtext("object/name"):
+        return "words"
+    if (width := int(root.findtext("size/width"))) != int(expected.findtext("size/width")):
+        return "enlarged" if width else "no-size"
+    for box in root.iter("bndbox"):
+        xmin, ymin, xmax, ymax = (int(corner.text) for corner in box)
+        if xmin > xmax or ymin > ymax:
+            return "swapped"
+    return "none" if xml == plain else "beyond"
+
+
+def test_odd_annotations_are_a_tenth_and_mean_what_plain_ones_mean(monkeypatch):
+    images = drawn(60, World())
+    assert any(len(image.boxes) > 1 for image in images)
+    seen: Counter[str] = Counter()
+    total = 4000
+    for number in range(total):
+        image, synset = images[number % len(images)], SYNSETS[number % len(SYNSETS)]
+        given = ("val", "image", image, synset.wnid, synset.words)
+        xml = annotation(*given, np.random.default_rng((3, number)))
+        assert boxes_in(xml, "image", synset, image.width, image.height) == inclusive(image)
+        with monkeypatch.context() as patch:
+            patch.setattr(annotating, "ODDITIES", {})
+            plain = annotation(*given, np.random.default_rng((3, number)))
+        seen[oddity_seen(xml, plain)] += 1
+    assert seen.keys() == {*ODDITIES, "none"}
+    for kind in ODDITIES:
+        assert 0.008 * total < seen[kind] < 0.025 * total, kind
+    assert 0.08 * total < total - seen["none"] < 0.12 * total
+
+
+def test_which_annotations_are_odd_is_known(annotations):
+    planned = plan(0, CLASSES, TRAIN, VAL, TEST, World())
+    checked = 0
+    for split, labels in (("val", planned.val), ("test", planned.test)):
+        for number in range(len(labels)):
+            xml = annotations[f"{split}/ILSVRC2012_{split}_{number + 1:08d}.xml"].decode()
+            oddity = oddity_of(0, split, number)
+            checked += oddity is not None
+            assert (oddity == "percent-s") == ("%s" in xml)
+            assert (oddity == "words") == ("_with_" in xml)
+            assert (oddity == "no-size") == ("<width>0<" in xml)
+    assert checked > 0
+
+
+def test_images_do_not_depend_on_what_is_annotated(miniature, tmp_path, monkeypatch):
+    monkeypatch.setattr(annotating, "ODDITIES", {"swapped": 1.0})
+    monkeypatch.setattr(writing, "BOXED", 1.0)
+    monkeypatch.setattr(writing, "BLACKLISTED", 0.5)
+    monkeypatch.setattr(drawing, "LEAST_SIDE", 0)
+    other, before = digests(make(tmp_path)), digests(miniature)
+    changed = {name for name in before if other[name] != before[name]}
+    assert changed == {
+        "ILSVRC2012_bbox_train_v2.tar.gz",
+        "ILSVRC2012_bbox_val_v3.tgz",
+        "ILSVRC2012_bbox_test.tgz",
+        "ILSVRC2014_devkit.tgz",
+        "manifest.json",
+    }
 
 
 def drawn(count: int, world: World, label: int | None = None) -> list[Drawing]:
@@ -190,12 +375,93 @@ def test_colour_does_not_tell_the_class():
     assert right.mean() < 0.25
 
 
+def extent(shown: np.ndarray) -> np.ndarray:
+    """The first and last columns and rows in which pixels bool [height, width] are shown."""
+    rows, columns = np.flatnonzero(shown.any(1)), np.flatnonzero(shown.any(0))
+    return np.array([columns[0], rows[0], columns[-1], rows[-1]])
+
+
+def test_a_box_is_the_extent_of_the_pixels_that_the_object_covers_by_half(monkeypatch):
+    relief, masks = drawing._relief, []
+
+    def spied(rng, canvas, width, height):
+        enlarged = np.asarray(canvas, float).reshape(height, SUPERSAMPLING, width, SUPERSAMPLING)
+        masks.append(enlarged.mean((1, 3)) / 255)
+        return relief(rng, canvas, width, height)
+
+    monkeypatch.setattr(drawing, "_relief", spied)
+    for image, mask in zip(drawn(60, World()), masks, strict=True):
+        assert extent(mask > 0.5).tolist() == inclusive(image)[0]
+
+
+def test_a_box_is_where_a_white_object_differs_from_a_black_one(monkeypatch):
+    monkeypatch.setattr(drawing, "STROKES", (0, 0))  # nothing in front
+    surface, shades = drawing._surface, []
+    for shade in (0, 255):
+        monkeypatch.setattr(
+            drawing, "_surface", lambda *given, _shade=shade: 0 * surface(*given) + _shade
+        )
+        shades.append(drawn(60, World()))
+    found, boxes = [], []
+    for black, white in zip(*shades, strict=True):
+        change = (pixels(white) - pixels(black)).mean(2)
+        # Light differs from place to place, so half of a change is not quite half an object.
+        found.append(extent(change > np.median(change[change > 50]) / 2))
+        boxes.append(inclusive(white)[0])
+    assert overlaps(np.array(found), np.array(boxes)).min() > 0.8
+    assert np.abs(np.subtract(found, boxes)).mean() < 1.2  # of spikes the ends are faint
+
+
+def test_a_tenth_of_the_images_has_another_object_where_the_background_shows_its_outline(
+    monkeypatch,
+):
+    """Compares backgrounds with the same ones without the distractors of the object's outline."""
+    background, changes, alone = drawing._background, [], []
+
+    def compared(rng, width, height, ground):
+        again = copy.deepcopy(rng)
+        image, clutter = background(rng, width, height, ground)
+        shapes = [distractor.shape for distractor in clutter.distractors]
+        without = image
+        if shape in shapes:
+            with monkeypatch.context() as patch:
+                patch.setitem(drawing.SHAPES, shape, [np.full((3, 2), 1e4)])  # far outside
+                without, _ = background(again, width, height, ground)
+        changes.append(np.abs(image - without).max(0))
+        alone.append(shapes.count(shape) == 1 and shapes[-1] == shape)
+        return image, clutter
+
+    monkeypatch.setattr(drawing, "_background", compared)
+    images = []
+    for number in range(300):
+        shape = SYNSETS[number % len(SYNSETS)].looks.shape
+        images.append(draw_task(Task(9, World(), "val", number, number % len(SYNSETS))))
+    several = np.array([len(image.boxes) > 1 for image in images])
+    assert 0.08 < several.mean() < 0.12
+    off = []
+    for image, change, last in zip(images, changes, alone, strict=True):
+        boxes = np.array(inclusive(image))
+        if len(boxes) > 1:
+            assert change.max() > 20
+            main, other = boxes[:2]
+            common = np.r_[np.maximum(main[:2], other[:2]), np.minimum(main[2:], other[2:])]
+            sides = common[2:] - common[:2] + 1
+            covered = np.maximum(sides, 0).prod() / (other[2:] - other[:2] + 1).prod()
+            assert covered < 0.5
+        if len(boxes) > 1 and last:
+            found = extent(change > np.percentile(change[change > 8], 90) / 2)
+            off.append(np.abs(found - boxes[1]))
+    assert len(off) > 8
+    assert np.mean(off) < 2.5  # a pixel of the small background is 2.5 to 4.5
+    assert np.percentile(off, 90) < 5
+
+
 def longer_sides(world: World) -> np.ndarray:
     """Of the objects of a class, as shares of the mean of their images' sides."""
     return np.array(
         [
-            2 * max(box[2] - box[0], box[3] - box[1]) / (width + height)
-            for _, width, height, box in drawn(60, world, label=1)
+            2 * max(boxes[0][2] - boxes[0][0], boxes[0][3] - boxes[0][1]) / (width + height)
+            for _, width, height, boxes in drawn(60, world, label=1)
         ]
     )
 
@@ -210,7 +476,7 @@ def test_objects_are_of_all_sizes_or_of_one():
 
 def cycles(image: Drawing) -> float:
     """How often a pattern of bars repeats from one side of an object to the other."""
-    left, top, right, bottom = image.box
+    left, top, right, bottom = image.boxes[0]
     middle = pixels(image)[(3 * top + bottom) // 4 : (top + bottom) // 2, left:right].mean((0, 2))
     spectrum = np.abs(np.fft.rfft(middle - middle.mean()))
     return 2 + float(spectrum[2:].argmax())
@@ -221,7 +487,7 @@ def test_patterns_are_as_fine_as_objects_are_small_or_equally_coarse(without, lo
     """The exponent by which the number of repetitions grows with the object's size."""
     crosses = next(k for k, s in enumerate(SYNSETS) if s.looks[:2] == ("cross", "bars"))
     images = drawn(60, world_without(without), crosses)
-    widths = np.log([image.box[2] - image.box[0] for image in images])
+    widths = np.log([image.boxes[0][2] - image.boxes[0][0] for image in images])
     found = np.log([cycles(image) for image in images])
     assert low < np.polyfit(widths, found, 1)[0] < high
 

@@ -10,13 +10,14 @@ import pytest
 from tests.helpers.clones import ROOT
 
 SCRIPTS = ROOT / "workflow_scripts"
-# From the lowest room to the highest; those of one floor do not import each other. Rooms to come
-# have a place here: localisation and features of other data sets, beside evaluation.
+# From the lowest room to the highest; those of one floor do not import each other. A room to come has
+# a place here: features of other data sets, beside localisation.
 FLOORS = [
     {"core"},
     {"settings"},
     {"nets", "data"},
     {"evaluation", "training"},
+    {"localisation"},
     {"planning"},
     {"results"},
     {"report"},

@@ -19,6 +19,8 @@ class Stream(enum.IntEnum):
     DROPOUT = 3
     INITIALISATION = 4
     HELD_OUT = 5
+    BOXES = 6
+    SAMPLE = 7
 
 
 def model_seed(seed: int, model: str) -> int:

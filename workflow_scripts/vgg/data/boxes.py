@@ -17,7 +17,7 @@ def corners_of(centres: np.ndarray) -> np.ndarray:
 
 
 def centres_of(corners: np.ndarray) -> np.ndarray:
-    """The paper's box vector: (x and y of the centre, width, height) [..., 4] of corners [..., 4]."""
+    """The paper's box vector (x and y of the centre, width, height) of corners, both [..., 4]."""
     first, last = corners[..., :2], corners[..., 2:]
     return np.concatenate([(first + last) / 2, last - first], axis=-1)
 
@@ -46,8 +46,15 @@ def overlaps(these: np.ndarray, those: np.ndarray, pixels: str = "inclusive") ->
 
     pixels: as for `areas`. Two boxes without area overlap by 0.
     """
+    common, united = common_and_united(these, those, pixels)
+    return np.divide(common, united, out=np.zeros_like(united), where=united > 0)
+
+
+def common_and_united(
+    these: np.ndarray, those: np.ndarray, pixels: str = "inclusive"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Areas of intersection and union, as for `overlaps`; of whole pixels they are exact."""
     first = np.maximum(these[..., :2], those[..., :2])
     last = np.minimum(these[..., 2:], those[..., 2:])
     common = areas(np.concatenate([first, last], axis=-1), pixels)
-    united = areas(these, pixels) + areas(those, pixels) - common
-    return np.divide(common, united, out=np.zeros_like(united), where=united > 0)
+    return common, areas(these, pixels) + areas(those, pixels) - common

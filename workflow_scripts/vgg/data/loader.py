@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from .box_targets import BoxTargets
 from .images import crop_of_rescaled, decode, pixels_at, rows_of_crop
 from .sampling import Batch, batch_at, epochs_done
 from .shards import Shards
@@ -22,20 +23,29 @@ READ_AHEAD = 4  # batches of each worker
 @dataclass(frozen=True)
 class TrainingBatch:
     """images: uint8 [samples, 3, crop, crop], channels last in memory; labels: int64 [samples];
-    shifts: float32 [samples, 3], the RGB colour shift still to be added."""
+    shifts: float32 [samples, 3], the RGB colour shift still to be added; boxes: float32 [samples,
+    4], the targets of a net of boxes, None for a classifier's."""
 
     images: torch.Tensor
     labels: torch.Tensor
     shifts: torch.Tensor
+    boxes: torch.Tensor | None = None
+
+    @property
+    def tensors(self) -> list[torch.Tensor]:
+        """All that the batch has, images first."""
+        return [t for t in (self.images, self.labels, self.shifts, self.boxes) if t is not None]
 
     def __reduce__(self):
-        return _of_arrays, (self.images, self.labels.numpy(), self.shifts.numpy())
+        return _of_arrays, (self.images, *(tensor.numpy() for tensor in self.tensors[1:]))
 
     def to(self, device: torch.device) -> TrainingBatch:
         """The same batch on a device; the copy may go on when this returns."""
-        return TrainingBatch(
-            *(t.to(device, non_blocking=True) for t in (self.images, self.labels, self.shifts))
-        )
+        return TrainingBatch(*(tensor.to(device, non_blocking=True) for tensor in self.tensors))
+
+    def rows(self, part: slice) -> TrainingBatch:
+        """Some of its samples."""
+        return TrainingBatch(*(tensor[part] for tensor in self.tensors))
 
     def copy(self) -> TrainingBatch:
         """The same batch with images of its own."""
@@ -43,13 +53,11 @@ class TrainingBatch:
 
     def pin_memory(self) -> TrainingBatch:
         """The same batch in page-locked memory, for asynchronous copies to a GPU."""
-        return TrainingBatch(
-            self.images.pin_memory(), self.labels.pin_memory(), self.shifts.pin_memory()
-        )
+        return TrainingBatch(*(tensor.pin_memory() for tensor in self.tensors))
 
 
-def _of_arrays(images: torch.Tensor, labels: np.ndarray, shifts: np.ndarray) -> TrainingBatch:
-    return TrainingBatch(images, torch.from_numpy(labels), torch.from_numpy(shifts))
+def _of_arrays(images: torch.Tensor, *others: np.ndarray) -> TrainingBatch:
+    return TrainingBatch(images, *map(torch.from_numpy, others))
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,7 @@ class TrainingImages(Dataset):
 
     paths: the training set's shards, of which only the images at `places` are used; all if None.
     scales: smallest and largest S in the paper's units. The other fields are as in `batch_at`.
+    boxes: what a net of boxes learns of the shards' images, all of `places` having one.
     """
 
     paths: Sequence[str | Path]
@@ -71,6 +80,7 @@ class TrainingImages(Dataset):
     scale_sampling: str = "uniform-integer"
     last_batch: str = "wrap"
     places: np.ndarray | None = None
+    boxes: BoxTargets | None = None
 
     @cached_property
     def shards(self) -> Shards:
@@ -119,6 +129,21 @@ class TrainingImages(Dataset):
         _, images = self._sampled(iteration)
         return [self.shards.id(int(images[sample])) for sample in samples]
 
+    def _cropped(
+        self, iteration: int, batch: Batch, images: np.ndarray
+    ) -> tuple[Batch, np.ndarray | None]:
+        """The batch with the crops that it is to have, and its boxes, if it has any."""
+        if self.boxes is None:
+            return batch, None
+        sizes = self.shards.heights[images], self.shards.widths[images]
+        return self.boxes.of_batch(self.seed, iteration, batch, images, sizes)
+
+    def mean_target(self, samples: int) -> np.ndarray:
+        """The mean target float64 [4] of a net of boxes over the sequence's first `samples`."""
+        iterations = range(-(-samples // self.batch_size))
+        targets = [self._cropped(i, *self._sampled(i))[1] for i in iterations]
+        return np.concatenate([t for t in targets if t is not None]).mean(0, dtype=np.float64)
+
     def empty(self) -> torch.Tensor:
         """Memory for a batch's images, uint8 [samples, crop, crop, 3]."""
         samples = len(range(self.batch_size)[self.own_rows])
@@ -131,6 +156,7 @@ class TrainingImages(Dataset):
         """The batch of an iteration, with its images in `pixels`, which is as `empty` gives it."""
         shards = self.shards
         batch, images = self._sampled(iteration)
+        batch, boxes = self._cropped(iteration, batch, images)
         rows = self.own_rows
         samples = range(self.batch_size)[rows]
         crops = pixels.numpy()
@@ -160,6 +186,7 @@ class TrainingImages(Dataset):
             pixels,
             torch.from_numpy(shards.labels[images[rows]].astype(np.int64)),
             torch.from_numpy(batch.shifts[rows]),
+            None if boxes is None else torch.from_numpy(boxes[rows]),
         )
 
     def shared_bytes(self, workers: int) -> int:
@@ -204,7 +231,7 @@ def on_device(batches: Iterable[TrainingBatch], device: torch.device) -> Iterato
         if ready is not None:
             yield ready
         computing.wait_stream(copying)
-        for tensor in (copied.images, copied.labels, copied.shifts):
+        for tensor in copied.tensors:
             tensor.record_stream(computing)  # freed by the copies' stream, not while it is in use
         ready = copied
     if ready is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -168,48 +169,65 @@ class Method:
 
 
 @torch.inference_mode()
-def evaluate(
-    net: ConvNet,
+def pass_over(
     images: RescaledImages,
-    method: Method,
+    net: ConvNet,
     mean: Sequence[float],
+    use: Callable[[np.ndarray, torch.Tensor], None],
     *,
     input_scale: float = 1.0,
     workers: int = 0,
     progress: bool = True,
     stop: Callable[[], bool] = lambda: False,
-) -> np.ndarray:
-    """Posteriors float32 [images, classes], in the order of the images.
+) -> None:
+    """Give all images, batch by batch, to `use`, as the net takes them and on its device.
 
-    net: on its device, in evaluation mode or not (its mode is kept).
-    mean: RGB 0–255, subtracted from pixels, which are then divided by `input_scale`.
-    stop: asked before each batch.
+    use: of the images' rows in `images.wanted`, int [N], and the batch, float [N, 3, height,
+    width].
+    net: in evaluation mode meanwhile. mean: RGB 0–255, subtracted from pixels, which are then
+    divided by `input_scale`. stop: asked before each batch.
 
-    Raises InputError if shared memory is too small for the workers, NotFinite if posteriors are
-    not, Stopped if `stop` says so.
+    Raises InputError if shared memory is too small for the workers, Stopped if `stop` says so.
     """
     weights = next(net.parameters())
     device = weights.device
     was_training = net.training
     net.eval()
-    posteriors_of = method.of(net)
     mean_rgb = torch.tensor(mean, dtype=weights.dtype, device=device)
-    # On the device until the end: to fetch each batch's would make a GPU wait for the next one.
-    result = torch.empty(len(images.wanted), net.architecture.classes, device=device)
     bar = Progress(len(images.wanted), "images")
     for rows, pixels in images.batches(workers, pinned=device.type == "cuda"):
         if stop():
             net.train(was_training)
             raise Stopped
         with explained_memory(
-            f"{method.batch_size} crops of {images.crop}×{images.crop}, or as many pixels, at once",
+            f"{images.batch_size} crops of {images.crop}×{images.crop}, or as many pixels, at once",
             "lower the batch size (evaluate.batch_size)",
         ):
-            batch = to_input(sent(pixels, device), mean_rgb, input_scale)
-            result[sent(torch.from_numpy(rows), device)] = posteriors_of(batch)
+            use(rows, to_input(sent(pixels, device), mean_rgb, input_scale))
         if progress:
             bar.update(len(rows))
     net.train(was_training)
+
+
+def evaluate(
+    net: ConvNet, images: RescaledImages, method: Method, mean: Sequence[float], **options: Any
+) -> np.ndarray:
+    """Posteriors float32 [images, classes], in the order of the images.
+
+    net: on its device, in evaluation mode or not (its mode is kept).
+    mean, options: as for `pass_over`.
+
+    Raises what `pass_over` does, and NotFinite if posteriors are not.
+    """
+    posteriors_of = method.of(net)
+    device = next(net.parameters()).device
+    # On the device until the end: to fetch each batch's would make a GPU wait for the next one.
+    result = torch.empty(len(images.wanted), net.architecture.classes, device=device)
+
+    def keep(rows: np.ndarray, batch: torch.Tensor) -> None:
+        result[sent(torch.from_numpy(rows), device)] = posteriors_of(batch)
+
+    pass_over(images, net, mean, keep, **options)
     posteriors = result.cpu().numpy()
     if not np.isfinite(posteriors).all():
         raise NotFinite(

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -99,7 +100,14 @@ def check_place(path: str | Path) -> None:
         raise InputError(f"{path}: holds the posteriors of {found}. {cure(path)}")
 
 
-def check_paired(measured: Mapping[str, Outcomes]) -> None:
+class OfImages(Protocol):
+    """What was measured on some images: `images` is the checksum of their names."""
+
+    @property
+    def images(self) -> int: ...
+
+
+def check_paired(measured: Mapping[str, OfImages]) -> None:
     """Raise InputError unless outcomes, by a file that they come from, are of the same images."""
     paths = list(measured)
     for path in paths:
@@ -124,6 +132,18 @@ def outcomes(paths: Sequence[str | Path]) -> Outcomes:
         images = checksum(images.to_bytes(8, "little"), "\0".join(ids).encode())
     rank = np.concatenate(ranks)
     return Outcomes(top1=rank >= 1, top5=rank >= 5, images=images)
+
+
+def likeliest_classes(paths: Sequence[str | Path], count: int) -> dict[str, np.ndarray]:
+    """The labels of each image's highest mean posteriors, int [≤ count], best first, by its id.
+
+    Equal posteriors rank by index.
+    """
+    found: dict[str, np.ndarray] = {}
+    for ids, _, means in mean_posteriors(paths):
+        best = np.argsort(-means, axis=1, kind="stable")[:, :count]
+        found.update(zip(ids, best, strict=True))
+    return found
 
 
 def rank_of_class(posteriors: np.ndarray, labels: np.ndarray) -> np.ndarray:

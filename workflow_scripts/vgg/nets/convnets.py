@@ -18,6 +18,7 @@ from .precision import at_least_float32
 
 POOLING_ROUNDING = ("floor", "ceil")
 SIZES = ("crop", "classes", "fc", "width_divisor")  # fields of `Architecture` that a run sets
+HEADS = ("classes", "box-scr", "box-pcr")
 LRN_CONSTANTS = {"krizhevsky": (2.0, 1e-4), "caffe": (1.0, 1e-4 / 5)}  # k, and α on the plain sum
 _CONV = re.compile(r"conv(\d+)-(\d+)")
 
@@ -34,6 +35,8 @@ class Architecture:
     width_divisor: the channels of every conv layer are divided by this; 1 in the paper.
     pool_rounding: "floor" or "ceil" for odd sides; they differ in dense evaluation only.
     lrn: constants of `LRN` layers, "krizhevsky" or "caffe"; see LocalResponseNorm.
+    head: what the last layer gives (paper, appendix A): scores of "classes", or one box for all of
+        them, "box-scr" (single-class regression), or a box a class, "box-pcr" (per-class).
     """
 
     layers: str
@@ -43,6 +46,19 @@ class Architecture:
     width_divisor: int = 1
     pool_rounding: str = "floor"
     lrn: str = "krizhevsky"
+    head: str = "classes"
+
+    @property
+    def outputs(self) -> int:
+        """Width of the last layer: a score a class, or four numbers a box."""
+        if self.head not in HEADS:
+            raise ValueError(f"unknown head {self.head!r}")
+        return {"classes": self.classes, "box-scr": 4, "box-pcr": 4 * self.classes}[self.head]
+
+    @property
+    def is_of_boxes(self) -> bool:
+        """True if the net predicts boxes, not classes."""
+        return self.head != "classes"
 
     def blocks(self) -> list[list[str]]:
         """The layer names of each block, e.g. [["conv3-64", "LRN"], ["conv3-128"]]."""
@@ -63,6 +79,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--model", required=True, help="name, e.g. D_S256")
     group.add_argument("--net", required=True, help="configuration of Table 1, e.g. D")
     group.add_argument("--layers", required=True, help="its layers, e.g. 'conv3-64 | conv3-128'")
+    group.add_argument("--head", choices=HEADS, default="classes", help="what its last layer gives")
     add_size_options(
         group,
         crop="side of the input in pixels",
@@ -155,7 +172,7 @@ class ConvNet(nn.Module):
     """A ConvNet of the paper; parameter names are torchvision's (`features.N`, `classifier.N`).
 
     Input: float [N, 3, crop, crop], RGB, 0–255 minus the training mean. Output: class scores
-    [N, classes] before the soft-max.
+    [N, classes] before the soft-max, or the boxes [N, 4] or [N, 4 · classes] of another head.
     """
 
     def __init__(self, architecture: Architecture, dropout: float = 0.5):
@@ -171,7 +188,7 @@ class ConvNet(nn.Module):
             nn.Linear(architecture.fc, architecture.fc),
             nn.ReLU(inplace=True),
             SequencedDropout(dropout),
-            nn.Linear(architecture.fc, architecture.classes),
+            nn.Linear(architecture.fc, architecture.outputs),
         )
 
     @property

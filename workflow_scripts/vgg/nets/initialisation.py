@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -15,6 +16,7 @@ from .convnets import ConvNet
 
 INITIALISATIONS = ("normal-std-0.01", "normal-std-0.1", "glorot", "he", "dirac")
 TRANSFERRED_CONVS = ("by-shape", "first-of-block")
+BOX_LAST_LAYERS = ("mean-box", "zero")
 IDENTITY = 0.9  # its part in "dirac"
 
 
@@ -24,6 +26,17 @@ class Beginning:
 
     initialisation: str = declared("normal-std-0.01", values=INITIALISATIONS, choice=True)
     transferred_convs: str = declared("by-shape", values=TRANSFERRED_CONVS, choice=True)
+
+
+@dataclass(frozen=True)
+class BoxBeginning:
+    """Reading of how the last layer of a net of boxes begins, whose weights are random.
+
+    box_last_layer: its biases are the training set's "mean-box", or 0, a box without size in the
+    crop's corner: "zero".
+    """
+
+    box_last_layer: str = declared("mean-box", values=BOX_LAST_LAYERS, choice=True)
 
 
 def initialise(net: ConvNet, method: str, seed: int) -> None:
@@ -61,6 +74,32 @@ def initialise(net: ConvNet, method: str, seed: int) -> None:
         with torch.no_grad():
             layer.weight.copy_(values)
             bias_of(layer).zero_()
+
+
+def copy_all_but_last(net: ConvNet, parent: ConvNet) -> None:
+    """Copy a classifier into a net of boxes, but for its last layer (paper, appendix A).
+
+    Raises InputError if the two differ in more than that layer.
+    """
+    if replace(parent.architecture, head=net.architecture.head) != net.architecture:
+        raise InputError(
+            f"the parent is another net, {parent.architecture}, than that of the boxes, "
+            f"{net.architecture}"
+        )
+    last = net.fc_layers[-1]
+    own = {id(parameter) for parameter in last.parameters()}
+    given = dict(parent.named_parameters())
+    with torch.no_grad():
+        for name, parameter in net.named_parameters():
+            if id(parameter) not in own:
+                parameter.copy_(given[name])
+
+
+def begin_at(net: ConvNet, box: np.ndarray) -> None:
+    """Let a net of boxes begin at one box, float [4], of all classes: its last layer's biases."""
+    bias = bias_of(net.fc_layers[-1])
+    with torch.no_grad():
+        bias.copy_(torch.from_numpy(box).to(bias).repeat(len(bias) // 4))
 
 
 def transfer_layers(net: ConvNet, parent: ConvNet, convs: str) -> dict[str, str]:

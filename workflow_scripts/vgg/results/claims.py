@@ -15,6 +15,7 @@ import numpy as np
 from ..core.files import InputError
 from ..core.parquet import rows_of
 from ..evaluation.posteriors import check_paired, outcomes
+from ..localisation.scoring import Scoring
 from ..settings.experiments import (
     SIDES,
     Evaluation,
@@ -24,13 +25,14 @@ from ..settings.experiments import (
     seeded_paths,
     side_evaluations,
 )
+from ..settings.localised_rows import Guessed, error_of
 from .ledger import Comparison
 from .paper_tables import paper_rows
+from .tables import paired_localisations
 from .throughput import speed_verdict
 from .uncertainty import ALPHA, PairedDifference, error_verdict, holm, paired_difference
 
-METRIC = "top1_val"
-Side = tuple[Evaluation, ...]
+Side = tuple[Evaluation | Guessed, ...]
 Sides = tuple[Side, Side]  # a comparison's candidate and baseline
 
 
@@ -49,13 +51,19 @@ def side_name(side: str | list[dict], tables: dict) -> str:
 
 
 def paper_error(side: str | list[dict], tables: dict, paper: dict) -> float | None:
-    """The paper's top-1 error of one side; None if no table of the paper has it."""
+    """The paper's error of one side; None if no table of the paper has it."""
     if not isinstance(side, str):
         return None
     table = tables[side.partition("/")[0]]
     if "paper" not in table:
         return None
-    return paper_rows(paper[table["paper"]])[find_row(side, tables)["index"]][1][METRIC]
+    row = find_row(side, tables)
+    return paper_rows(paper[table["paper"]])[row["index"]][1][metric_of(row)]
+
+
+def metric_of(row: dict) -> str:
+    """The error by which a row is compared: top-1, or its own of localisation, on val."""
+    return f"{'top1' if 'evaluations' in row else error_of(row)}_val"
 
 
 @dataclass(frozen=True)
@@ -135,7 +143,11 @@ def judge(
         baseline=side_name(comparison["baseline"], tables),
         expect=expect,
         margin=margin,
-        metric=METRIC,
+        metric=metric_of(
+            find_row(side, tables)
+            if isinstance(side := comparison["candidate"], str)
+            else {"evaluations": side}
+        ),
         paper_difference=None if ours is None or theirs is None else ours - theirs,
         **measured,
     )
@@ -155,18 +167,30 @@ def judge_speed(expected: dict | None, speeds: Sequence[dict]) -> tuple[dict | N
 
 
 def wrong_images(
-    compared: Sequence[Sides], results: str, seeds: Sequence[int], imported: Collection[str]
+    compared: Sequence[Sides],
+    results: str,
+    seeds: Sequence[int],
+    imported: Collection[str],
+    scoring: Scoring,
 ) -> dict[Side, np.ndarray]:
     """Which images each side has wrong, bool [seeds, images]; the posteriors are read once.
 
-    Raises InputError unless all are of the same images.
+    Raises InputError unless all posteriors are of the same images, and all guesses.
     """
+    guesses = [sides for sides in compared if isinstance(sides[0][0], Guessed)]
+    read = paired_localisations(results, scoring)
+    localised = {}
+    for side in {side for sides in guesses for side in sides}:
+        files = seeded_paths(side, results, "val", seeds=seeds, imported=imported)
+        localised[side] = np.stack([read(tuple(own)).wrong for own in files])
+    compared = [sides for sides in compared if sides not in guesses]
     paths = {
         side: seeded_paths(side, results, "val", seeds=seeds, imported=imported)
         for sides in compared
         for side in sides
     }
-    check_images([path for of_seeds in paths.values() for own in of_seeds for path in own])
+    if paths:
+        check_images([path for of_seeds in paths.values() for own in of_seeds for path in own])
     measured = {side: [outcomes(own) for own in of_seeds] for side, of_seeds in paths.items()}
     check_paired(
         {
@@ -175,7 +199,8 @@ def wrong_images(
             for own, found in zip(of_seeds, measured[side], strict=True)
         }
     )
-    return {side: np.stack([own.top1 for own in found]) for side, found in measured.items()}
+    of_classes = {side: np.stack([own.top1 for own in found]) for side, found in measured.items()}
+    return of_classes | localised
 
 
 def judged_ledger(
@@ -189,11 +214,12 @@ def judged_ledger(
     models: Collection[str] | None,
     speeds: Sequence[dict],
     bootstrap_seed: int,
+    scoring: Scoring | None = None,
 ) -> dict:
     """The ledger of all claims of claims.yaml.
 
     models: that the run has, None for all; comparisons of others stay unmeasured. speeds: as
-    throughput.speedups gives them.
+    throughput.speedups gives them. scoring: of localisation.
     """
     compared = [
         sides
@@ -201,7 +227,7 @@ def judged_ledger(
         for sides in (comparison_sides(each, tables) for each in claim["comparisons"])
         if has_models([*sides[0], *sides[1]], models)
     ]
-    wrong = wrong_images(compared, results, seeds, imported)
+    wrong = wrong_images(compared, results, seeds, imported, scoring or Scoring())
     found = {
         (candidate, baseline): compare_sides(wrong[candidate], wrong[baseline], bootstrap_seed)
         for candidate, baseline in dict.fromkeys(compared)

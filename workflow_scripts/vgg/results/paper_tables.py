@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-METRICS = ("top1_val", "top5_val", "top1_test", "top5_test")
+KINDS = ("top1", "top5", "gtloc", "top5loc")
+METRICS = tuple(f"{kind}_{split}" for kind in KINDS for split in ("val", "test"))
 
 
 def paper_rows(entry: dict) -> list[tuple[list, dict[str, float | None]]]:

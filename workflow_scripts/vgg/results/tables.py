@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -17,7 +17,10 @@ from ..core.files import read_bytes, whole_file
 from ..core.parquet import read_metadata
 from ..core.text_artefacts import read_json, write_json
 from ..evaluation.posteriors import Outcomes, check_paired, outcomes
-from ..settings.experiments import Evaluation, evaluations, has_models, seeded_paths
+from ..localisation.outcomes import LocalisedOutcomes, localised_outcomes
+from ..localisation.scoring import Scoring
+from ..settings.experiments import Evaluation, has_models, row_evaluations, seeded_paths
+from ..settings.localised_rows import Guessed, error_of
 from .cells import ErrorCell, EvaluationOrigin, entered_cell, measured_cell
 from .formats.latex import latex
 from .formats.markdown import markdown
@@ -25,7 +28,10 @@ from .formats.sheets import sheet
 from .paper_tables import bold_cells, paper_rows
 
 CSV_CHECKSUM = "csv_checksum"  # in a table's JSON file
-SAID_OF_POSTERIORS = (  # in their own metadata
+SAID_OF_PASSES = (  # in their files' own metadata
+    "model",
+    "method",
+    "Q",
     "weights_sha256",
     "iterations",
     "code_fingerprint",
@@ -33,7 +39,7 @@ SAID_OF_POSTERIORS = (  # in their own metadata
     "choices",
     "hardware",
 )
-OutcomesReader = Callable[[tuple[str, ...]], Outcomes]
+OutcomesReader = Callable[[tuple[str, ...]], Outcomes | LocalisedOutcomes]
 
 
 @dataclass(frozen=True)
@@ -53,8 +59,8 @@ class Run:
     submissions: Collection[str] | None = None
     test_images: int | None = None
 
-    def posteriors(self, own: Sequence[Evaluation]) -> dict[str, list[list[str]]]:
-        """The files behind a set of evaluations by split, one list for each seed.
+    def files(self, own: Sequence[Evaluation | Guessed]) -> dict[str, list[list[str]]]:
+        """The files behind a set of evaluations, or guesses, by split, one list for each seed.
 
         None of a set that needs models which the run does not have.
         """
@@ -65,14 +71,14 @@ class Run:
             for split in self.splits
         }
 
-    def seed(self, evaluation: Evaluation, place: int) -> int | None:
-        """The seed of an evaluation's training in the `place`-th of these lists."""
-        return None if evaluation.model in self.imported else self.seeds[place]
+    def seed(self, model: str, place: int) -> int | None:
+        """The seed of a model's training in the `place`-th of these lists."""
+        return None if model in self.imported else self.seeds[place]
 
     def submission(self, row: dict) -> str | None:
         """The file for the test server that the run writes of a row of tables.yaml, if it does."""
         name = row.get("submission")
-        written = name and has_models(evaluations(row["evaluations"]), self.models)
+        written = name and has_models(row_evaluations(row), self.models)
         if not written or (self.submissions is not None and name not in self.submissions):
             return None
         return f"{self.results}/submission/{name}.txt"
@@ -95,23 +101,51 @@ def paired_outcomes() -> OutcomesReader:
     return read
 
 
+def paired_localisations(
+    results: str, scoring: Scoring
+) -> Callable[[tuple[str, ...]], LocalisedOutcomes]:
+    """A reader of the outcomes of a file of guesses, by the true boxes in the results.
+
+    It raises InputError unless all guesses of a split that it has read are of the same images.
+    """
+    by_split: dict[str, dict[str, LocalisedOutcomes]] = defaultdict(dict)
+
+    @cache
+    def read(paths: tuple[str, ...]) -> LocalisedOutcomes:
+        (path,) = paths
+        split = Path(path).parts[-2]
+        by_split[split][path] = localised_outcomes(
+            path, f"{results}/truth/{split}.parquet", scoring
+        )
+        check_paired(by_split[split])
+        return by_split[split][path]
+
+    return read
+
+
 def evaluation_table(
-    name: str, entry: dict, run: Run, printed: dict | None, answers: Mapping[str, dict]
+    name: str,
+    entry: dict,
+    run: Run,
+    printed: dict | None,
+    answers: Mapping[str, dict],
+    read: OutcomesReader | None = None,
 ) -> dict:
     """A table of tables.yaml, measured: its own rows, then those that quote the literature.
 
+    read: gives the outcomes of a row's files; those of posteriors if None.
     printed: the paper's table as paper_tables.yaml has it; None if it has none. answers: the test
     server's, by submission.
     """
     paper = paper_rows(printed) if printed else []
     bold = bold_cells(printed) if printed and "reference" not in entry else set()
-    read = paired_outcomes()
+    read = read or paired_outcomes()
     rows, notes = [], {}
     for place, row in enumerate(entry["rows"]):
         references = row.get("reference") or (paper[place][1] if paper else {})
         submission = row.get("submission")
         answer = None
-        if has_models(evaluations(row["evaluations"]), run.models):
+        if has_models(row_evaluations(row), run.models):
             answer = answers.get(submission)
         found = measured_row(row, references, entry["metrics"], run=run, read=read, answer=answer)
         if answer and any(cell["entered"] for cell in found["metrics"].values()):
@@ -151,14 +185,15 @@ def measured_row(
     have, and rows of models that it does not have, stay unmeasured. answer: the test server's; it
     stands where the test set has no labels.
     """
-    own = evaluations(row["evaluations"])
-    files = run.posteriors(own)
+    own = row_evaluations(row)
+    files = run.files(own)
     found = {split: [read(tuple(paths)) for paths in seeds] for split, seeds in files.items()}
+    kinds = ("top1", "top5") if "evaluations" in row else (error_of(row),)
     cells = {}
     for metric in metrics:
         kind, split = metric.split("_")
         paper = references.get(metric)
-        if split in found:
+        if split in found and kind in kinds:
             wrong = np.stack([getattr(of_seed, kind) for of_seed in found[split]])
             cells[metric] = measured_cell(wrong, paper)
         elif answer and metric in answer and run.test_images is not None:
@@ -171,10 +206,10 @@ def measured_row(
         "literature": False,
         "metrics": {metric: asdict(cell) for metric, cell in cells.items()},
         "evaluations": [
-            asdict(origin(evaluation, path, split, run.seed(evaluation, place)))
+            asdict(origin(path, metadata, split, run.seed(metadata["model"], place)))
             for split, seeds in files.items()
             for place, paths in enumerate(seeds)
-            for evaluation, path in zip(own, paths, strict=True)
+            for path, metadata in passes_behind(paths)
         ],
         "submission": run.submission(row),
     }
@@ -198,18 +233,29 @@ def literature_row(labels: list, metrics: list[str], paper: dict) -> dict:
     }
 
 
-def origin(evaluation: Evaluation, path: str, split: str, seed: int | None) -> EvaluationOrigin:
-    """Where a set of posteriors came from, out of the file's own metadata."""
-    metadata = read_metadata(path)
-    if missing := [key for key in SAID_OF_POSTERIORS if key not in metadata]:
-        raise damaged(path, f"it does not say its {', '.join(missing)}")
+def passes_behind(paths: Sequence[str]) -> Iterator[tuple[str, dict]]:
+    """The files of posteriors or boxes behind a number, with what each says of itself.
+
+    Raises InputError if one does not say it.
+    """
+    for path in paths:
+        metadata = read_metadata(path)
+        boxes = metadata.get("boxes")
+        for source, said in [(path, metadata)] if boxes is None else boxes:
+            if missing := [key for key in SAID_OF_PASSES if key not in said]:
+                raise damaged(path, f"it does not say its {', '.join(missing)}")
+            yield source, said
+
+
+def origin(path: str, metadata: dict, split: str, seed: int | None) -> EvaluationOrigin:
+    """Where a set of posteriors or boxes came from, out of the file's own metadata."""
     return EvaluationOrigin(
         posteriors=path,
         split=split,
         seed=seed,
-        model=evaluation.model,
-        method=evaluation.method,
-        Q=evaluation.Q,
+        model=metadata["model"],
+        method=metadata["method"],
+        Q=metadata["Q"],
         weights_sha256=metadata["weights_sha256"],
         iterations=metadata["iterations"],
         imported=metadata.get("imported"),

@@ -8,6 +8,21 @@ from .rule_options import in_text, options
 from .run import Run, split_of
 
 
+def verified_boxes(run: Run, split: str) -> list[str]:
+    """The records of what a split's true boxes are read from: for val, the later kit too."""
+    names = [f"{split}_boxes", *(["blacklist"] if split == "val" else [])]
+    wanted = [name for name in names if run.data["archives"][name] and run.data["md5"].get(name)]
+    return [f"{run.results}/verified/{name}.json" for name in wanted]
+
+
+def box_options(run: Run, split: str) -> list[str]:
+    """Where a split's true boxes are, and for val the blacklist."""
+    return options(
+        boxes=archive(run, f"{split}_boxes"),
+        blacklist=archive(run, "blacklist") if split == "val" else None,
+    )
+
+
 def made_archives(run: Run) -> str | list:
     """The miniature makes its archives; other data sets are the user's and no part of the DAG."""
     return f"{run.data['directory']}/manifest.json" if run.is_miniature else []

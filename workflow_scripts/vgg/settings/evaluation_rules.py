@@ -19,3 +19,10 @@ def evaluation_threads(run: Run, method: str) -> int:
     them by dense evaluation, and A 1,900, but 65 by 50 crops.
     """
     return run.by_size(4 if method == "multicrop" else 16, 1)
+
+
+def submitted_answers(run: Run, name: str) -> list[str]:
+    """The posteriors, or guesses, of a file for the test server; of the first seed."""
+    if name in run.box_submitted:
+        return [run.box_submitted[name].path(run.results, "test")]
+    return [evaluation.path(run.results, "test") for evaluation in run.submitted[name]]

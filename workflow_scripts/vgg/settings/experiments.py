@@ -14,10 +14,16 @@ from typing import Any
 import yaml
 
 from ..core.files import InputError
+from .localised_rows import Guessed, box_submissions, check_classified, guessed, is_localised
 
 SIDES = ("candidate", "baseline")  # of a claim's comparison
 # Entries of `train.stages`, by what a model inherits from its parent
-STAGES = {None: "scratch", "layers-of-A": "transferred", "all": "fine_tuned"}
+STAGES = {
+    None: "scratch",
+    "layers-of-A": "transferred",
+    "all": "fine_tuned",
+    "all-but-last": "box",
+}
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,11 @@ class Evaluation:
     model: str
     method: str
     Q: int
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The nets behind it: one."""
+        return (self.model,)
 
     def path(self, results: str | Path, split: str) -> str:
         """Where its posteriors are, below the experiment's results."""
@@ -79,7 +90,7 @@ def read_answers(path: str | Path) -> dict[str, dict]:
 
 def check_answers(answers: Mapping, tables: dict) -> None:
     """Raise InputError for an answer to a submission that no row of the tables names."""
-    known = submissions(tables)
+    known = {**submissions(tables), **box_submissions(tables)}
     for name in answers:
         if name not in known:
             raise InputError(
@@ -108,39 +119,42 @@ def seed_folder(results: str | Path, seed: int, seeds: Sequence[int]) -> str:
 
 
 def seeded_paths(
-    own: Sequence[Evaluation],
+    own: Sequence[Evaluation | Guessed],
     results: str | Path,
     split: str,
     seeds: Sequence[int] = (0,),
     imported: Collection[str] = (),
 ) -> list[list[str]]:
-    """The posterior files of a set of evaluations, one list for each seed of the trainings.
+    """The files of a set of evaluations, or of guesses, one list for each seed of the trainings.
 
     imported: models whose weights are files and have no seed. Of these alone there is one list; a
     mean of theirs and trained models' takes theirs again for each seed.
     """
-    if all(evaluation.model in imported for evaluation in own):
+    without_seed = [set(evaluation.models) <= set(imported) for evaluation in own]
+    if all(without_seed):
         seeds = seeds[:1]
     return [
         [
-            evaluation.path(
-                seed_folder(results, seeds[0] if evaluation.model in imported else seed, seeds),
-                split,
-            )
-            for evaluation in own
+            evaluation.path(seed_folder(results, seeds[0] if is_without else seed, seeds), split)
+            for evaluation, is_without in zip(own, without_seed, strict=True)
         ]
         for seed in seeds
     ]
 
 
-def has_models(own: Sequence[Evaluation], models: Collection[str] | None) -> bool:
+def has_models(own: Sequence[Evaluation | Guessed], models: Collection[str] | None) -> bool:
     """True if `models`, those that a run has, suffice for evaluations; None stands for all."""
-    return models is None or all(evaluation.model in models for evaluation in own)
+    return models is None or all(set(evaluation.models) <= set(models) for evaluation in own)
 
 
 def is_measured(table: dict) -> bool:
-    """True if a table's rows come from posteriors, False if from the nets themselves."""
-    return "rows" in table
+    """True if a table's rows come from posteriors, not from guesses or the nets themselves."""
+    return "rows" in table and not is_localised(table)
+
+
+def row_evaluations(row: dict) -> list[Evaluation | Guessed]:
+    """What a row of any table of errors is measured by: evaluations, or its guesses."""
+    return [*evaluations(row["evaluations"])] if "evaluations" in row else [guessed(row)]
 
 
 def splits_of(table: dict) -> list[str]:
@@ -188,7 +202,7 @@ def submissions(tables: dict, models: Collection[str] | None = None) -> dict[str
     """
     found: dict[str, list[Evaluation]] = {}
     for table in tables.values():
-        for row in table.get("rows", []):
+        for row in table["rows"] if is_measured(table) else []:
             if "submission" not in row:
                 continue
             own = evaluations(row["evaluations"])
@@ -209,16 +223,17 @@ def find_row(reference: str, tables: dict) -> dict:
     raise InputError(f"claims: {reference} is no row of tables.yaml; expected <table>/<name>")
 
 
-def side_evaluations(side: str | list[dict], tables: dict) -> list[Evaluation]:
-    """The evaluations of one side of a claim's comparison."""
-    entries = find_row(side, tables)["evaluations"] if isinstance(side, str) else side
-    return evaluations(entries)
+def side_evaluations(side: str | list[dict], tables: dict) -> list[Evaluation | Guessed]:
+    """The evaluations, or guesses, of one side of a claim's comparison."""
+    return row_evaluations(
+        find_row(side, tables) if isinstance(side, str) else {"evaluations": side}
+    )
 
 
 def claim_evaluations(
     claims: list[dict], tables: dict, models: Collection[str] | None = None
-) -> list[Evaluation]:
-    """All evaluations that the claims compare, each once.
+) -> list[Evaluation | Guessed]:
+    """All evaluations and guesses that the claims compare, each once.
 
     models: those that the run has; comparisons that need others are left out.
     """
@@ -245,7 +260,8 @@ def all_evaluations(
     needed = [
         *((split, e) for table in measured for split in splits_of(table) if split in splits
           for e in table_evaluations(table, models)),
-        *(("val", e) for e in claim_evaluations(claims, tables, models)),
+        *(("val", e) for e in claim_evaluations(claims, tables, models)
+          if isinstance(e, Evaluation)),
         *(("test", e) for name, own in submissions(tables, models).items() if name in submitted
           for e in own),
     ]  # fmt: skip
@@ -280,11 +296,12 @@ def check_references(
     named = [
         *((f"tables: {t}", e) for t, table in tables.items() if is_measured(table)
           for e in table_evaluations(table)),
-        *(("claims", e) for e in claim_evaluations(claims, tables)),
+        *(("claims", e) for e in claim_evaluations(claims, tables) if isinstance(e, Evaluation)),
     ]  # fmt: skip
     for where, evaluation in named:
         if evaluation.model not in models:
             raise InputError(f"{where}: {evaluation.model} is not in models.yaml")
+        check_classified(where, evaluation.model, models)
     for name, table in tables.items():
         for net in table.get("nets", []):
             if net not in nets:

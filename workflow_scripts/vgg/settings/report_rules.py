@@ -7,7 +7,8 @@ from collections.abc import Collection
 from pathlib import Path
 
 from ..core.files import InputError
-from . import experiments, test_time_choices
+from . import experiments, localisation_rules, test_time_choices
+from .localised_rows import Guessed
 from .rule_options import options
 from .run import SPEED, Run
 
@@ -28,13 +29,19 @@ def trained_seeds(run: Run) -> list[str]:
 
 
 def measured_splits(run: Run, table: str) -> list[str]:
-    """The splits that a table needs and that have labels."""
-    return [s for s in experiments.splits_of(run.tables[table]) if s in run.labelled_splits]
+    """The splits that a table needs and that have labels, or for localisation boxes."""
+    known = run.boxed_splits if table in run.localised else run.labelled_splits
+    return [split for split in experiments.splits_of(run.tables[table]) if split in known]
 
 
 def table_posteriors(run: Run, table: str) -> list[str]:
-    """The posteriors that a table averages, and those in float32 that check a cell of it."""
+    """The posteriors that a table averages, and those in float32 that check a cell of it.
+
+    Of a table of localisation, the guesses, and the true boxes that they are scored by.
+    """
     entry = run.tables[table]
+    if table in run.localised:
+        return localisation_rules.guesses(run, table, measured_splits(run, table))
     needed = experiments.table_evaluations(entry, run.available)
     checked = []
     if run.precision != "float32":
@@ -58,7 +65,8 @@ def table_entry(run: Run, table: str) -> dict:
 def table_options(run: Run, table: str) -> list[str]:
     """Options of `tabulate`: what fills rows besides posteriors, and which files are written."""
     rows = run.tables[table]["rows"]
-    names = [row["submission"] for row in rows if row.get("submission") in run.submitted]
+    written = {**run.submitted, **run.box_submitted}
+    names = [row["submission"] for row in rows if row.get("submission") in written]
     # Splits and submissions are spelt out even if there are none: left out, they have defaults.
     return [
         *available_models(run),
@@ -68,6 +76,7 @@ def table_options(run: Run, table: str) -> list[str]:
         *options(answers=run.config["server_answers"], test_images=run.data["images"]["test"]),
         *options(precision=run.precision if run.precision != "float32" else None),
         *options(miniature=run.is_miniature),
+        *(localisation_rules.scoring_options(run) if table in run.localised else []),
     ]
 
 
@@ -88,13 +97,15 @@ def table_labels(run: Run, table: str) -> dict[str, str]:
 def claim_posteriors(run: Run) -> list[str]:
     """The posteriors that the claims compare."""
     needed = experiments.claim_evaluations(run.claims, run.tables, run.available)
-    return run.posteriors(needed, "val")
+    guessed = [own for own in needed if isinstance(own, Guessed)]
+    truth = [f"{run.results}/truth/val.parquet"] if guessed else []
+    return [*run.posteriors(needed, "val"), *truth]
 
 
 def claim_trainings(run: Run) -> list[str]:
     """The trainings behind the claims, whose speeds are compared too."""
     needed = experiments.claim_evaluations(run.claims, run.tables, run.available)
-    models = {evaluation.model for evaluation in needed}
+    models = {model for own in needed for model in own.models}
     timed = any("throughput" in claim for claim in run.claims)
     return [model for model in run.trained if timed and model in models]
 

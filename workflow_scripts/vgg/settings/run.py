@@ -14,9 +14,10 @@ from pathlib import Path
 import yaml
 
 from ..core.files import InputError
-from . import configuration, experiments, pictures_wanted, test_time_choices
+from . import configuration, experiments, localised_rows, pictures_wanted, test_time_choices
 from .experiments import Evaluation
 from .launching import processes_per_node
+from .localised_rows import Guessed
 from .rule_options import in_text
 
 PAPER_TABLES = "config/paper_tables.yaml"
@@ -129,9 +130,22 @@ class Run:
 
     @cached_property
     def available(self) -> list[str]:
-        """The models that the run has weights of."""
+        """The models that the run has weights of; of boxes, those that it can localise with."""
         train = self.config["weights"]["train"]
-        return [model for model in self.models if train or model in self.imported]
+        had = [model for model in self.models if train or model in self.imported]
+        return [model for model in had if self._is_of_use(model, had)]
+
+    def _is_of_use(self, model: str, had: Collection[str]) -> bool:
+        """False of a net of boxes that cannot be tested; `had`: all models that have weights."""
+        entry = self.models[model]
+        if not localised_rows.is_of_boxes(entry):
+            return True
+        return self.localises and entry["parent"] in had
+
+    @property
+    def localises(self) -> bool:
+        """True if boxes of the training and validation images are at hand."""
+        return self.data["archives"]["val_boxes"] is not None
 
     @cached_property
     def trained(self) -> list[str]:
@@ -144,9 +158,50 @@ class Run:
         return [name for name, table in self.tables.items() if experiments.is_measured(table)]
 
     @property
+    def localised(self) -> list[str]:
+        """The tables whose rows come from guesses of labels and boxes."""
+        return [name for name, table in self.tables.items() if localised_rows.is_localised(table)]
+
+    @property
     def described(self) -> list[str]:
         """The tables of the nets themselves."""
-        return [name for name in self.tables if name not in self.measured]
+        return [name for name in self.tables if name not in (*self.measured, *self.localised)]
+
+    @cached_property
+    def guess_rows(self) -> dict[str, dict]:
+        """The rows of guesses that the run can measure, by name."""
+        if not self.localises:
+            return {}
+        rows = localised_rows.localised_rows(self.tables)
+        return {
+            name: row
+            for name, row in rows.items()
+            if experiments.has_models([localised_rows.guessed(row)], self.available)
+        }
+
+    @property
+    def labels_of_guesses(self) -> list[Evaluation]:
+        """The evaluations whose mean names the five classes that are boxed."""
+        row = experiments.find_row(self.config["localise"]["labels"], self.tables)
+        return experiments.evaluations(row["evaluations"])
+
+    @property
+    def boxed_splits(self) -> list[str]:
+        """The splits on which localisation errors are known."""
+        tested = self.data["archives"]["test_boxes"] and self.data["test"] == "labelled"
+        return [*(["val"] if self.localises else []), *(["test"] if tested else [])]
+
+    @cached_property
+    def box_submitted(self) -> dict[str, Guessed]:
+        """The guesses behind each file of localisation for the test server, by the file's name."""
+        if not self.localises or not self.has_submissions:
+            return {}
+        return localised_rows.box_submissions(self.tables, self.available)
+
+    @property
+    def has_submissions(self) -> bool:
+        """True if there is a test set, and a development kit with the server's numbers."""
+        return self.data["test"] != "absent" and bool(self.data["archives"]["devkit"])
 
     @property
     def labelled_splits(self) -> list[str]:
@@ -156,7 +211,7 @@ class Run:
     @cached_property
     def submitted(self) -> dict[str, list[Evaluation]]:
         """The evaluations behind each file for the test server, by the file's name."""
-        if self.data["test"] == "absent" or not self.data["archives"]["devkit"]:
+        if not self.has_submissions:
             return {}
         return experiments.submissions(self.tables, self.available)
 
@@ -218,9 +273,12 @@ class Run:
         ]
 
     def posteriors(
-        self, evaluations: Sequence[Evaluation], split: str, seeds: Sequence[int] | None = None
+        self,
+        evaluations: Sequence[Evaluation | Guessed],
+        split: str,
+        seeds: Sequence[int] | None = None,
     ) -> list[str]:
-        """The posteriors of evaluations on a split, for some seeds; None stands for all."""
+        """The files of evaluations or guesses on a split, for some seeds; None stands for all."""
         seeds = self.seeds if seeds is None else seeds
         of_seeds = (
             experiments.seeded_paths([e], self.results, split, seeds, self.imported)
@@ -243,7 +301,7 @@ class Run:
     @property
     def packed_splits(self) -> list[str]:
         """The splits that the run's trainings and evaluations read."""
-        tested = self.submitted or "test" in self.labelled_splits
+        tested = self.submitted or self.box_submitted or "test" in self.labelled_splits
         return [*(["train"] if self.trained else []), "val", *(["test"] if tested else [])]
 
     @property
@@ -270,6 +328,7 @@ def read_run(config: dict, files: Sequence[str | Path], given: Mapping | None = 
     tables = experiments.read_tables(config["tables"])
     claims = configuration.read_valid("claims", config["claims"])
     experiments.check_references(convnets, models, tables, claims, config["weights"]["import"])
+    localised_rows.check_localisation(tables, models, config["localise"]["labels"])
     experiments.check_rows(tables, experiments.read_yaml(PAPER_TABLES))
     pictures = None
     if config["pictures"]:
@@ -306,5 +365,17 @@ def _check(run: Run) -> None:
         raise InputError(
             f"data.without: {', '.join(data['without'])} can be left out of drawn images only, and "
             f"data.source is {data['source']}; give []"
+        )
+    boxed = [name for name in ("train_boxes", "val_boxes") if data["archives"][name]]
+    if len(boxed) == 1:
+        raise InputError(
+            f"data.archives: {boxed[0]} is given alone; localisation needs train_boxes and "
+            "val_boxes: name both, or set both to null to leave it out"
+        )
+    dense = [row for row in run.guess_rows.values() if not localised_rows.is_of_true_class(row)]
+    if dense and not experiments.has_models(run.labels_of_guesses, run.available):
+        raise InputError(
+            f"localise.labels: {run.config['localise']['labels']} needs models that this run does "
+            f"not have, but the row {dense[0]['name']} needs its labels; name another row"
         )
     processes_per_node(run.processes, run.nodes)

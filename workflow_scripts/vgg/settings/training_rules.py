@@ -6,6 +6,7 @@ import os
 import shutil
 
 from . import experiments
+from .localised_rows import is_of_boxes
 from .rule_options import in_text, options
 from .run import Run
 
@@ -20,6 +21,14 @@ def training_shards(run: Run, model: str) -> list[str]:
 def validation_shards(run: Run) -> list[str]:
     """The validation set that plateaus are seen on; none if a part of the training set is."""
     return run.shards("val") if run.choices["validation_set"] == "reported" else []
+
+
+def true_boxes(run: Run, model: str, split: str) -> str | list:
+    """The true boxes that a net of boxes learns from, or is validated on; nothing for others."""
+    held_out = run.choices["validation_set"] != "reported"
+    if not is_of_boxes(run.models[model]) or (split == "val" and held_out):
+        return []
+    return f"{run.results}/truth/{split}.parquet"
 
 
 def parent_weights(run: Run, model: str, replicate: str) -> str | list:
@@ -50,10 +59,12 @@ def training_options(run: Run, model: str, replicate: str) -> list[str]:
     for name in (*RUNNING_KEYS, "processes", "nodes"):
         train.pop(name)  # these decide how a training runs, not what it gives
     stage = dict(train.pop("stages")[experiments.STAGES[entry.get("inherit")]])
+    of_boxes = run.choices_deciding("box_training") if is_of_boxes(entry) else {}
     return options(
         model=model,
         net=entry["net"],
         layers=run.convnets[entry["net"]],
+        head=entry.get("head"),
         train_scale=experiments.scale_range(entry["S"]),
         inherit=entry.get("inherit"),
         trainable=entry.get("trainable"),
@@ -61,6 +72,7 @@ def training_options(run: Run, model: str, replicate: str) -> list[str]:
         **stage,
         **train,
         **run.choices_deciding("training"),
+        **of_boxes,
         **run.config["convnet"],
         classes=run.data["classes"],
         seed=seed_of(run, replicate),
@@ -79,6 +91,7 @@ def import_options(run: Run, model: str) -> list[str]:
         model=model,
         net=entry["net"],
         layers=run.convnets[entry["net"]],
+        head=entry.get("head"),
         scale=experiments.scale_range(entry["S"]),
         **run.config["convnet"],
         classes=run.data["classes"],

@@ -84,14 +84,17 @@ def chance_loss(labels: np.ndarray) -> float:
     return float(-(shares * np.log(shares)).sum())
 
 
-def check_flat_line(history: Sequence[Validation], chance: float, iterations: int | None) -> None:
+def check_flat_line(
+    history: Sequence[Validation], chance: float | None, iterations: int | None
+) -> None:
     """Raise InputError if the last training loss, after `iterations` or more, is at chance.
 
-    history: one line a validation. chance: from `chance_loss`. iterations: None for never.
+    history: one line a validation. chance: from `chance_loss`; None for a net of boxes, which has
+    none. iterations: None for never.
     Deep nets from N(0, 0.01²) are known to stay there, which is why the paper starts them from
     net A's layers (§3.1).
     """
-    if not history or iterations is None or history[-1].iteration < iterations:
+    if not history or chance is None or iterations is None or history[-1].iteration < iterations:
         return
     last = history[-1]
     if last.train_loss > CHANCE * chance:

@@ -23,6 +23,7 @@ class Validation:
     train_loss: mean over the samples since the line before, in nats.
     val_top1_error, val_top5_error: in percent.
     images_per_second: of training, of all processes together.
+    val_gtloc_error: of a net of boxes, which has no other, in percent (appendix A, central crop).
 
     An error, loss or speed that was not measured is NaN.
     """
@@ -31,12 +32,14 @@ class Validation:
     epoch: float
     learning_rate: float
     train_loss: float
-    val_top1_error: float
-    val_top5_error: float
-    images_per_second: float
+    val_top1_error: float = math.nan
+    val_top5_error: float = math.nan
+    images_per_second: float = math.nan
+    val_gtloc_error: float = math.nan
 
 
-COLUMNS = tuple(field.name for field in fields(Validation))
+OF_BOXES = "val_gtloc_error"  # a column that histories of classifiers lack
+COLUMNS = tuple(field.name for field in fields(Validation) if field.name != OF_BOXES)
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,12 @@ class History:
 
 def write_history(path: str | Path, lines: Sequence[Validation]) -> None:
     """Write the lines of a training as CSV."""
-    write_csv(path, [asdict(line) for line in lines], COLUMNS)
+    of_boxes = [OF_BOXES] if any(math.isfinite(line.val_gtloc_error) for line in lines) else []
+    rows = [
+        {name: None if math.isnan(value) else value for name, value in asdict(line).items()}
+        for line in lines
+    ]
+    write_csv(path, rows, [*COLUMNS, *of_boxes])
 
 
 def read_history(path: str | Path) -> History:
@@ -79,7 +87,8 @@ def read_history(path: str | Path) -> History:
     lines = []
     for number, row in enumerate(read_csv(path, COLUMNS), start=2):
         try:
-            values = {name: float(row[name]) if row[name] else math.nan for name in COLUMNS[1:]}
+            given = [*COLUMNS[1:], *([OF_BOXES] if OF_BOXES in row else [])]
+            values = {name: float(row[name]) if row[name] else math.nan for name in given}
             lines.append(Validation(int(row["iteration"]), **values))
         except ValueError as error:
             raise InputError(f"{path}, line {number}: {error}; make the file anew") from None

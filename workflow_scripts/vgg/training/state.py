@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from ..data.loader import TrainingBatch, TrainingImages
 from ..nets.compiling import compile_features
@@ -21,8 +20,11 @@ from ..nets.precision import at_least_float32, computing, gradient_scaler, param
 from .distributed import Processes
 from .guards import gradient_norm
 from .history import Validation
+from .losses import logistic_loss
 from .optimisation import Optimisation, begin_momentum, sgd
 from .schedule import Plateau
+
+NAMES = {"top1": "top-1", "top5": "top-5", "gtloc": "localisation"}  # of validation errors
 
 
 class Training:
@@ -33,6 +35,7 @@ class Training:
     settings: how the net is optimised.
     mean: RGB 0–255, subtracted from pixels.
     micro_batch: most samples in memory at once; None for the process's whole part of a batch.
+    loss: what is minimised: of outputs float [rows, …] and their batch, float [rows].
     """
 
     def __init__(
@@ -43,9 +46,11 @@ class Training:
         mean: Sequence[float],
         processes: Processes | None = None,
         micro_batch: int | None = None,
+        loss: Callable[[torch.Tensor, TrainingBatch], torch.Tensor] = logistic_loss,
     ):
         self.net, self.images, self.settings = net, images, settings
         self.processes, self.micro_batch = processes or Processes(), micro_batch
+        self.loss = loss
         dtype = parameter_type(settings.precision)
         net.to(dtype=dtype).to(memory_format=torch.channels_last)
         net.train()
@@ -178,21 +183,21 @@ class Training:
             group["lr"] = self.rate * group["rate_factor"]
         self.optimizer.zero_grad(set_to_none=True)
         batch = batch.to(self.device)
-        pixels, shifts, labels = batch.images, batch.shifts, batch.labels
+        rows = len(batch.labels)
         first_row, batch_size = self.images.own_rows.start, self.settings.batch_size
-        most = self.micro_batch or len(labels)
+        most = self.micro_batch or rows
         parts = []
-        for first in range(0, len(labels), most):
-            part = slice(first, min(first + most, len(labels)))
+        for first in range(0, rows, most):
+            part = slice(first, min(first + most, rows))
             place = slice(first_row + part.start, first_row + part.stop)
             seek_dropout(self.net, self.images.seed, self.iteration, place, batch_size)
-            inputs = to_input(pixels[part], self.mean, self.settings.input_scale, shifts[part])
-            last = part.stop == len(labels)  # gradients travel once, when all are summed
+            own = batch.rows(part)
+            inputs = to_input(own.images, self.mean, self.settings.input_scale, own.shifts)
+            last = part.stop == rows  # gradients travel once, when all are summed
             with nullcontext() if last else self.processes.without_sharing(self.model):
                 with computing(self.device, self.precision):
-                    scores = self.model(inputs)
-                scores = at_least_float32(scores)
-                parts.append(F.cross_entropy(scores, labels[part], reduction="none"))
+                    outputs = self.model(inputs)
+                parts.append(self.loss(at_least_float32(outputs), own))
                 # The processes' gradients are averaged, hence the factor.
                 loss = parts[-1].sum() * (self.processes.count / batch_size)
                 self.scaler.scale(loss).backward()
@@ -216,32 +221,31 @@ class Training:
         self.scaler.update()
         return torch.where((scale > 1) & ~norm.isfinite(), 0.0, norm)
 
-    def observe(self, wrong: Sequence[int], validation_images: int, seconds: float) -> None:
+    def observe(self, wrong: Mapping[str, int], validation_images: int, seconds: float) -> None:
         """Take in a validation; every process must call this.
 
-        wrong: how many of the images are wrong in top-1 and in top-5, in all processes together.
+        wrong: how many of the images are wrong by each error, such as {"top1": 9, "top5": 2}, in
+            all processes together; plateaus are seen in the first.
         seconds: from the last validation to the beginning of this one.
         """
         samples = (self.iteration - self.validated) * self.settings.batch_size
         loss = sum(part.item() for part in self.processes.gather(self.losses.cpu()))
-        top1, top5 = (100 * (number / validation_images) for number in wrong)
+        errors = {name: 100 * (number / validation_images) for name, number in wrong.items()}
         line = Validation(
             iteration=self.iteration,
             epoch=self.images.epochs_done(self.iteration),
             learning_rate=self.rate,
             train_loss=loss / samples,
-            val_top1_error=top1,
-            val_top5_error=top5,
             images_per_second=samples / seconds,
+            **{f"val_{name}_error": error for name, error in errors.items()},
         )
         self.history.append(line)
         logging.info(
-            "iteration %d: loss %.3f, validation error %.2f%% top-1, %.2f%% top-5",
+            "iteration %d: loss %.4g, validation error %s",
             self.iteration,
             line.train_loss,
-            top1,
-            top5,
+            ", ".join(f"{error:.2f}% {NAMES[name]}" for name, error in errors.items()),
         )
-        self.plateau.observe(self.iteration, top1)
+        self.plateau.observe(self.iteration, next(iter(errors.values())))
         self.losses = torch.zeros_like(self.losses)
         self.last_validation = time.monotonic()

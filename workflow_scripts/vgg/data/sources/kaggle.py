@@ -41,8 +41,17 @@ def read_synsets(path: str | Path) -> pd.DataFrame:
 def read_solution(path: str | Path) -> pd.Series:
     """The WNID of each validation image, by id, from LOC_val_solution.csv.
 
-    A line is `ImageId,PredictionString`, in which the WNID stands before the first box; a
-    spreadsheet's semicolons or tabs are read too. Raises InputError for other content.
+    Raises InputError as `solution_lines` does.
+    """
+    return pd.Series({name: words[0] for _, name, words in solution_lines(path)}, dtype=object)
+
+
+def solution_lines(path: str | Path) -> Iterator[tuple[str, str, list[str]]]:
+    """(what an error calls it, the image's id, its words) of each line of LOC_*_solution.csv.
+
+    A line is `ImageId,PredictionString`, whose words are a WNID and four numbers for each box; a
+    spreadsheet's semicolons or tabs are read too. Raises InputError for other content, but for what
+    follows the first WNID.
     """
     lines = list(_lines(path))
     header = lines[0][1] if lines else ""
@@ -51,21 +60,22 @@ def read_solution(path: str | Path) -> pd.Series:
             break
     else:
         raise InputError(f"{path}: expected the columns {','.join(COLUMNS)}")
-    wnids: dict[str, str] = {}
+    seen: set[str] = set()
     for where, line in lines[1:]:
         row = _cells(line, delimiter, where)
         words = row[1].split() if len(row) == 2 else []
-        if not words or row[0] in wnids:
+        if not words or row[0] in seen:
             raise InputError(f"{where}: no WNID, or a second line of an image")
-        wnids[row[0]] = checked_wnid(words[0], where)
-    return pd.Series(wnids, dtype=object)
+        seen.add(row[0])
+        checked_wnid(words[0], where)
+        yield where, row[0], words
 
 
 def _cells(line: str, delimiter: str, where: str) -> list[str]:
     try:
         return next(csv.reader([line], delimiter=delimiter))
     except csv.Error as error:
-        raise InputError(f"{where}: {error}; is it LOC_val_solution.csv?") from error
+        raise InputError(f"{where}: {error}; is it one of LOC_*_solution.csv?") from error
 
 
 def _lines(path: str | Path) -> Iterator[tuple[str, str]]:

@@ -44,6 +44,11 @@ STROKES = (0, 2)  # twigs in front of the object
 STROKE_WIDTH = (0.015, 0.04)  # share of the short side
 NOISE = (1.5, 6.0)  # standard deviation in grey levels
 
+# What a distractor of the object's outline needs to be annotated as another object of its class.
+LEAST_SIDE = 0.2  # of its box, inside the image, as a share of the image's shorter side
+LEAST_SEEN = 0.6  # share of it in the image, outside the object's box, under no other distractor
+LEAST_CONTRAST = 20  # mean difference to the colours around, in grey levels
+
 SUPERSAMPLING = 3
 TILE = 512  # side of the precomputed noise, in pixels
 
@@ -56,16 +61,35 @@ class Looks(NamedTuple):
     ground: str
 
 
-class Drawing(NamedTuple):
-    """A JPEG with its size and the object's box (xmin, ymin, xmax, ymax), all in pixels.
+Box = tuple[int, int, int, int]  # xmin, ymin, xmax, ymax
 
-    The box holds edges, 0 <= xmin < xmax <= width, of the whole object, also where occluded.
+
+class Drawing(NamedTuple):
+    """A JPEG, its size and the boxes of all objects of its class, the main one first, in pixels.
+
+    Boxes hold edges, 0 <= xmin < xmax <= width, of whole objects, also where occluded, but without
+    what the image's border cuts off.
     """
 
     jpeg: bytes
     width: int
     height: int
-    box: tuple[int, int, int, int]
+    boxes: tuple[Box, ...]
+
+
+class Distractor(NamedTuple):
+    """A shape's name, its outline in pixels of the small background, and its RGB colour."""
+
+    shape: str
+    outline: np.ndarray
+    paint: tuple[int, int, int]
+
+
+class Clutter(NamedTuple):
+    """The small background without its distractors, and these, the foremost last."""
+
+    picture: Image.Image
+    distractors: list[Distractor]
 
 
 @dataclass(frozen=True)
@@ -105,7 +129,7 @@ def draw(rng: np.random.Generator, looks: Looks, world: World) -> Drawing:
 
     at_home = world.context and rng.random() < AT_HOME
     ground = looks.ground if at_home else list(GROUNDS)[rng.integers(len(GROUNDS))]
-    image = _background(rng, width, height, ground)
+    image, clutter = _background(rng, width, height, ground)
     image *= 1 - rng.uniform(0.3, 0.8) * shaded
     period = PERIOD * diameter if world.detail else ONE_PERIOD
     surface = _surface(rng, width, height, looks.pattern, period)
@@ -118,7 +142,8 @@ def draw(rng: np.random.Generator, looks: Looks, world: World) -> Drawing:
     image *= _upscaled(rng.uniform(0.75, 1.2, (2, 3)), width, height)
     box = mask.point(_VISIBLE).getbbox()
     assert box is not None, "an object is always drawn"
-    return Drawing(_developed(rng, image), width, height, box)
+    boxes = (box, *_others(clutter, looks.shape, box, width, height))
+    return Drawing(_developed(rng, image), width, height, boxes)
 
 
 def _random_size(rng) -> tuple[int, int]:
@@ -168,13 +193,14 @@ def _relief(rng, canvas: Image.Image, width: int, height: int) -> tuple[np.ndarr
     return np.roll(soft, shift, (0, 1)), np.roll(soft, (-shift[0], -shift[1]), (0, 1))
 
 
-def _background(rng, width: int, height: int, ground: str) -> np.ndarray:
+def _background(rng, width: int, height: int, ground: str) -> tuple[np.ndarray, Clutter]:
     """Float32 (3, height, width) in 0 to 255: soft colours, blurred shapes, patterned ground."""
     colours = _colours(rng, 6, *GROUND_COLOUR).reshape(2, 3, 3)
     colours = colours[:1, :1] + GROUND_VARIETY * (colours - colours[:1, :1])
     # Drawn small, blurred and enlarged: out of focus at a tenth of the cost.
     small = np.rint(np.array([width, height]) / rng.uniform(2.5, 4.5)).astype(int)
     picture = Image.fromarray(colours.astype(np.uint8)).resize(small.tolist(), _SMOOTH)
+    clutter = Clutter(picture.copy(), [])
     pen = ImageDraw.Draw(picture)
     count = rng.integers(*DISTRACTORS, endpoint=True)
     names = rng.choice(list(SHAPES), count)
@@ -182,13 +208,48 @@ def _background(rng, width: int, height: int, ground: str) -> np.ndarray:
     for name, paint in zip(names, paints, strict=True):
         outline = _turned(rng, SHAPES[name][:1], rng.uniform(0.08, 0.22) * small.min())[0]
         outline = outline + rng.uniform(0, 1, 2) * small
-        pen.polygon(outline.ravel().tolist(), fill=tuple(channel[0][0] for channel in paint))
+        red, green, blue = (channel[0][0] for channel in paint)
+        clutter.distractors.append(Distractor(name, outline, (red, green, blue)))
+        pen.polygon(outline.ravel().tolist(), fill=(red, green, blue))
     picture = picture.filter(ImageFilter.GaussianBlur(0.8)).resize((width, height), _SMOOTH)
     image = np.asarray(picture).transpose(2, 0, 1).astype(np.float32, order="C")
     pattern = _pattern(rng, width, height, GROUNDS[ground], rng.uniform(*GROUND_PERIOD))
     image *= 1 + rng.uniform(*GROUND_CONTRAST) * (pattern - 0.5)
     image *= 1 + rng.uniform(0.02, 0.1) * _cut(rng, _noise(0.7, 3.0, 9.0), width, height)
-    return image
+    return image, clutter
+
+
+def _others(clutter: Clutter, shape: str, main: Box, width: int, height: int) -> list[Box]:
+    """Boxes of the distractors that have the object's outline and are seen well enough."""
+    columns, rows = clutter.picture.size
+    scale = np.array([width, height] * 2) / (columns, rows, columns, rows)
+    margin = min(columns, rows) // 2  # holds what the border cuts off
+    inside = (margin, margin, margin + columns, margin + rows)
+    left, top, right, bottom = (np.rint(main / scale).astype(int) + margin).tolist()
+    boxes: list[Box] = []
+    for number, distractor in enumerate(clutter.distractors):
+        if distractor.shape != shape:
+            continue
+        canvas = Image.new("L", (columns + 2 * margin, rows + 2 * margin))
+        pen = ImageDraw.Draw(canvas)
+        pen.polygon((distractor.outline + margin).ravel().tolist(), fill=255)
+        drawn = canvas.crop(inside)
+        if (edges := drawn.getbbox()) is None:
+            continue
+        xmin, ymin, xmax, ymax = np.rint(edges * scale).astype(int).tolist()
+        behind = np.asarray(clutter.picture, np.int16)[np.asarray(drawn) > 0]
+        whole = canvas.histogram()[255]
+        for later in clutter.distractors[number + 1 :]:
+            pen.polygon((later.outline + margin).ravel().tolist(), fill=0)
+        pen.rectangle((left, top, right - 1, bottom - 1), fill=0)
+        seen = canvas.crop(inside).histogram()[255]
+        if (
+            min(xmax - xmin, ymax - ymin) >= LEAST_SIDE * min(width, height)
+            and seen >= LEAST_SEEN * whole
+            and np.abs(behind - distractor.paint).mean() >= LEAST_CONTRAST
+        ):
+            boxes.append((xmin, ymin, xmax, ymax))
+    return boxes
 
 
 def _surface(rng, width: int, height: int, pattern: str, period: float) -> np.ndarray:

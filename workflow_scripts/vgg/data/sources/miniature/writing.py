@@ -19,6 +19,7 @@ import scipy.io
 from ....core.files import InputError, whole_file
 from ....core.progress import Progress
 from ....core.text_artefacts import write_json
+from .annotating import annotation, drawn_oddity
 from .drawing import Drawing, Looks, World, draw
 
 TRAIN = "ILSVRC2012_img_train.tar"
@@ -28,6 +29,8 @@ DEVKIT = "ILSVRC2012_devkit_t12.tar.gz"
 TEST_GROUND_TRUTH = "ILSVRC2012_test_ground_truth.txt"
 TRAIN_BOXES = "ILSVRC2012_bbox_train_v2.tar.gz"
 VAL_BOXES = "ILSVRC2012_bbox_val_v3.tgz"
+TEST_BOXES = "ILSVRC2012_bbox_test.tgz"  # ILSVRC has never published its own
+LATER_DEVKIT = "ILSVRC2014_devkit.tgz"
 MANIFEST = "manifest.json"
 
 
@@ -37,6 +40,10 @@ class Synset(NamedTuple):
     wnid: str
     looks: Looks
     family: str
+
+    @property
+    def words(self) -> str:
+        return f"{self.looks.shape} with {self.looks.pattern}"
 
 
 # WordNet 3.0's first noun is n00001740: these names look real and can mean no real synset.
@@ -57,7 +64,13 @@ SYNSETS = (
 FAMILIES = {"round": "n00000119", "angular": "n00000126"}
 ROOT = "n00000101"
 
+BOXED = 0.6  # of each class's training images, at least two or all; in ILSVRC 0.43
+BLACKLISTED = 0.03  # of the validation images, at least one; in ILSVRC 0.035
+
 _SPLITS = {"train": 1, "val": 2, "test": 3}
+# Random streams (seed, number, …). Those of _SPLITS are the images', which the others leave alone:
+# 0 is the plan, 4 the training images' names, and
+_BOXED, _BLACKLIST, _ANNOTATIONS = 5, 6, 7
 
 
 class Plan(NamedTuple):
@@ -74,11 +87,21 @@ class Plan(NamedTuple):
 
 
 class Task(NamedTuple):
+    """An image to draw. `number` counts the images of its split from 0, in train class by class."""
+
     seed: int
     world: World
     split: str
     number: int
     label: int
+
+
+class Described(NamedTuple):
+    """An image in an archive: its name, its drawing without the JPEG, and what was to be drawn."""
+
+    name: str
+    drawing: Drawing
+    task: Task
 
 
 def plan(seed: int, classes: int, train: int, val: int, test: int, world: World) -> Plan:
@@ -111,6 +134,25 @@ def plan(seed: int, classes: int, train: int, val: int, test: int, world: World)
     )
 
 
+def boxed_images(planned: Plan) -> np.ndarray:
+    """Which training images have boxes, bool [images], by their tasks' numbers."""
+    rng = np.random.default_rng((planned.seed, _BOXED))
+    counts = planned.train.tolist()
+    return np.concatenate([rng.permutation(n) < max(round(BOXED * n), 2) for n in counts])
+
+
+def blacklisted_images(planned: Plan) -> np.ndarray:
+    """Places from 1 of the validation images that localisation leaves out, int64, ascending."""
+    rng = np.random.default_rng((planned.seed, _BLACKLIST))
+    total = len(planned.val)
+    return np.sort(rng.choice(total, max(round(BLACKLISTED * total), 1), replace=False)) + 1
+
+
+def oddity_of(seed: int, split: str, number: int) -> str | None:
+    """Which of `ODDITIES` the XML of an image has, if any; `number` is the one of its `Task`."""
+    return drawn_oddity(_annotator(seed, split, number))
+
+
 def write_archives(directory: Path, planned: Plan, processes: int) -> None:
     """Write all archives of `planned` into `directory`, and last their `MANIFEST`.
 
@@ -121,20 +163,24 @@ def write_archives(directory: Path, planned: Plan, processes: int) -> None:
     (directory / MANIFEST).unlink(missing_ok=True)
     with _workers(processes) as imap:
 
-        def drawn(split: str, labels: np.ndarray, first: int = 0) -> Iterator[Drawing]:
+        def drawn(split: str, labels: np.ndarray, first: int = 0) -> Iterator[tuple[Task, Drawing]]:
             tasks = [
                 Task(planned.seed, planned.world, split, first + n, label)
                 for n, label in enumerate(labels.tolist())
             ]
-            for drawing in imap(tasks):
+            for task, drawing in zip(tasks, imap(tasks), strict=True):
                 progress.update(1)
-                yield drawing
+                yield task, drawing
 
         _write_train(directory, planned, drawn)
-        boxes = _write_flat(directory / VAL, "ILSVRC2012_val", drawn("val", planned.val))
-        _write_boxes(directory / VAL_BOXES, "val", zip(boxes, planned.val, strict=True))
-        _write_flat(directory / TEST, "test/ILSVRC2012_test", drawn("test", planned.test))
+        val = _write_flat(directory / VAL, "", "ILSVRC2012_val", drawn("val", planned.val))
+        _write_boxes(directory / VAL_BOXES, "val", val)
+        test = _write_flat(
+            directory / TEST, "test/", "ILSVRC2012_test", drawn("test", planned.test)
+        )
+        _write_boxes(directory / TEST_BOXES, "test", test)
     _write_devkit(directory / DEVKIT, planned)
+    _write_later_devkit(directory / LATER_DEVKIT, planned)
     with whole_file(directory / TEST_GROUND_TRUTH) as temporary:
         temporary.write_bytes(_ground_truth(planned.test))
     _write_manifest(directory, planned)
@@ -144,6 +190,10 @@ def draw_task(task: Task) -> Drawing:
     """Draw one image; its pixels depend on the seed, world, split, index and class alone."""
     rng = np.random.default_rng((task.seed, _SPLITS[task.split], task.number))
     return draw(rng, SYNSETS[task.label].looks, task.world)
+
+
+def _annotator(seed: int, split: str, number: int) -> np.random.Generator:
+    return np.random.default_rng((seed, _ANNOTATIONS, _SPLITS[split], number))
 
 
 @contextlib.contextmanager
@@ -159,9 +209,10 @@ def _workers(processes: int) -> Iterator[Callable[[list[Task]], Iterable[Drawing
 
 
 def _write_train(directory: Path, planned: Plan, drawn: Callable) -> None:
-    """A tar of one tar a class, and the boxes; one class at a time is in memory."""
+    """A tar of one tar a class, and some images' boxes; one class at a time is in memory."""
     numbers = np.random.default_rng((planned.seed, 4))
-    boxes = []
+    boxed = boxed_images(planned)
+    described = []
     with _new_tar(directory / TRAIN) as outer:
         for label in sorted(range(len(planned.train)), key=lambda k: SYNSETS[k].wnid):
             wnid, count = SYNSETS[label].wnid, planned.train[label]
@@ -171,58 +222,36 @@ def _write_train(directory: Path, planned: Plan, drawn: Callable) -> None:
             stream = io.BytesIO()
             with tarfile.open(fileobj=stream, mode="w") as inner:
                 drawings = drawn("train", np.full(count, label), first)
-                for name, drawing in zip(names, drawings, strict=True):
+                for name, (task, drawing) in zip(names, drawings, strict=True):
                     _add(inner, f"{name}.JPEG", drawing.jpeg)
-                    boxes.append(((name, drawing._replace(jpeg=b"")), label))
+                    if boxed[task.number]:
+                        described.append(Described(name, drawing._replace(jpeg=b""), task))
             _add(outer, f"{wnid}.tar", stream.getvalue())
-    _write_boxes(directory / TRAIN_BOXES, None, boxes)
+    _write_boxes(directory / TRAIN_BOXES, None, described)
 
 
-def _write_flat(path: Path, prefix: str, drawings: Iterable[Drawing]) -> list[tuple[str, Drawing]]:
-    """A tar of images numbered from 1; returns their names and drawings without the JPEG."""
+def _write_flat(
+    path: Path, folder: str, prefix: str, drawings: Iterable[tuple[Task, Drawing]]
+) -> list[Described]:
+    """A tar of images numbered from 1, in `folder`; returns what they are."""
     described = []
     with _new_tar(path) as archive:
-        for number, drawing in enumerate(drawings, 1):
+        for number, (task, drawing) in enumerate(drawings, 1):
             name = f"{prefix}_{number:08d}"
-            _add(archive, f"{name}.JPEG", drawing.jpeg)
-            described.append((name, drawing._replace(jpeg=b"")))
+            _add(archive, f"{folder}{name}.JPEG", drawing.jpeg)
+            described.append(Described(name, drawing._replace(jpeg=b""), task))
     return described
 
 
-def _write_boxes(path: Path, folder: str | None, boxes: Iterable) -> None:
+def _write_boxes(path: Path, folder: str | None, described: Iterable[Described]) -> None:
     """A compressed tar of one PASCAL VOC annotation an image, in `folder` or a folder a WNID."""
     with _new_tar(path, compressed=True) as archive:
-        for (name, drawing), label in boxes:
-            wnid = SYNSETS[label].wnid
-            inside = folder or wnid
-            _add(archive, f"{inside}/{name}.xml", _annotation(inside, name, drawing, wnid))
-
-
-def _annotation(folder: str, name: str, drawing: Drawing, wnid: str) -> bytes:
-    corners = zip(("xmin", "ymin", "xmax", "ymax"), drawing.box, strict=True)
-    box = "".join(f"\n\t\t\t<{corner}>{value}</{corner}>" for corner, value in corners)
-    return f"""<annotation>
-\t<folder>{folder}</folder>
-\t<filename>{name}</filename>
-\t<source>
-\t\t<database>ILSVRC_2012</database>
-\t</source>
-\t<size>
-\t\t<width>{drawing.width}</width>
-\t\t<height>{drawing.height}</height>
-\t\t<depth>3</depth>
-\t</size>
-\t<segmented>0</segmented>
-\t<object>
-\t\t<name>{wnid}</name>
-\t\t<pose>Unspecified</pose>
-\t\t<truncated>0</truncated>
-\t\t<difficult>0</difficult>
-\t\t<bndbox>{box}
-\t\t</bndbox>
-\t</object>
-</annotation>
-""".encode()
+        for name, drawing, task in described:
+            synset = SYNSETS[task.label]
+            inside = folder or synset.wnid
+            rng = _annotator(task.seed, task.split, task.number)
+            xml = annotation(inside, name, drawing, synset.wnid, synset.words, rng)
+            _add(archive, f"{inside}/{name}.xml", xml)
 
 
 _README = b"""A miniature in the form of the ILSVRC-2012 development kit (task 1 and 2).
@@ -242,6 +271,21 @@ def _write_devkit(path: Path, planned: Plan) -> None:
         _add(archive, f"{root}/data/ILSVRC2012_validation_ground_truth.txt", ground_truth)
 
 
+_LATER_README = b"""A miniature in the form of the ILSVRC-2014 development kit: one of its lists.
+
+data/ILSVRC2014_clsloc_validation_blacklist.txt: numbers of validation images, from 1 in file name
+order, which localisation leaves out. These are drawn at random: all boxes are right.
+"""
+
+
+def _write_later_devkit(path: Path, planned: Plan) -> None:
+    root = "ILSVRC2014_devkit"
+    numbers = "".join(f"{number}\n" for number in blacklisted_images(planned)).encode()
+    with _new_tar(path, compressed=True) as archive:
+        _add(archive, f"{root}/readme.txt", _LATER_README)
+        _add(archive, f"{root}/data/ILSVRC2014_clsloc_validation_blacklist.txt", numbers)
+
+
 def _ground_truth(labels: np.ndarray) -> bytes:
     """One ILSVRC2012_ID a line."""
     return "".join(f"{label + 1}\n" for label in labels).encode()
@@ -253,8 +297,8 @@ def _meta_mat(train: np.ndarray) -> bytes:
     rows: list[tuple] = [
         (
             s.wnid,
-            f"{s.looks.shape} with {s.looks.pattern}",
-            f"a drawn {s.looks.shape} with {s.looks.pattern}, mostly on {s.looks.ground}",
+            s.words,
+            f"a drawn {s.words}, mostly on {s.looks.ground}",
             [],
             0,
             count,
@@ -284,7 +328,8 @@ def _meta_mat(train: np.ndarray) -> bytes:
 
 def _write_manifest(directory: Path, planned: Plan) -> None:
     archives = []
-    for name in (TRAIN, VAL, TEST, DEVKIT, TEST_GROUND_TRUTH, TRAIN_BOXES, VAL_BOXES):
+    boxes = (TRAIN_BOXES, VAL_BOXES, TEST_BOXES, LATER_DEVKIT)
+    for name in (TRAIN, VAL, TEST, DEVKIT, TEST_GROUND_TRUTH, *boxes):
         with open(directory / name, "rb") as file:
             md5 = hashlib.file_digest(file, "md5").hexdigest()
         archives.append({"name": name, "bytes": (directory / name).stat().st_size, "md5": md5})

@@ -1,0 +1,63 @@
+"""Which images a file of guesses has wrong (appendix A, by ILSVRC's routine)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..core.checksums import checksum
+from ..core.files import InputError
+from .guesses import read_guesses
+from .scoring import Scoring, wrong
+from .true_boxes import of_images
+
+
+@dataclass(frozen=True)
+class LocalisedOutcomes:
+    """Whether each image was wrong, bool [images], in id order: those that are scored.
+
+    images: checksum of their names; outcomes can be paired where it is the same.
+    """
+
+    wrong: np.ndarray
+    images: int
+
+    @property
+    def gtloc(self) -> np.ndarray:
+        """Of one guess with the true class."""
+        return self.wrong
+
+    @property
+    def top5loc(self) -> np.ndarray:
+        """Of five guesses."""
+        return self.wrong
+
+
+def localised_outcomes(
+    guesses: str | Path, truth: str | Path, scoring: Scoring
+) -> LocalisedOutcomes:
+    """The outcomes of the guesses for a split, by its true boxes.
+
+    Images without a true box are not scored, nor blacklisted ones unless `scoring` keeps them.
+    Raises InputError if a file is damaged, an image has no label, or none can be scored.
+    """
+    found = read_guesses(guesses)
+    if found.labels.min() < 0:
+        raise InputError(f"{guesses}: {found.ids[found.labels.argmin()]} has no label, so no error")
+    true = of_images(truth, found.ids)
+    places = np.flatnonzero(true.boxed & ~(true.blacklisted & (scoring.blacklisted == "left-out")))
+    if not len(places):
+        raise InputError(f"{truth}: no image of {guesses} has a true box")
+    scored = true.at(places)
+    outcomes = wrong(
+        found.labels[places],
+        found.classes[places],
+        found.boxes[places].astype(np.float64),
+        scored.starts,
+        scored.in_pixels(found.sizes[places]),
+        scoring,
+    )
+    names = "\0".join(found.ids[place] for place in places)
+    return LocalisedOutcomes(outcomes, checksum(names.encode()))
