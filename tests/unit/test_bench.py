@@ -372,7 +372,7 @@ def test_training_and_evaluation_are_measured_in_small_form(
     assert {"dense, D, Q = 256", "multicrop, D, Q = 256, the net alone"} <= set(found)
     machine_ = measured["machine"]
     assert (machine_["precision"], machine_["evaluate_precision"]) == ("float32", "float32")
-    assert len(measured["projected"]) == 14
+    assert len(measured["projected"]) == 18
     printed = capsys.readouterr().out
     assert "fastest kernel" in printed
     heading = printed.split("Projected for one")[1].splitlines()[1]
@@ -391,7 +391,7 @@ def test_hours_are_projected_from_rates_and_the_plan_uses_them(tmp_path):
     assert rates == {"train_tflops": pytest.approx(3.0), "evaluate_tflops": pytest.approx(1.0)}
     found = speed_summary.projected(rows, rates, 3, "config/ilsvrc2012.yaml")
     by_model = {row["model"]: row for row in found}
-    assert len(by_model) == 14
+    assert len(by_model) == 18
     assert by_model["A_S256"]["delivered"] == 1000.0  # two loaders
     assert by_model["E_S256"]["needed"] < by_model["A_S256"]["needed"]
     at_stated = {"train_tflops": 100.0, "evaluate_tflops": 10.0, "check_tflops": 5.0}

@@ -24,7 +24,6 @@ from workflow_scripts.vgg.evaluation.posteriors import write_posteriors
 from workflow_scripts.vgg.results import throughput
 from workflow_scripts.vgg.settings import experiments
 from workflow_scripts.vgg.settings.experiments import (
-    evaluations,
     find_row,
     read_tables,
     side_evaluations,
@@ -104,7 +103,13 @@ def outcomes_of(results, model, seed=0):
 def test_the_documentation_counts_the_comparisons_of_holm_right():
     tables = read_tables([str(ROOT / "config/tables.yaml")])
     claims = yaml.safe_load((ROOT / "config/claims.yaml").read_text())
-    compared = [each for claim in claims for each in claim["comparisons"]]
+    every = [each for claim in claims for each in claim["comparisons"]]
+    of_boxes = [
+        each
+        for each in every
+        if isinstance(each["baseline"], str) and "boxes" in find_row(each["baseline"], tables)
+    ]
+    compared = [each for each in every if each not in of_boxes]
     pairs = {
         frozenset(
             tuple(sorted(map(str, side_evaluations(each[side], tables))))
@@ -114,6 +119,7 @@ def test_the_documentation_counts_the_comparisons_of_holm_right():
     }
     text = (ROOT / "config/README.md").read_text()
     assert f"Holm counts {len(pairs)} of the {len(compared)} comparisons" in text
+    assert f"apart from them the {len(of_boxes)} of localisation" in text
 
 
 def test_a_claim_is_judged_by_the_paired_difference_of_its_rows(judge, results):
@@ -313,14 +319,15 @@ def test_claims_are_held_to_their_schema():
         assert expected in complaint([slip])
 
 
-def test_the_papers_nine_claims_are_accepted_and_all_of_their_rows_exist():
+def test_the_papers_claims_are_accepted_and_all_of_their_rows_exist():
     assert complaint(CLAIMS) is None
-    assert [c["number"] for c in CLAIMS] == list(range(1, 10))
-    assert [c["section"] for c in CLAIMS] == ["4.1"] * 5 + ["4.2", "4.3", "4.4", "3.3"]
+    assert [c["number"] for c in CLAIMS] == list(range(1, 14))
+    sections = [*["4.1"] * 5, "4.2", "4.3", "4.4", "3.3", *["A.2"] * 4]
+    assert [c["section"] for c in CLAIMS] == sections
     for comparison in (c for found in CLAIMS for c in found["comparisons"]):
         for side in ("candidate", "baseline"):
             if isinstance(comparison[side], str):
-                assert evaluations(find_row(comparison[side], TABLES)["evaluations"])
+                assert side_evaluations(comparison[side], TABLES)
     assert CLAIMS[8]["throughput"]["processes"] == 4
     assert CLAIMS[8]["throughput"]["speedup"] == 3.75
 

@@ -68,7 +68,8 @@ def error(path, k):
 
 def test_every_evaluation_of_tables_and_claims_is_listed_once(results):
     lines = listed(results)
-    entries = [e for t in TABLES.values() for row in t.get("rows", []) for e in row["evaluations"]]
+    rows = [row for table in TABLES.values() for row in table.get("rows", [])]
+    entries = [entry for row in rows for entry in row.get("evaluations", [])]
     for claim in CLAIMS:
         for comparison in claim["comparisons"]:
             for side in (comparison["candidate"], comparison["baseline"]):

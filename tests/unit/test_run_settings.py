@@ -8,12 +8,13 @@ import yaml
 
 from tests.helpers.clones import ROOT
 from tests.helpers.runs import FULL, MINIATURE, RELEASED, run_of
-from workflow_scripts import train
+from workflow_scripts import evaluate, evaluate_boxes, train
 from workflow_scripts.vgg.core.declarations import choices_of
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.data.images import Resizing
-from workflow_scripts.vgg.evaluation.methods import Method
-from workflow_scripts.vgg.nets.convnets import PoolingChoices
+from workflow_scripts.vgg.localisation.guesses import Clipping
+from workflow_scripts.vgg.localisation.merging import Merging
+from workflow_scripts.vgg.localisation.scoring import Scoring
 from workflow_scripts.vgg.settings import (
     data_rules,
     evaluation_rules,
@@ -104,6 +105,7 @@ def test_the_configuration_is_changed_to_what_is_meant(monkeypatch):
 TRAININGS = [
     "A_S256", "A-LRN_S256", "B_S256", "B-5x5_S256", "C_S256", "D_S256", "E_S256", "C_S384",
     "D_S384", "E_S384", "C_S256-512", "D_S256-512", "E_S256-512", "D_S256-512_fc",
+    "D_S384_scr_fc", "D_S384_pcr_fc", "D_S384_pcr", "D_S256_pcr",
 ]  # fmt: skip
 
 
@@ -181,8 +183,12 @@ KNOWN = SCHEMA["properties"]["choices"]["properties"]
     ("stage", "declarations"),
     [
         ("training", train.CHOICES),
-        ("evaluation", (Method, PoolingChoices, Resizing)),
+        ("evaluation", evaluate.DECIDING),
         ("packing", (Resizing,)),
+        ("box_training", train.OF_BOXES),
+        ("boxes", evaluate_boxes.DECIDING),
+        ("localisation", (Merging, Clipping)),
+        ("scoring", (Scoring,)),
     ],
 )
 def test_the_schema_has_the_choices_that_a_stage_declares(stage, declarations):
@@ -191,7 +197,8 @@ def test_the_schema_has_the_choices_that_a_stage_declares(stage, declarations):
 
 
 def test_every_choice_decides_something_and_those_of_evaluation_are_measured():
-    stages = {"training", "packing", "evaluation"}
+    stages = {"training", "packing", "evaluation", "box_training", "boxes", "localisation"}
+    stages |= {"scoring"}
     assert all(entry["decides"] and set(entry["decides"]) <= stages for entry in KNOWN.values())
     assert list(run_of().choices_deciding("evaluation")) == list(test_time_choices.MEASURED_BY)
 
@@ -380,6 +387,7 @@ def test_the_longest_chain_of_trainings_comes_first():
         "A_S256": 4, "A-LRN_S256": 1, "B_S256": 1, "B-5x5_S256": 1, "C_S256": 3, "D_S256": 3,
         "E_S256": 3, "C_S384": 2, "D_S384": 2, "E_S384": 2, "C_S256-512": 1, "D_S256-512": 1,
         "E_S256-512": 1, "D_S256-512_fc": 1,
+        "D_S384_scr_fc": 1, "D_S384_pcr_fc": 1, "D_S384_pcr": 1, "D_S256_pcr": 1,
     }  # fmt: skip
 
 

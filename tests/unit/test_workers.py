@@ -188,6 +188,10 @@ def test_a_gpu_gets_the_next_batch_before_it_works_on_this_one(monkeypatch):
             self.images = self.labels = self.shifts = Tensor(f"batch {number}")
             self.number = number
 
+        @property
+        def tensors(self):
+            return [self.images, self.labels, self.shifts]
+
         def to(self, device):
             events.append(f"copy {self.number}")
             return self

@@ -120,7 +120,9 @@ def test_s3_1_the_rate_falls_three_times_and_training_ends_on_the_plateau_after(
         return step(self, *arguments, **keywords)
 
     monkeypatch.setattr(torch.optim.SGD, "step", recorded)
-    monkeypatch.setattr(train, "validate", lambda *_: (int(next(errors)), 5))  # of 100 images
+    monkeypatch.setattr(
+        train, "validate", lambda *_: {"top1": int(next(errors)), "top5": 5}
+    )  # of 100 images
     (tmp_path / "val").mkdir()
     statistics = {"mean_rgb": MEAN, "eigenvectors": np.eye(3).tolist(), "eigenvalues": [0] * 3}
     write_json(tmp_path / "statistics.json", statistics)

@@ -71,6 +71,7 @@ def claims():
         "seeds": [3],
         "alpha": 0.05,
         "family": 29,
+        "family_of_localisation": 0,
         "claims": [
             dict(zip(keys, row, strict=True))
             for row in (

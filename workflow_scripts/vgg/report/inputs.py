@@ -41,7 +41,7 @@ TRAINING_KEYS = [  # of posteriors, which `evaluate` writes
     "node",
     "torch",
 ]
-LEDGER_KEYS = ["experiment", "seeds", "alpha", "family", "claims"]
+LEDGER_KEYS = ["experiment", "seeds", "alpha", "family", "family_of_localisation", "claims"]
 CLAIM_KEYS = ["number", "section", "claim", "note", "comparisons", "throughput", "verdict"]
 THROUGHPUT_KEYS = ["expected_processes", "expected_speedup", "margin", "measured"]
 STORE_KEYS = ["images", "source_bytes", "bytes", "oddities", "skipped"]

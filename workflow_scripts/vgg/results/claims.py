@@ -104,6 +104,12 @@ def pair(sides: Sides) -> frozenset:
     return frozenset(tuple(sorted(side, key=str)) for side in sides)
 
 
+def _is_of_boxes(sides: Sides) -> bool:
+    """True if two sides compare guesses: a family of their own, so that claims about classification
+    are judged the same with localisation and without."""
+    return isinstance(sides[0][0], Guessed)
+
+
 def claim_verdict(verdicts: list[str]) -> str:
     """A claim's verdict: refuted if any part of it is, reproduced if all are.
 
@@ -177,7 +183,7 @@ def wrong_images(
 
     Raises InputError unless all posteriors are of the same images, and all guesses.
     """
-    guesses = [sides for sides in compared if isinstance(sides[0][0], Guessed)]
+    guesses = [sides for sides in compared if _is_of_boxes(sides)]
     read = paired_localisations(results, scoring)
     localised = {}
     for side in {side for sides in guesses for side in sides}:
@@ -232,11 +238,15 @@ def judged_ledger(
         (candidate, baseline): compare_sides(wrong[candidate], wrong[baseline], bootstrap_seed)
         for candidate, baseline in dict.fromkeys(compared)
     }
-    p_holm = holm_by_pair(found)
+    families = [
+        {sides: pair for sides, pair in found.items() if _is_of_boxes(sides) == of_boxes}
+        for of_boxes in (False, True)
+    ]
+    p_holm, p_holm_of_boxes = map(holm_by_pair, families)
     judged = []
     for claim in claims:
         comparisons = [
-            asdict(judge(each, tables, paper, found=found, p_holm=p_holm))
+            asdict(judge(each, tables, paper, found=found, p_holm=p_holm | p_holm_of_boxes))
             for each in claim["comparisons"]
         ]
         speed, verdicts = judge_speed(claim.get("throughput"), speeds)
@@ -254,5 +264,6 @@ def judged_ledger(
         "seeds": seeds,
         "alpha": ALPHA,
         "family": len(p_holm),
+        "family_of_localisation": len(p_holm_of_boxes),
         "claims": judged,
     }

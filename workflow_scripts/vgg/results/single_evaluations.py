@@ -14,7 +14,13 @@ import numpy as np
 from ..core.files import InputError
 from ..core.text_artefacts import read_csv, write_csv
 from ..evaluation.posteriors import check_paired, outcomes
-from ..settings.experiments import Evaluation, evaluations, scale_range, seeded_paths
+from ..settings.experiments import (
+    Evaluation,
+    evaluations,
+    is_measured,
+    scale_range,
+    seeded_paths,
+)
 from .cells import measured_cell
 from .paper_tables import paper_rows
 
@@ -145,7 +151,7 @@ def printed_errors(tables: dict, paper: dict) -> dict[Evaluation, dict[str, floa
     """
     found: dict[Evaluation, dict] = {}
     for table in tables.values():
-        if "paper" not in table:
+        if "paper" not in table or not is_measured(table):
             continue
         # The paper's table may have further rows, which are the literature's.
         for row, (_, errors) in zip(table["rows"], paper_rows(paper[table["paper"]]), strict=False):

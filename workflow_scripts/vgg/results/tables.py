@@ -29,9 +29,6 @@ from .paper_tables import bold_cells, paper_rows
 
 CSV_CHECKSUM = "csv_checksum"  # in a table's JSON file
 SAID_OF_PASSES = (  # in their files' own metadata
-    "model",
-    "method",
-    "Q",
     "weights_sha256",
     "iterations",
     "code_fingerprint",
@@ -209,7 +206,7 @@ def measured_row(
             asdict(origin(path, metadata, split, run.seed(metadata["model"], place)))
             for split, seeds in files.items()
             for place, paths in enumerate(seeds)
-            for path, metadata in passes_behind(paths)
+            for path, metadata in passes_behind(own, paths)
         ],
         "submission": run.submission(row),
     }
@@ -233,15 +230,21 @@ def literature_row(labels: list, metrics: list[str], paper: dict) -> dict:
     }
 
 
-def passes_behind(paths: Sequence[str]) -> Iterator[tuple[str, dict]]:
+def passes_behind(
+    own: Sequence[Evaluation | Guessed], paths: Sequence[str]
+) -> Iterator[tuple[str, dict]]:
     """The files of posteriors or boxes behind a number, with what each says of itself.
 
-    Raises InputError if one does not say it.
+    own: of which the files at `paths` are; a file of guesses tells of its boxes.
+    Raises InputError if one does not say all.
     """
-    for path in paths:
+    for evaluation, path in zip(own, paths, strict=True):
         metadata = read_metadata(path)
-        boxes = metadata.get("boxes")
-        for source, said in [(path, metadata)] if boxes is None else boxes:
+        if isinstance(evaluation, Evaluation):
+            sources = [(path, asdict(evaluation) | metadata)]
+        else:
+            sources = metadata.get("boxes", [])
+        for source, said in sources:
             if missing := [key for key in SAID_OF_PASSES if key not in said]:
                 raise damaged(path, f"it does not say its {', '.join(missing)}")
             yield source, said

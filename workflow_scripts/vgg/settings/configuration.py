@@ -145,7 +145,8 @@ def _slips(error: ValidationError, schema: Mapping) -> Iterator[tuple[tuple, str
                 yield (*path, key), f"there is no such key{_nearest(key, rule, value, schema)}"
         case "required":
             missing = [key for key in rule["required"] if key not in value]
-            unknown = [key for key in value if key not in rule.get("properties", {})]
+            known = rule.get("properties", value)  # all, where a rule is about some keys only
+            unknown = [key for key in value if key not in known]
             for key in missing:
                 # A misspelt key has been named already.
                 if not any(_similar(other, [key]) for other in unknown):
