@@ -30,7 +30,8 @@ class Beginning:
 
 @dataclass(frozen=True)
 class BoxBeginning:
-    """Reading of how the last layer of a net of boxes begins, whose weights are random.
+    """Reading of how the last layer of a net of boxes begins, whose weights are drawn from the
+    paper's N(0, 0.01²) whatever `Beginning` says: noise of the size of a box makes it diverge.
 
     box_last_layer: its biases are the training set's "mean-box", or 0, a box without size in the
     crop's corner: "zero".
@@ -40,7 +41,7 @@ class BoxBeginning:
 
 
 def initialise(net: ConvNet, method: str, seed: int) -> None:
-    """Draw all weights of `net`; biases start at 0.
+    """Draw all weights of `net`; biases start at 0. A last layer of boxes is always the paper's.
 
     method: "normal-std-0.01" (the paper's 10⁻² read as a standard deviation), "normal-std-0.1" (the
         paper's words taken literally), "glorot" (uniform, Glorot & Bengio 2010), "he" (normal,
@@ -56,7 +57,8 @@ def initialise(net: ConvNet, method: str, seed: int) -> None:
         fan_out = layer.weight.shape[0] * math.prod(layer.weight.shape[2:])
         # Drawn on the CPU for every device, so that weights begin equal on all.
         values = torch.empty(layer.weight.shape)
-        match method:
+        is_of_boxes = net.architecture.is_of_boxes and layer is layers[-1]
+        match "normal-std-0.01" if is_of_boxes else method:
             case "normal-std-0.01":
                 values.normal_(0, 0.01, generator=generator)
             case "normal-std-0.1":
