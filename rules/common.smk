@@ -19,9 +19,9 @@ if {"{", "}"} & set(str(workflow.basedir)):
 sys.path.insert(0, str(workflow.basedir))
 
 from workflow_scripts.vgg.core.files import InputError
-from workflow_scripts.vgg.settings import data_rules, evaluation_rules, launching
-from workflow_scripts.vgg.settings import localisation_rules, report_rules, test_time_choices
-from workflow_scripts.vgg.settings import training_rules
+from workflow_scripts.vgg.settings import choice_rules, data_rules, evaluation_rules, launching
+from workflow_scripts.vgg.settings import localisation_rules, localised_choices, report_rules
+from workflow_scripts.vgg.settings import test_time_choices, training_rules
 from workflow_scripts.vgg.settings.job_environment import check_python, job_environment
 from workflow_scripts.vgg.settings.rule_options import one_of, options
 from workflow_scripts.vgg.settings.run import CONFIG_SCHEMA, PAPER_TABLES, SPEED
@@ -59,14 +59,24 @@ wildcard_constraints:
     store=r"train_S\d+(-\d+)?|val|test",
     shard=r"\d{5}",
     table="|".join(map(re.escape, RUN.tables)),
-    choice="|".join([*test_time_choices.MEASURED_BY, "precision"]),
-    value="[a-z0-9-]+",
+    choice=one_of(
+        [*test_time_choices.MEASURED_BY, *localised_choices.stages(RUN.schema), "precision"]
+    ),
+    value="[a-z0-9.+-]+",
 
 
 def choice_posteriors(wildcards):
     """The posteriors under every value of every test-time choice."""
     try:
         return report_rules.choice_posteriors(RUN)
+    except InputError as error:
+        raise WorkflowError(str(error))
+
+
+def tuning_boxes(wildcards):
+    """The boxes of training images that the threshold of merging is tuned with."""
+    try:
+        return choice_rules.tuning_paths(RUN)
     except InputError as error:
         raise WorkflowError(str(error))
 

@@ -57,7 +57,9 @@ rule write_submission:
         runtime=60,
         gpu=0,
     params:
-        kind=lambda wildcards: "--guesses" if wildcards.name in RUN.box_submitted else "--posteriors",
+        kind=lambda wildcards: (
+            "--guesses" if wildcards.name in RUN.box_submitted else "--posteriors"
+        ),
     shell:
         "python -m workflow_scripts.write_submission {params.kind} {input.answers}"
         " --classes {input.classes} --index {input.index} --packing {input.packing}"

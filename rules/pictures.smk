@@ -121,6 +121,41 @@ rule examine_errors:
         f" --output {RESULTS}/pictures --cost {{log}}.json > {{log}} 2>&1"
 
 
+rule examine_boxes:
+    input:
+        guesses=localisation_rules.pictured_guesses(RUN),
+        boxes=localisation_rules.pictured_boxes(RUN),
+        truth=localisation_rules.pictured_truth(RUN),
+        shards=RUN.shards("val"),
+        classes=f"{RESULTS}/classes.parquet",
+        pictures=RUN.config["pictures"] or [],
+    output:
+        f"{RESULTS}/pictures/boxes.json",
+    log:
+        f"{LOGS}/examine_boxes.log",
+    conda:
+        "../envs/environment.yml"
+    threads: 1
+    resources:
+        mem_mb=RUN.by_size(4000, 1000),
+        runtime=60,
+        gpu=0,
+    params:
+        behind=lambda wildcards, input: options(
+            guesses=list(input.guesses),
+            boxes=list(input.boxes),
+            truth=list(input.truth),
+            no_true_boxes=not RUN.localises,
+        ),
+        tables=options(tables=RUN.config["tables"]),
+        models=report_rules.available_models(RUN),
+        scoring=localisation_rules.scoring_options(RUN),
+    shell:
+        "python -m workflow_scripts.examine_boxes --pictures {input.pictures} {params.tables:q}"
+        f" --results {RESULTS} --shards {{input.shards}} {{params.behind:q}} {{params.models:q}}"
+        " {params.scoring:q} --output {output} --cost {log}.json > {log} 2>&1"
+
+
 rule draw_filters:
     input:
         expand(f"{RESULTS}/weights/{{model}}.safetensors", model=RUN.available),
@@ -147,6 +182,7 @@ rule render_pictures:
         crops=f"{RESULTS}/pictures/crops.json",
         images=f"{RESULTS}/pictures/images.json",
         classes=f"{RESULTS}/pictures/classes.json",
+        boxes=f"{RESULTS}/pictures/boxes.json",
         filters=f"{RESULTS}/pictures/filters.json",
         config=f"{RESULTS}/config.yaml",
     output:
@@ -170,7 +206,7 @@ rule render_pictures:
     shell:
         "python -m workflow_scripts.render_pictures --score-maps {input.score_maps}"
         " --crops {input.crops} --images {input.images} --classes {input.classes}"
-        " --filters {input.filters} --config {input.config} {params.pages}"
+        " --boxes {input.boxes} --filters {input.filters} --config {input.config} {params.pages}"
         " --output {output} --cost {log}.json > {log} 2>&1"
 
 

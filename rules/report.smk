@@ -167,19 +167,24 @@ rule render_table:
         neighbours=lambda wildcards: report_rules.neighbours(
             RUN, workflow.dag_settings.targets, wildcards.table
         ),
+        related=lambda wildcards: options(
+            pages=pages_beside(*report_rules.related(RUN, wildcards.table))
+        ),
     shell:
         "python -m workflow_scripts.render_table --table {input.table} --config {input.config}"
-        f" --records {LOGS} {{params.neighbours}}"
+        f" --records {LOGS} {{params.neighbours}} {{params.related}}"
         " --output {output} --cost {log}.json > {log} 2>&1"
 
 
 rule compare_choices:
     input:
         choice_posteriors,
+        choice_rules.choice_guesses(RUN),
         config=f"{RESULTS}/config.yaml",
         schema=CONFIG_SCHEMA,
     output:
         multiext(f"{RESULTS}/choices", ".csv", ".json"),
+        report_rules.localised_choices_file(RUN),
     log:
         f"{LOGS}/compare_choices.log",
     conda:
@@ -264,6 +269,7 @@ rule render_index:
         schema=CONFIG_SCHEMA,
         choices=lambda wildcards: report_rules.compared_choices(RUN),
         packing=f"{RESULTS}/packing.json",
+        truth=report_rules.box_reports(RUN),
         # With its page; the end of every run makes both anew, and the index only if it must be.
         plan=ancient(f"{RESULTS}/plan.json"),
     output:
@@ -290,6 +296,7 @@ rule render_index:
         "python -m workflow_scripts.render_index --tables {input.tables} --claims {input.claims}"
         " --history {input.histories} --figures {input.figures} --evaluations {input.evaluations}"
         " --config {input.config} --schema {input.schema} --packing {input.packing}"
+        " --truth {input.truth}"
         f" --plan {{input.plan}} --records {LOGS} {{params.pages}}"
         " --output {output} --cost {log}.json > {log} 2>&1"
 

@@ -21,6 +21,7 @@ from workflow_scripts.bench import (
     averaging_speed,
     evaluation_speed,
     loading_speed,
+    merging_speed,
     orchestration_speed,
     packing_speed,
     process_scaling,
@@ -43,6 +44,7 @@ PARTS = {
     "training": ("skimage", "torchvision"),
     "evaluation": ("skimage", "torchvision"),
     "averages": (),
+    "merging": (),
     "orchestration": (),
 }
 
@@ -110,6 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 evaluation_speed.growth(device),
             ),
             "averages": lambda: (averaging_speed.lines(folder), []),
+            "merging": lambda: (merging_speed.lines(), merging_speed.growth()),
             "orchestration": lambda: (
                 orchestration_speed.lines(),
                 orchestration_speed.growth(folder),

@@ -1,4 +1,8 @@
-"""Compare the errors under each alternative of the test-time choices with the configured ones'."""
+"""Compare the errors under each alternative of the test-time choices with the configured ones'.
+
+Choices of evaluation by classification errors; those of localisation, where the run has a row of
+it, by localisation errors, in a table of their own.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,11 @@ from workflow_scripts.vgg.results.choice_comparison import (
     as_text,
     compared_choices,
     write_comparison,
+)
+from workflow_scripts.vgg.results.localised_comparison import (
+    compared_localisation,
+    localised_as_text,
+    write_localised,
 )
 from workflow_scripts.vgg.settings.configuration import read_valid
 from workflow_scripts.vgg.settings.experiments import read_tables, read_yaml
@@ -23,20 +32,33 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--models", nargs="*", help="that the run has; all if not given")
     parser.add_argument("--results", required=True, help="the experiment's results folder")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
-    parser.add_argument("--output", required=True, help="path without suffix: .csv, .json")
+    parser.add_argument(
+        "--output", required=True, help="path without suffix: .csv, .json, _localisation.csv"
+    )
     given = parser.parse_args(arguments)
+    tables, schema = read_tables(given.tables), read_yaml(given.schema)
+    config = read_valid("config", given.config)
     compared = compared_choices(
         given.results,
-        read_tables(given.tables),
+        tables,
         given.models,
-        schema=read_yaml(given.schema),
-        configured=read_valid("config", given.config)["choices"],
+        schema=schema,
+        configured=config["choices"],
         seed=given.seed,
     )
-    if not compared:
+    localised = None
+    if config["data"]["archives"]["val_boxes"]:
+        localised = compared_localisation(
+            given.results, tables, given.models, schema=schema, config=config, seed=given.seed
+        )
+    if not compared and not localised:
         raise InputError("no row of the tables that measures a choice has its models in this run")
-    write_comparison(given.output, given.results, compared)
-    print(as_text(compared))
+    write_comparison(given.output, given.results, compared, localised)
+    if compared:
+        print(as_text(compared))
+    if localised:
+        write_localised(f"{given.output}_localisation.csv", localised)
+        print(f"\n{localised_as_text(localised)}")
 
 
 if __name__ == "__main__":

@@ -98,6 +98,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ids = [shards.id(place) for place in images.wanted]
     labels = shards.labels[images.wanted]
     classes = guessed_classes(given.posteriors, ids, labels, given.shards[0])
+    if classes.max() >= (known := net.architecture.classes):
+        raise InputError(
+            f"{(given.posteriors or given.shards)[0]}: has class {classes.max()}, counted from 0, "
+            f"but {given.weights} knows {known} classes; give those of one data set"
+        )
 
     # Their boxes.
     net = net.to(device).to(memory_format=torch.channels_last)
@@ -149,11 +154,12 @@ def read_classifier(given: argparse.Namespace, net: ConvNet, weights: dict) -> C
     classifier, described = load_weights(given.classifier, pool_rounding=given.pool_rounding)
     if classifier.architecture.is_of_boxes:
         raise InputError(f"{given.classifier}: predicts boxes; give the weights of a classifier")
-    same = (classifier.architecture.crop, classifier.architecture.map_side, described["mean_rgb"])
-    if same != (net.architecture.crop, net.architecture.map_side, weights["mean_rgb"]):
+    shapes = (classifier.architecture, net.architecture)
+    seen = [(shape.crop, shape.map_side, shape.classes) for shape in shapes]
+    if seen[0] != seen[1] or described["mean_rgb"] != weights["mean_rgb"]:
         raise InputError(
-            f"{given.classifier} and {given.weights} take other inputs; give the classifier that "
-            "the net of boxes started from"
+            f"{given.classifier} and {given.weights} take other inputs or know other classes; give "
+            "the classifier that the net of boxes started from"
         )
     return classifier
 

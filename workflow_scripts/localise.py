@@ -8,20 +8,14 @@ until none are close; the merged box of the highest rating is taken (appendix A 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import functools
 import logging
-import multiprocessing
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from itertools import islice
+from collections.abc import Sequence
 
 from workflow_scripts.vgg.core import command, costs
 from workflow_scripts.vgg.core.declarations import add_options, choices_of, from_options
-from workflow_scripts.vgg.core.files import InputError, code_fingerprint
-from workflow_scripts.vgg.core.parquet import read_metadata, rows_of
-from workflow_scripts.vgg.core.progress import Progress
-from workflow_scripts.vgg.localisation.box_files import joined
+from workflow_scripts.vgg.core.files import code_fingerprint
+from workflow_scripts.vgg.core.parquet import read_metadata
 from workflow_scripts.vgg.localisation.guesses import (
     Clipping,
     Guesses,
@@ -29,10 +23,8 @@ from workflow_scripts.vgg.localisation.guesses import (
     of_rows,
     write_guesses,
 )
+from workflow_scripts.vgg.localisation.many_images import count_images, found_of_each
 from workflow_scripts.vgg.localisation.merging import Merging
-
-TOGETHER = 16  # images that a process is given at a time
-IN_MEMORY = 4096  # images at a time
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -45,13 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=1, help="processes that merge")
     parser.add_argument("--output", required=True, help="guesses to write (parquet)")
     given = parser.parse_args(arguments)
-    if given.threads < 1:
-        raise InputError(f"--threads {given.threads}: expected 1 or more")
-    images = rows_of(given.boxes[0])
-    if not images:
-        raise InputError(f"{given.boxes[0]}: holds no images")
-    with costs.working_on(images):
-        guesses = localised(given, images)
+    with costs.working_on(count_images(given.boxes[0])):
+        guesses = localised(given)
     write_guesses(
         given.output,
         guesses,
@@ -65,28 +52,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.info("%d images, %d guesses each", len(guesses.ids), guesses.classes.shape[1])
 
 
-def localised(given: argparse.Namespace, images: int) -> Guesses:
+def localised(given: argparse.Namespace) -> Guesses:
     """The guesses of all images, by one process or several: they are the same."""
     find = functools.partial(
         guess, merging=from_options(Merging, given), clipping=from_options(Clipping, given)
     )
-    progress = Progress(images, "images")
-    with contextlib.ExitStack() as stack:
-        mapped: Callable = map
-        if given.threads > 1:
-            context = multiprocessing.get_context("forkserver")
-            pool = stack.enter_context(ProcessPoolExecutor(given.threads, context))
-            mapped = functools.partial(pool.map, chunksize=TOGETHER)
-        rows = []
-        images_left = joined(given.boxes)
-        while some := list(islice(images_left, IN_MEMORY)):
-            for own, (boxes, ratings) in zip(some, mapped(find, some), strict=True):
-                first = own[0]
-                size = (first.width, first.height)
-                classes = first.predicted.classes
-                rows.append((first.id, first.label, size, classes, boxes, ratings))
-                progress.update(1)
-    return of_rows(rows)
+    return of_rows(
+        (
+            image.id,
+            image.label,
+            (image.width, image.height),
+            image.predicted.classes,
+            boxes,
+            ratings,
+        )
+        for image, (boxes, ratings) in found_of_each(given.boxes, find, given.threads)
+    )
 
 
 if __name__ == "__main__":

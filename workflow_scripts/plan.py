@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from workflow_scripts.vgg.core import command
@@ -17,8 +17,21 @@ from workflow_scripts.vgg.settings.configuration import read_valid
 from workflow_scripts.vgg.settings.experiments import (
     all_checked,
     all_evaluations,
+    claim_evaluations,
+    evaluations,
+    find_row,
+    has_models,
     read_tables,
     read_yaml,
+    splits_of,
+)
+from workflow_scripts.vgg.settings.localised_rows import (
+    Guessed,
+    box_submissions,
+    guessed,
+    is_localised,
+    is_of_true_class,
+    localised_rows,
 )
 
 
@@ -31,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--models", nargs="*", default=[], help="that are trained or imported")
     parser.add_argument("--splits", nargs="*", default=[], help="that have labels")
     parser.add_argument("--submissions", nargs="*", default=[], help="for the test server")
+    parser.add_argument("--boxed-splits", nargs="*", default=[], help="that have true boxes")
+    parser.add_argument("--box-submissions", nargs="*", default=[], help="for the test server")
     parser.add_argument("--rates", help="summary.json of `benchmark`: rates measured, not stated")
     parser.add_argument("--index", action="store_true", help="link the page to the index beside it")
     parser.add_argument("--page", required=True, help="the HTML page to write")
@@ -44,14 +59,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     definitions, claims = read_yaml(config["models"]), read_yaml(config["claims"])
     tables = read_tables(config["tables"])
     planner = Planner(config, definitions["convnets"], definitions["models"], Path(given.results))
-    evaluations = all_evaluations(
+    needed = all_evaluations(
         tables, claims, given.models, splits=given.splits, submitted=given.submissions
     )
     checked = []
     if config["evaluate"]["precision"] != "float32":
         checked = all_checked(tables, given.models)
+    guesses = all_guesses(
+        tables, claims, given.models, splits=given.boxed_splits, submitted=given.box_submissions
+    )
+    labels = []
+    if not all(is_of_true_class(row) for _, row in guesses):
+        labels = evaluations(find_row(config["localise"]["labels"], tables)["evaluations"])
     jobs = planner.jobs(
-        given.stores, given.models, evaluations, labelled=given.splits, checked=checked
+        given.stores,
+        given.models,
+        needed,
+        labelled=given.splits,
+        checked=checked,
+        guesses=guesses,
+        boxed=given.boxed_splits,
+        labels=labels,
     )
     plan = make_plan(planner, jobs, read_records(given.records))
 
@@ -62,6 +90,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with whole_file(given.page) as temporary:
         temporary.write_text(pages.render_plan(plan, config, given.index), encoding="utf-8")
     print(f"\nThe same as a page: {os.path.abspath(given.page)}")
+
+
+def all_guesses(
+    tables: dict,
+    claims: list[dict],
+    models: Collection[str],
+    splits: Collection[str],
+    submitted: Collection[str],
+) -> list[tuple[str, dict]]:
+    """The split and row of all guesses that tables, claims and submissions need, each once.
+
+    models: that the run has. splits: that have true boxes. submitted: names of submissions.
+    """
+    localised = [table for table in tables.values() if is_localised(table)]
+    needed = [
+        *((split, guessed(row)) for split in splits for table in localised
+          if split in splits_of(table) for row in table["rows"]),
+        *(("val", own) for own in claim_evaluations(claims, tables, models)
+          if isinstance(own, Guessed) and "val" in splits),
+        *(("test", own) for name, own in box_submissions(tables, models).items()
+          if name in submitted),
+    ]  # fmt: skip
+    rows = localised_rows(tables)
+    return [(s, rows[own.row]) for s, own in dict.fromkeys(needed) if has_models([own], models)]
 
 
 if __name__ == "__main__":

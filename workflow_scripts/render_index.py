@@ -1,4 +1,4 @@
-"""Render the report's index: headline, claims, tables, figures, images, costs and settings."""
+"""Render the report's index: headline, claims, tables, figures, images, boxes, costs, settings."""
 
 from __future__ import annotations
 
@@ -31,6 +31,12 @@ def main(arguments: Sequence[str] | None) -> None:
     parser.add_argument("--config", required=True, help="the run's resolved configuration")
     parser.add_argument("--schema", help="the configuration's schema, which describes choices")
     parser.add_argument("--packing", help="packing.json: what was packed, and what was not")
+    parser.add_argument(
+        "--truth",
+        nargs="*",
+        default=[],
+        help="reports of true boxes, JSON, named for their splits: what was read, and what is odd",
+    )
     parser.add_argument("--plan", help="plan.json: planned and actual cost")
     parser.add_argument("--records", help="the experiment's folder of logs, with records of cost")
     parser.add_argument(
@@ -53,6 +59,7 @@ def main(arguments: Sequence[str] | None) -> None:
         inputs.load_config(given.config),
         schema=inputs.load_choices(given.schema) if given.schema else None,
         packing=inputs.load_packing(given.packing) if given.packing else None,
+        truth={Path(path).stem: inputs.load_truth(path) for path in given.truth},
         figures=given.figures,
         plan=inputs.load_plan(given.plan) if given.plan else None,
         records=inputs.load_records(given.records),

@@ -16,6 +16,7 @@ def main(arguments: Sequence[str] | None) -> None:
         ("crops", "look_through_net"),
         ("images", "examine_errors"),
         ("classes", "examine_errors"),
+        ("boxes", "examine_boxes"),
         ("filters", "draw_filters"),
     ):
         name = f"--{kind.replace('_', '-')}"

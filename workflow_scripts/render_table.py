@@ -20,6 +20,9 @@ def main(arguments: Sequence[str] | None) -> None:
     parser.add_argument("--records", help="the experiment's folder of logs, with records of cost")
     parser.add_argument("--previous", help="name of the table before this one, such as table2")
     parser.add_argument("--next", help="name of the table after this one, such as table4")
+    parser.add_argument(
+        "--pages", nargs="*", default=[], help="names of other pages beside this one, to refer to"
+    )
     parser.add_argument("--index", action="store_true", help="link to the index beside this page")
     parser.add_argument("--output", required=True, help="the HTML page to write")
     given = parser.parse_args(arguments)
@@ -30,6 +33,7 @@ def main(arguments: Sequence[str] | None) -> None:
         given.previous,
         given.next,
         index=given.index,
+        pages=given.pages,
         downloads=inputs.load_downloads(given.table),
         records=inputs.load_records(given.records),
     )

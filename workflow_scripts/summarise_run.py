@@ -9,7 +9,9 @@ from workflow_scripts.vgg.core import command
 from workflow_scripts.vgg.core.text_artefacts import read_json
 from workflow_scripts.vgg.planning.records import read_records
 from workflow_scripts.vgg.results.choice_comparison import as_text
+from workflow_scripts.vgg.results.localised_comparison import localised_as_text
 from workflow_scripts.vgg.results.run_summary import errors_as_text, times_as_text
+from workflow_scripts.vgg.results.tuned_threshold import tuned_as_text
 from workflow_scripts.vgg.settings.experiments import read_tables
 
 
@@ -30,7 +32,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "\nWhat the test-time choices change (* as configured; errors in %, 95% intervals; "
             "images whose top-1 class or outcome changed)"
         )
-        print(as_text(read_json(compared)["choices"]))
+        content = read_json(compared)
+        if content["choices"]:
+            print(as_text(content["choices"]))
+        if localised := content.get("localisation"):
+            print(f"\n{localised_as_text(localised)}")
+    tuned = results / "threshold.json"
+    if tuned.exists():
+        print(f"\n{tuned_as_text(read_json(tuned))}")
     index = Path("reports/index.html")
     if index.exists():
         print(f"\nReport: {index.resolve()}")

@@ -61,23 +61,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     localised, scoring = is_localised(entry), from_options(Scoring, given)
     printed = read_yaml(given.paper)
     check_rows({given.table: entry}, printed)
+    run = tables.Run(
+        given.results,
+        splits=given.splits,
+        seeds=given.seeds,
+        imported=given.imported,
+        models=given.models,
+        submissions=given.submissions,
+        test_images=given.test_images,
+    )
     table = tables.evaluation_table(
         given.table,
         entry,
-        tables.Run(
-            given.results,
-            splits=given.splits,
-            seeds=given.seeds,
-            imported=given.imported,
-            models=given.models,
-            submissions=given.submissions,
-            test_images=given.test_images,
-        ),
+        run,
         printed=printed[entry["paper"]] if "paper" in entry else None,
         answers=answers,
         read=tables.paired_localisations(given.results, scoring) if localised else None,
     )
-    if given.precision != "float32" and not localised:
+    if localised:
+        table["localisation"] = tables.scoring_facts(entry, run, scoring)
+        table["notes"] += tables.scoring_notes(entry["metrics"], table["localisation"])
+    elif given.precision != "float32":
         table["check"] = None
         if row := check_row(entry, given.models):
             table["check"] = float32_checks.check(row, given.results, given.precision)

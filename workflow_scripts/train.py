@@ -212,6 +212,10 @@ def train(
         boxes = lessons_of(given, train_shards, val_shards)
         trained_on = boxes.trained_on(trained_on)
         scored = boxes.validated_on(validated_on)
+        if not scored.any():
+            raise InputError(
+                f"{given.val_boxes or given.train_boxes}: no validation image has a box to test on"
+            )
         validated_on, labels = validated_on[scored], labels[scored]
     images = TrainingImages(
         train_shards,

@@ -4,15 +4,16 @@
 
 Compared are, on the tables' own pages and on the index: all errors with intervals, the paper's
 numbers, differences and marks, what the provenance says of them, Tables 1 and 2, the ledger of
-claims with its verdicts, the headline, and where the learning curves end; besides, the tables' CSV
-files, claims.csv and evaluations.csv. Of a number on a page, that is its exact value, the digits
-that a reader sees, and that nothing else is shown. The ledger's throughput is held against its CSV
-file only; the pages of plan, choices and pictures are not read.
+claims with its verdicts, the headline, where the learning curves end, and what was read of true
+boxes; besides, the tables' CSV files, claims.csv and evaluations.csv. Of a number on a page, that
+is its exact value, the digits that a reader sees, and that nothing else is shown. The ledger's
+throughput is held against its CSV file only; the pages of plan, choices and pictures are not read.
 """
 
 from __future__ import annotations
 
 import itertools
+import json
 import re
 import sys
 from collections import Counter
@@ -24,7 +25,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from tests import checks
-from tests.checks.recomputed import VERDICTS, Cell, Run, evaluations, joint
+from tests.checks.recomputed import VERDICTS, Cell, Run, behind, evaluations, joint
 
 EMPTY = ("meta", "br", "link", "img", "input", "hr", "col")
 FIELDS = ("", "low", "high", "errors", "images", "paper", "difference", "seeds", "seed_sd")
@@ -168,7 +169,7 @@ def counted_numbers(cell: Cell) -> list[Number]:
 
 
 class Check:
-    """Compares a run's report with what its posteriors say."""
+    """Compares a run's report with what its posteriors and guesses say."""
 
     def __init__(self, run: Run):
         self.run = run
@@ -187,6 +188,7 @@ class Check:
                 self.configurations(name, brief)
         self.headline(index, *self.claims(index))
         self.curves(index)
+        self.boxes(index)
         self.evaluations()
 
     def page(self, name: str) -> Page:
@@ -259,11 +261,10 @@ class Check:
             found = panel.one("ul", **{"class": "counts"}).numbers if panel else []
             self.numbers(where, expected, found)
             if any(cell.wrong is not None for cell in cells):
-                files = self.run.files(evaluations(rows[place - 1]["evaluations"]), split)
-                averaged = {str(p.relative_to(self.run.root)) for seed in files for p in seed}
+                files = self.run.named(behind(rows[place - 1]), split)
                 summaries = panel.all("summary") if panel else []
                 named = {text for s in summaries for text in re.findall(r"\S+\.parquet", s.text)}
-                self.same(f"{where}, posteriors", averaged, named)
+                self.same(f"{where}, files", files, named)
 
     def configurations(self, name: str, brief: Element) -> None:
         """Table 1: the numbers of weight layers, ours and the paper's."""
@@ -402,9 +403,29 @@ class Check:
             for seed in self.run.seeds:
                 folder = "." if seed == self.run.seeds[0] else f"seed{seed}"
                 history = pd.read_csv(self.run.results / folder / f"history/{model}.csv")
-                last = history.dropna(subset=["val_top1_error"]).iloc[-1]
-                expected += [Number(last["val_top1_error"]), Number(int(last["iteration"]), 0)]
+                of_boxes = "val_gtloc_error" in history
+                error = "val_gtloc_error" if of_boxes else "val_top1_error"
+                last = history.dropna(subset=[error]).iloc[-1]
+                expected += [Number(last[error]), Number(int(last["iteration"]), 0)]
             self.numbers(f"index.html, curve of {model}", expected, captions[0].numbers)
+
+    def boxes(self, index: Page) -> None:
+        """What was read of the true boxes of each split, and how many annotations are odd."""
+        tables = {table.one("caption").text: table for table in index.root.all("table")}
+        shown = tables.get("True boxes")
+        splits = [row.one("th").text for row in shown.rows()] if shown else []
+        for split, row in zip(splits, shown.rows() if shown else [], strict=True):
+            truth = pd.read_parquet(self.run.results / f"truth/{split}.parquet")
+            counts = truth["boxes"].str.len()
+            expected = [len(truth), (counts > 0).sum(), counts.sum(), truth["blacklisted"].sum()]
+            where = f"index.html, boxes of {split}"
+            self.numbers(where, [Number(int(count), 0) for count in expected], row.numbers)
+        read = {s: self.run.results / f"truth/{s}.json" for s in splits}
+        odd = [json.loads(path.read_text())["oddities"] for path in read.values()]
+        expected = sorted(len(ids) for kinds in odd for ids in kinds.values())
+        rows = tables["Odd annotations"].rows() if "Odd annotations" in tables else []
+        found = sorted(number for row in rows for number, _ in row.numbers)
+        self.same("index.html, odd annotations", expected, found)
 
     def evaluations(self) -> None:
         """evaluations.csv: each evaluation alone, beside the paper's row of it alone."""
@@ -412,11 +433,14 @@ class Check:
         for name in (n for n in self.run.measured() if "paper" in self.run.tables[n]):
             pairs = zip(self.run.tables[name]["rows"], self.run.papers(name), strict=False)
             for row, errors in pairs:
+                if "evaluations" not in row:
+                    continue
                 papers.setdefault(evaluations(row["evaluations"]), errors)
         for line in pd.read_csv(self.run.results / "evaluations.csv").to_dict("records"):
             own = ((line["model"], line["method"], line["Q"]),)
             for k in (1, 5):
-                cell = Cell(self.run.wrong(own, "val", k), papers.get(own, {}).get(f"top{k}_val"))
+                wrong = self.run.wrong(own, "val", f"top{k}")
+                cell = Cell(wrong, papers.get(own, {}).get(f"top{k}_val"))
                 for field in ("", "low", "high", "seed_sd", "paper"):
                     column = f"top{k}_{field}".rstrip("_")
                     where = f"evaluations.csv, {own[0]}, {column}"

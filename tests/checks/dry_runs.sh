@@ -22,10 +22,10 @@ rest() {
     for source in kaggle huggingface folder; do
         run all --configfile config/ilsvrc2012.yaml --config "data={source: $source}"
     done
-    for target in tables claims figures pictures choices shards models exports plan benchmarks; do
+    for target in tables claims figures pictures choices threshold shards models exports plan benchmarks; do
         run "$target"
     done
-    for number in 1 2 3 4 5 6 7; do
+    for number in 1 2 3 4 5 6 7 8 9 10; do
         run "reports/table$number.html"
         [ "$number" = 5 ] || run --profile slurm "reports/table$number.html"
     done

@@ -1,8 +1,9 @@
-"""From posteriors to numbers: a run's errors, intervals and claims, for check_report.py.
+"""From posteriors and guesses to numbers: a run's errors, intervals, claims, for check_report.py.
 
 Nothing of the pipeline's code is used, only numpy and pandas: errors are counted from the mean
-posteriors, Wilson's interval is the roots of its equation, the exact tests are sums of whole
-numbers, and the bootstrap is held against the distribution that it draws from.
+posteriors, and from guessed and true boxes in whole numbers; Wilson's interval is the roots of its
+equation, the exact tests are sums of whole numbers, and the bootstrap is held against the
+distribution that it draws from.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
-METRICS = ("top1_val", "top5_val", "top1_test", "top5_test")
+KINDS = ("top1", "top5", "gtloc", "top5loc")
+METRICS = tuple(f"{kind}_{split}" for kind in KINDS for split in ("val", "test"))
 VERDICTS = ("reproduced", "not reproduced", "inconclusive", "unmeasured")
 SIDES = ("candidate", "baseline")
 Z = 1.959963984540054  # 97.5% point of the standard normal distribution
@@ -31,6 +33,53 @@ Evaluations = tuple[tuple[str, str, int], ...]  # model, method, Q
 def evaluations(entries: list[dict]) -> Evaluations:
     """The evaluations of a row of tables.yaml."""
     return tuple((e["model"], e["method"], Q) for e in entries for Q in e["Q"])
+
+
+class Guessed(NamedTuple):
+    """The guesses of a row. boxes: model, method and Q of its nets. kind: of its error."""
+
+    row: str
+    boxes: Evaluations
+    kind: str
+
+
+def behind(row: dict) -> Evaluations | Guessed:
+    """What a row of tables.yaml is measured by."""
+    if "evaluations" in row:
+        return evaluations(row["evaluations"])
+    boxes = evaluations(row.get("boxes", []))
+    if boxes:
+        of_true_class = all(method == "center" for _, method, _ in boxes)
+    else:
+        of_true_class = row["fixed_box"]["labels"] == "true-class"
+    return Guessed(row["name"], boxes, "gtloc" if of_true_class else "top5loc")
+
+
+def misses(found: pd.Series, true: pd.Series, choices: dict) -> bool:
+    """Whether no guess for an image has its class and one of its boxes."""
+    size = (found["width"], found["height"], found["width"], found["height"])
+    more = int(choices["overlap_pixels"] == "inclusive")
+    for one in true["boxes"]:
+        edges = [one[corner] for corner in ("xmin", "ymin", "xmax", "ymax")]
+        left, top, right, bottom = (round(e * s) for e, s in zip(edges, size, strict=True))
+        own = [left, top, right - 1, bottom - 1]
+        for label, guess in zip(found["guesses"][:5], found["boxes"][:5], strict=True):
+            if label != found["label"]:
+                continue
+            sides = [
+                [
+                    min(a[i + 2], b[i + 2]) - max(a[i], b[i]) + more
+                    for a, b in ((own, guess), (own, own), (guess, guess))
+                ]
+                for i in (0, 1)
+            ]
+            common, first, second = (
+                int(max(x, 0)) * int(max(y, 0)) for x, y in zip(*sides, strict=True)
+            )
+            least = first + second - common + (choices["overlap_bound"] == "more-than-half")
+            if common and 2 * common >= least:
+                return False
+    return True
 
 
 # Statistics
@@ -224,25 +273,46 @@ class Run:
         """The tables of errors."""
         return [name for name, table in self.tables.items() if "rows" in table]
 
-    def files(self, own: Evaluations, split: str) -> list[list[Path]]:
-        """The posterior files whose mean counts, for each seed."""
-        seeds = self.seeds[:1] if all(e[0] in self.imported for e in own) else self.seeds
+    def seeds_of(self, own: Evaluations) -> list[int]:
+        """The seeds that some models were trained with: the first alone stands for files."""
+        return self.seeds[:1] if all(e[0] in self.imported for e in own) else self.seeds
+
+    def folder(self, seed: int, model: str | None = None) -> Path:
+        """Where the files of a seed are; those of imported models have none."""
+        first = seed == self.seeds[0] or model in self.imported
+        return self.results if first else self.results / f"seed{seed}"
+
+    def files(self, own: Evaluations, split: str, of: str = "posteriors") -> list[list[Path]]:
+        """The posterior files whose mean counts, for each seed; or the files of boxes."""
         return [
             [
-                (
-                    self.results
-                    if seed == self.seeds[0] or model in self.imported
-                    else self.results / f"seed{seed}"
-                )
-                / f"posteriors/{split}/{model}/{method}_Q{Q}.parquet"
+                self.folder(seed, model) / f"{of}/{split}/{model}/{method}_Q{Q}.parquet"
                 for model, method, Q in own
             ]
-            for seed in seeds
+            for seed in self.seeds_of(own)
         ]
 
-    def _wrong(self, own: Evaluations, split: str, k: int) -> np.ndarray | None:
+    def guesses(self, own: Guessed, split: str) -> list[Path]:
+        """The file of guesses that counts, for each seed."""
+        seeds = self.seeds_of(own.boxes)
+        return [self.folder(seed) / f"localisation/{split}/{own.row}.parquet" for seed in seeds]
+
+    def named(self, own: Evaluations | Guessed, split: str) -> set[str]:
+        """The files that the provenance of a row should name."""
+        if isinstance(own, Guessed):
+            paths = [*self.guesses(own, split)]
+            paths += itertools.chain(*self.files(own.boxes, split, "boxes"))
+        else:
+            paths = itertools.chain(*self.files(own, split))
+        return {str(path.relative_to(self.root)) for path in paths}
+
+    def _wrong(self, own: Evaluations | Guessed, split: str, kind: str) -> np.ndarray | None:
         """Outcomes, bool [seeds, images]; None if a file is absent or has no labels."""
-        of_seeds = self.files(own, split)
+        if isinstance(own, Guessed):
+            return self._wrong_guesses(own, split) if kind == own.kind else None
+        if kind not in ("top1", "top5"):
+            return None
+        of_seeds, k = self.files(own, split), int(kind[3:])
         if not all(path.is_file() for files in of_seeds for path in files):
             return None
         outcomes = []
@@ -256,6 +326,24 @@ class Run:
             highest = np.argsort(-np.mean(stacked, axis=0), axis=1, kind="stable")[:, :k]
             outcomes.append(~(highest == labels[:, None]).any(1))
         return np.stack(outcomes)
+
+    def _wrong_guesses(self, own: Guessed, split: str) -> np.ndarray | None:
+        """The same of guesses, for the images that are scored."""
+        paths, truth = self.guesses(own, split), self.results / f"truth/{split}.parquet"
+        if not all(path.is_file() for path in (*paths, truth)):
+            return None
+        true, outcomes = pd.read_parquet(truth).set_index("id"), []
+        kept = self.config["choices"]["blacklisted"] == "kept"
+        scored = true.index[(true["boxes"].str.len() > 0) & (kept | ~true["blacklisted"])]
+        for path in paths:
+            found = pd.read_parquet(path).set_index("id").sort_index()
+            if (found["label"] < 0).any():
+                return None
+            ids = found.index.intersection(scored).sort_values()
+            outcomes.append(
+                [misses(found.loc[i], true.loc[i], self.config["choices"]) for i in ids]
+            )
+        return np.array(outcomes)
 
     def papers(self, name: str) -> list[dict[str, float]]:
         """The numbers beside a table's rows, by metric; the paper's further rows at the end."""
@@ -273,8 +361,8 @@ class Run:
         for row, paper in itertools.zip_longest(table["rows"], self.papers(name)):
             cells = {}
             for metric in table["metrics"]:
-                k, split = int(metric[3]), metric.split("_")[1]
-                wrong = row and self.wrong(evaluations(row["evaluations"]), split, k)
+                kind, split = metric.split("_")
+                wrong = row and self.wrong(behind(row), split, kind)
                 answer = self.answers.get(row.get("submission"), {}).get(metric) if row else None
                 entered = answer and (answer, self.config["data"]["images"]["test"])
                 cells[metric] = Cell(
@@ -289,34 +377,40 @@ class Run:
         rows = enumerate(self.tables[table]["rows"])
         return next((table, place, row) for place, row in rows if row["name"] == name)
 
-    def sides(self, comparison: dict) -> tuple[Evaluations, Evaluations]:
-        """The evaluations of a comparison's candidate and baseline."""
+    def sides(self, comparison: dict) -> tuple[Evaluations | Guessed, ...]:
+        """What a comparison's candidate and baseline are measured by."""
         return tuple(
-            evaluations(side if isinstance(side, list) else self.row(side)[2]["evaluations"])
+            behind({"evaluations": side} if isinstance(side, list) else self.row(side)[2])
             for side in (comparison[name] for name in SIDES)
         )
 
     def paper_difference(self, comparison: dict) -> float | None:
         """The paper's candidate minus its baseline, if its tables have both."""
         errors = []
-        for side in (comparison[name] for name in SIDES):
+        kinds = [
+            side.kind if isinstance(side, Guessed) else "top1" for side in self.sides(comparison)
+        ]
+        for kind, side in zip(kinds, (comparison[name] for name in SIDES), strict=True):
             if isinstance(side, list) or "paper" not in self.tables[side.split("/")[0]]:
                 return None
             table, place, _ = self.row(side)
-            errors.append(self.papers(table)[place]["top1_val"])
+            errors.append(self.papers(table)[place][f"{kind}_val"])
         return errors[0] - errors[1]
 
     def compared(self) -> list[list[Compared | None]]:
         """The comparisons of each claim; None for one that was not measured."""
-        outcomes, p_values = {}, {}
+        outcomes, p_values = {}, ({}, {})  # of classification, of localisation
         for comparison in (each for claim in self.claims for each in claim["comparisons"]):
             sides = self.sides(comparison)
-            wrong = [self.wrong(own, "val", 1) for own in sides]
+            boxed = isinstance(sides[0], Guessed)
+            kinds = [own.kind if boxed else "top1" for own in sides]
+            wrong = [self.wrong(o, "val", kind) for o, kind in zip(sides, kinds, strict=True)]
             if all(own is not None for own in wrong):
                 outcomes[sides] = one, two = np.broadcast_arrays(*wrong)
                 pair = frozenset(map(frozenset, sides))
-                p_values[pair] = exact_p((one.astype(int) - two).sum(0))
-        adjusted = holm(p_values)
+                p_values[boxed][pair] = exact_p((one.astype(int) - two).sum(0))
+        adjusted = holm(p_values[0]) | holm(p_values[1])
+        p_values = p_values[0] | p_values[1]
 
         def one(comparison: dict) -> Compared | None:
             sides = self.sides(comparison)

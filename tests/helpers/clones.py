@@ -29,6 +29,7 @@ TINY = {
             "scratch": {"iterations": 6},
             "transferred": {"iterations": 4},
             "fine_tuned": {"iterations": 2},
+            "box": {"iterations": 2},
         },
         "validation_interval": 2,
     },

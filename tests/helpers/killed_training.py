@@ -24,8 +24,8 @@ from workflow_scripts.vgg.core import command
 from workflow_scripts.vgg.training import checkpoints, state
 
 moment, at, name = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-now = {"validating": False, "sent": False}
-step, cross_entropy, save = state.Training.step, state.F.cross_entropy, checkpoints.torch.save
+now = {"sent": False}
+step, save = state.Training.step, checkpoints.torch.save
 
 
 def send():
@@ -36,28 +36,37 @@ def send():
 
 def watched_step(self, *arguments):
     now["iteration"], now["dropped"] = self.iteration + 1, self.plateau.dropped
+    if "loss" not in now:
+        now["loss"], self.loss = self.loss, watched_loss
     return step(self, *arguments)
 
 
-def watched_loss(*arguments, **options):
+def watched_loss(*arguments):
     if (moment == "iteration" and now["iteration"] == at) or (
         moment == "drop" and now["dropped"] == at
     ):
         send()
-    return cross_entropy(*arguments, **options)
+    return now["loss"](*arguments)
 
 
-def watched_evaluation(net, images, *arguments, stop, **options):
-    asked = []
+def watched(evaluation):
+    """An evaluation of a validation, of classes or of boxes, that may be hit."""
 
-    def watched_stop():
-        asked.append(None)
-        if moment == "validation" and now["iteration"] >= at and len(asked) == 2:
-            send()
-        return stop()
+    @functools.wraps(evaluation)
+    def evaluate(net, images, *arguments, stop, **options):
+        asked = []
 
-    # Batches of four, so that there are several.
-    return evaluate(net, replace(images, batch_size=4), *arguments, stop=watched_stop, **options)
+        def watched_stop():
+            asked.append(None)
+            if moment == "validation" and now["iteration"] >= at and len(asked) == 2:
+                send()
+            return stop()
+
+        # Batches of four, so that there are several.
+        images = replace(images, batch_size=4)
+        return evaluation(net, images, *arguments, stop=watched_stop, **options)
+
+    return evaluate
 
 
 def watched_save(content, file):
@@ -72,9 +81,7 @@ def watched_save(content, file):
     save(content, file)
 
 
-evaluate = train.evaluate
-train.evaluate = functools.wraps(evaluate)(watched_evaluation)
+train.evaluate, train.central_boxes = watched(train.evaluate), watched(train.central_boxes)
 state.Training.step = watched_step
-state.F.cross_entropy = watched_loss
 checkpoints.torch.save = watched_save
 command.run(lambda _: train.main(sys.argv[4:]))

@@ -14,6 +14,7 @@ from workflow_scripts import render_pictures
 from workflow_scripts.vgg.core.text_artefacts import read_json
 from workflow_scripts.vgg.report import pictures_page
 from workflow_scripts.vgg.settings.experiments import Evaluation, read_tables
+from workflow_scripts.vgg.settings.localised_rows import BoxEvaluation
 
 WANTED = yaml.safe_load((ROOT / "config/pictures.yaml").read_text())
 SCHEMA = yaml.safe_load((ROOT / "config/schemas/pictures.schema.yaml").read_text())
@@ -52,6 +53,13 @@ def mean_of(results, evaluations):
 def row(table, name):
     (found,) = (r for r in TABLES[table]["rows"] if r["name"] == name)
     return [Evaluation(e["model"], e["method"], Q) for e in found["evaluations"] for Q in e["Q"]]
+
+
+def row_boxes():
+    """The boxes of the row whose boxes are shown: read from the tables, one set for each Q."""
+    table, _, name = WANTED["boxes"]["row"].partition("/")
+    (found,) = (r for r in TABLES[table]["rows"] if r["name"] == name)
+    return [BoxEvaluation(e["model"], e["method"], Q) for e in found["boxes"] for Q in e["Q"]]
 
 
 def true_posterior(results, evaluations):

@@ -140,3 +140,48 @@ def headline(html):
 
 def spaced(html):
     return " ".join(Page(html).text.split())
+
+
+# Localisation
+
+MERGING = {
+    "merge_threshold": 0.625,
+    "merge_distance": "overlap-only",
+    "merge_mean": "plain",
+    "box_rating": "max",
+    "box_clipping": "clipped",
+}
+
+
+def guesses(row, split="val", seed=3, box=None):
+    """Where a row's guesses lie, and how they were made."""
+    folder = "" if seed in (None, 3) else f"seed{seed}/"
+    return {
+        "guesses": f"results/m/{folder}localisation/{split}/{row}.parquet",
+        "split": split,
+        "seed": seed,
+        "box": box,
+        "merging": None if box else MERGING,
+    }
+
+
+def boxed_evaluation(model, method, Q, seed=3):
+    """One of the files of boxes behind guesses."""
+    found = evaluation(model, "val", seed, Q, method)
+    folder = "" if seed == 3 else f"seed{seed}/"
+    path = found["posteriors"].replace("m/posteriors", f"m/{folder}boxes")
+    return found | {"posteriors": path}
+
+
+def localised_row(name, labels, cells, boxes=(), own=()):
+    """A row of localisation. boxes: the files behind it; own: its files of guesses."""
+    row = {"name": name, "labels": labels, "literature": False, "metrics": cells}
+    return row | {"submission": None, "evaluations": list(boxes), "guesses": list(own)}
+
+
+def localised_table(name, rows, metrics, **more):
+    """A table of localisation, of whose 500 validation images 417 are scored."""
+    counts = {"images": 500, "boxless": 0, "blacklisted": 83, "scored": 417}
+    facts = {"scoring": {"overlap_bound": "at-least-half"}, "images": {"val": counts}}
+    columns = {"columns": ["train S", "test Q"], "metrics": metrics, "reference": "paper"}
+    return table(name, "evaluation", rows, **columns, localisation=facts, seeds=[3], **more)

@@ -13,9 +13,11 @@ from tests.helpers.flop_by_hand import FC, FIRST, TABLE_1, by_hand
 from workflow_scripts.vgg.evaluation.methods import DenseConvNet
 from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet
 from workflow_scripts.vgg.planning.arithmetic import (
+    boxes_flop,
     built,
     evaluation_flop,
     forward_flop,
+    score_map_places,
     training_flop,
 )
 
@@ -76,6 +78,28 @@ def test_dense_counts_are_those_of_two_passes_over_each_whole_image(rounding):
         for flop, size in zip(counted, rescaled, strict=True):
             images = torch.empty(1, 3, *size)
             assert flop == 2 * executed(lambda images=images: model(images))
+
+
+@pytest.mark.parametrize("rounding", ["floor", "ceil"])
+def test_dense_boxes_are_a_pass_of_either_net_at_as_many_places_as_the_map_has(rounding):
+    architectures = [
+        Architecture(NETS["D"], pool_rounding=rounding, head=head)
+        for head in ("box-pcr", "classes")
+    ]
+    nets = [built(architecture) for architecture in architectures]
+    sizes = {(375, 500): (352, 469), (500, 333): (529, 352), (400, 1000): (352, 880)}
+    heights, widths = map(np.array, zip(*sizes, strict=True))
+    counted = boxes_flop(*nets, "dense", 352, heights, widths)
+    with FakeTensorMode():
+        models = [DenseConvNet(ConvNet(architecture).eval()) for architecture in architectures]
+        for flop, size in zip(counted, sizes.values(), strict=True):
+            images = torch.empty(1, 3, *size)
+            assert flop == sum(
+                executed(lambda net=net, images=images: net(images)) for net in models
+            )
+            assert score_map_places(nets[0], *size) == np.prod(models[0](images).shape[2:])
+    (crop,) = boxes_flop(*nets, "center", 352, 375, 500)
+    assert crop == by_hand("D") + 2 * 4096 * 3000
 
 
 def test_crops_count_once_for_a_central_one_and_fifty_times_for_multi_crop():

@@ -21,6 +21,7 @@ from workflow_scripts.bench import (
     loading_speed,
     machine,
     measuring,
+    merging_speed,
     orchestration_speed,
     packing_speed,
     photographs,
@@ -34,6 +35,7 @@ from workflow_scripts.bench.measuring import Elsewhere, Growth, Line, Measured, 
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.data import images
 from workflow_scripts.vgg.data.shards import Shards
+from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet
 from workflow_scripts.vgg.planning.plan_contents import measured_rates
 from workflow_scripts.vgg.report.inputs import load_benchmarks
 from workflow_scripts.vgg.training.guards import gradient_norm
@@ -359,6 +361,7 @@ def test_training_and_evaluation_are_measured_in_small_form(
     )
     monkeypatch.setattr(evaluation_speed, "SCALES", (256,))
     monkeypatch.setattr(evaluation_speed, "MULTICROP_SCALES", {"cpu": (256,)})
+    monkeypatch.setattr(evaluation_speed, "BOX_SCALE", 256)
     monkeypatch.setattr(evaluation_speed.methods, "GRID_SIDE", 2)
     for part in (evaluation_speed, process_scaling):
         monkeypatch.setattr(part, "growth", lambda *_: [])
@@ -370,6 +373,9 @@ def test_training_and_evaluation_are_measured_in_small_form(
     for name in ("A", "D"):
         assert found.count(f"{name}, forward, backward and update of 1 images") == 2
     assert {"dense, D, Q = 256", "multicrop, D, Q = 256, the net alone"} <= set(found)
+    (boxes,) = (line for line in measured["lines"] if line["name"].startswith("boxes at every"))
+    assert (boxes["rival_is"], boxes["flop"]) == ("dense evaluation", None)
+    assert boxes["target_over_rival"] == pytest.approx(1 / 1.05)
     machine_ = measured["machine"]
     assert (machine_["precision"], machine_["evaluate_precision"]) == ("float32", "float32")
     assert len(measured["projected"]) == 18
@@ -377,6 +383,41 @@ def test_training_and_evaluation_are_measured_in_small_form(
     assert "fastest kernel" in printed
     heading = printed.split("Projected for one")[1].splitlines()[1]
     assert heading.split() == ["training", "time", "needs", "images/s", "loader", "gives"]
+
+
+def test_dense_forms_of_nets_are_made_once_where_images_are_few(tmp_path, monkeypatch):
+    """What a run over many images does once counts for neither boxes nor dense evaluation."""
+    made = []
+
+    def net_of(name, device, head="classes"):
+        return ConvNet(Architecture(" | ".join(["conv3-4"] * 5), fc=16, classes=10, head=head))
+
+    class Counted(evaluation_speed.methods.DenseConvNet):
+        def __init__(self, net):
+            made.append(net.architecture.head)
+            super().__init__(net)
+
+    monkeypatch.setattr(evaluation_speed, "net_of", net_of)
+    for module in (evaluation_speed.methods, evaluation_speed.windows):
+        monkeypatch.setattr(module, "DenseConvNet", Counted)
+    shard = loading_speed.shard_of(tmp_path / "s.arrow", list(photographs.photographs(4)), None)
+    ours = evaluation_speed.Ours(shard, torch.device("cpu"), "float32")
+    line = evaluation_speed._line_on_boxes(ours, np.arange(1))
+    assert sorted(made) == ["box-pcr", "classes"]
+    assert len(line.ours.values) == len(line.rival.values) == measuring.RUNS
+    assert evaluation_speed.methods.DenseConvNet is evaluation_speed.windows.DenseConvNet is Counted
+
+
+def test_merging_is_measured_by_the_places_of_its_grids(monkeypatch):
+    monkeypatch.setattr(merging_speed, "GRIDS", ((2, 4), (2, 8)))
+    monkeypatch.setattr(merging_speed, "IMAGES", 1)
+    monkeypatch.setattr(merging_speed, "JUDGED", 16)
+    few, judged = merging_speed.lines()
+    assert few.name == "5 classes of an image × 8 places"
+    assert (few.met, judged.met) == (None, True), "50 ms are allowed, for many more"
+    (grown,) = merging_speed.growth()
+    assert grown.sizes == [8, 16]
+    assert benchmark.PARTS["merging"] == ()
 
 
 def test_hours_are_projected_from_rates_and_the_plan_uses_them(tmp_path):

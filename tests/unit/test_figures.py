@@ -218,6 +218,73 @@ def test_all_models_of_a_run_share_their_axes(tmp_path):
         assert ticks(drawn[0], axis) == ticks(drawn[1], axis)
 
 
+def write_box_history(path, seed, errors, loss=0.3):
+    """A net of boxes' history: localisation errors in percent at every 40th iteration."""
+    made = write_history(path, seed, rows=len(errors)).drop(columns="images_per_second")
+    made[["val_top1_error", "val_top5_error"]] = np.nan
+    made["train_loss"] *= loss / 2.3
+    made["images_per_second"], made["val_gtloc_error"] = 500.0, errors
+    made.to_csv(path, index=False)
+    return made
+
+
+def test_a_net_of_boxes_shows_its_localisation_error(tmp_path):
+    files = [tmp_path / "r/history/D_pcr.csv", tmp_path / "r/seed3/history/D_pcr.csv"]
+    # The second seed has not been validated yet.
+    written = [
+        write_box_history(files[0], 0, [81.5, 64.25, 40.125]),
+        write_box_history(files[1], 1, [np.nan] * 3),
+    ]
+    draw_figures.main(["--history", *map(str, files), "--output", str(tmp_path)])
+    svg = (tmp_path / "learning_curves/D_pcr.svg").read_text()
+    (to_error, off), (to_loss, loss_off) = scale(svg, 2), scale(svg, 4)
+    points = coordinates(svg, "gtloc-seed0")
+    np.testing.assert_allclose(to_error(points[:, 1]), [81.5, 64.25, 40.125], rtol=0, atol=off)
+    for history, seed in zip(written, ("seed0", "seed3"), strict=True):
+        drawn = to_loss(coordinates(svg, f"loss-{seed}")[:, 1])
+        np.testing.assert_allclose(drawn, history["train_loss"], rtol=0, atol=loss_off)
+    assert not re.search('id="top[15]-', svg)
+    assert "true-class localisation" in shown(svg)
+    assert not {"top-1", "top-5"} & set(shown(svg))
+    told = text_of(svg, "desc")
+    assert (
+        "True-class localisation validation error goes from 81.5% at iteration 40 to 40.1% at "
+        "iteration 120; training loss"
+    ) in told
+    assert "Seed 3: true-class localisation validation error was not measured" in told
+    assert "top-1" not in told
+
+
+def test_nets_of_boxes_have_axes_of_their_own(tmp_path):
+    def ticks_of(*models):
+        files = [str(tmp_path / f"history/{model}.csv") for model in models]
+        draw_figures.main(["--history", *files, "--output", str(tmp_path)])
+        drawn = [(tmp_path / f"learning_curves/{m}.svg").read_text() for m in models]
+        return [[ticks(svg, axis) for axis in (2, 4)] for svg in drawn]
+
+    for seed, model in enumerate(("A_S256", "D_S256")):
+        write_history(tmp_path / f"history/{model}.csv", seed, rows=10 + seed)
+    write_box_history(tmp_path / "history/scr.csv", 2, [99.0] * 4, loss=400.0)
+    write_box_history(tmp_path / "history/pcr.csv", 3, [30.0] * 5, loss=0.2)
+    alone = ticks_of("A_S256", "D_S256")
+    *classifiers, one, two = ticks_of("A_S256", "D_S256", "scr", "pcr")
+    assert classifiers == alone
+    assert one == two != alone[0]
+    assert ticks_of("pcr") != [two]
+
+
+@pytest.mark.parametrize(("last", "below"), [(70.0, True), (20.0, False)])
+def test_rates_stand_where_a_curve_of_boxes_leaves_room(tmp_path, last, below):
+    write_box_history(tmp_path / "D_pcr.csv", 0, np.linspace(80, last, 13))
+    draw_figures.main(["--history", str(tmp_path / "D_pcr.csv"), "--output", str(tmp_path)])
+    svg = (tmp_path / "learning_curves/D_pcr.svg").read_text()
+    rates = re.findall(r'transform="translate\([\d.]+ ([\d.]+)\) rotate\(-90\)">rate', svg)
+    heights = list(map(float, rates))
+    middle = np.mean([y for y, _ in ticks(svg, 2)])
+    assert len(heights) == 2
+    assert all((y > middle) == below for y in heights)
+
+
 def test_the_drops_are_where_the_schedule_made_them(tmp_path):
     rng = np.random.default_rng(0)
     plateau, made, lines = Plateau([150, 230, 300], patience=2), [], []

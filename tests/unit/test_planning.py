@@ -11,18 +11,25 @@ from tests.helpers.clones import (
     ROOT,
     merged,
 )
-from tests.helpers.flop_by_hand import FIRST, by_hand
+from tests.helpers.flop_by_hand import FC, FIRST, TABLE_1, by_hand
 from tests.helpers.pages import Page, numbers, printed_table
+from tests.helpers.runs import run_of
+from workflow_scripts import plan
+from workflow_scripts.vgg.planning import box_costs
 from workflow_scripts.vgg.planning.arithmetic import evaluation_flop
-from workflow_scripts.vgg.planning.plan_contents import make_plan
+from workflow_scripts.vgg.planning.box_jobs import boxes, guesses, true_boxes
+from workflow_scripts.vgg.planning.plan_contents import lines_of_jobs, make_plan
 from workflow_scripts.vgg.planning.planner import Job, Planner, critical_path, most_checkpoints
 from workflow_scripts.vgg.planning.records import by_rule, compare
 from workflow_scripts.vgg.report import pages, plan_tables
+from workflow_scripts.vgg.settings import report_rules
 from workflow_scripts.vgg.settings.experiments import Evaluation
+from workflow_scripts.vgg.settings.localised_rows import BoxEvaluation
 
 DEFINITIONS = yaml.safe_load((ROOT / "config/models.yaml").read_text())
 COST = (ROOT / "docs/cost.md").read_text()
-FULL = yaml.safe_load((ROOT / "config/ilsvrc2012.yaml").read_text())
+FULL_PATH = "config/ilsvrc2012.yaml"
+FULL = yaml.safe_load((ROOT / FULL_PATH).read_text())
 
 
 def planner(tmp_path, **changes):
@@ -143,6 +150,244 @@ def test_every_seed_trains_and_is_tested_after_its_own_parents(tmp_path):
     assert all(key in named for job in jobs for key in job.after)
 
 
+# Localisation
+
+
+FC_1 = 2 * 7 * 7 * 512 * 4096
+LAST = 2 * 4096  # FLOP of the last layer for each of its outputs
+LABELS = [Evaluation("E_S256-512", "dense", 384)]
+FUSED = {
+    "name": "fused",
+    "boxes": [
+        {"model": "D_S256_pcr", "method": "dense", "Q": [256]},
+        {"model": "D_S384_pcr", "method": "dense", "Q": [352, 384]},
+    ],
+}
+CENTRAL = {"name": "central", "boxes": [{"model": "D_S384_pcr", "method": "center", "Q": [384]}]}
+FIXED = {"name": "fixed", "fixed_box": {"box": "central", "labels": "true-class"}}
+MEAN = {"name": "mean", "fixed_box": {"box": "training-mean", "labels": "likeliest"}}
+
+
+def dense_by_hand(height, width, outputs=1000):
+    """FLOP of one pass of D over a whole image whose sides are multiples of 32."""
+    convs = ((side, *conv) for side, own in TABLE_1["D"].items() for conv in own)
+    features = sum(
+        2 * k * k * into * out * height * width * side**2 / 224**2 for side, k, into, out in convs
+    )
+    places = (height // 32 - 6) * (width // 32 - 6)
+    return features + places * (FC - LAST * 1000 + LAST * outputs)
+
+
+def test_a_net_of_boxes_is_trained_with_another_last_layer(tmp_path):
+    of, stores = planner(tmp_path), ["train_S256", "train_S384", "val"]
+    images, validated = 185_000 * 256, 37 * 50_000
+    for name, outputs in (("D_S384_pcr", 4000), ("D_S384_pcr_fc", 4000), ("D_S384_scr_fc", 4)):
+        job = of.training(name, stores)
+        fc = FC - LAST * 1000 + LAST * outputs
+        forward = by_hand("D") - FC + fc
+        step = 3 * forward - FIRST
+        if name.endswith("fc"):
+            step = forward + fc + fc - FC_1  # gradients of weights, and of all inputs but FC-1's
+        assert job.flop_per_image == step
+        assert (job.images, job.flop) == (
+            images,
+            pytest.approx(images * step + validated * forward),
+        )
+        weights = 138_357_544 + 4097 * (outputs - 1000)
+        assert job.disk == 4 * weights
+        assert job.parent == "D_S384"
+        assert {("read_boxes", "train"), ("read_boxes", "val")} < set(job.after)
+    momenta = 7 * 7 * 512 * 4096 + 4096 + 4096 * 4096 + 4096 + 4097 * 4
+    assert job.checkpoints == 3 * 4 * (weights + momenta)
+    held_out = planner(tmp_path, choices={"validation_set": "held-out"})
+    after = held_out.training("D_S384_pcr", stores).after
+    assert ("read_boxes", "train") in after
+    assert ("read_boxes", "val") not in after
+    assert ("read_boxes", "train") not in of.training("D_S256-512_fc", stores).after
+
+
+def test_dense_boxes_take_a_pass_of_the_net_and_one_of_its_classifier(tmp_path):
+    of = planner(tmp_path)
+    job = boxes(of, "val", BoxEvaluation("D_S384_pcr", "dense", 384), LABELS)
+    flop = dense_by_hand(384, 512) + dense_by_hand(384, 512, 4000)
+    assert job.flop_per_image == flop
+    assert job.hours == job.wall_hours == pytest.approx(50_000 * flop / 100e12 / 3600)
+    assert (job.rule, job.name) == ("evaluate_boxes", "val_D_S384_pcr_dense_Q384")
+    assert (job.boxes, job.images) == (6 * 10, 50_000)
+    assert job.disk == pytest.approx(50_000 * 60 * 5 * 5 * 4, rel=0.02)
+    assert set(job.after) == {
+        ("pack_shard", "val"), ("train_convnet", "D_S384_pcr"), ("train_convnet", "D_S384"),
+        ("evaluate_convnet", "val_E_S256-512_dense_Q384"),
+    }  # fmt: skip
+    classified = of.evaluation("val", Evaluation("D_S384", "dense", 384))
+    assert classified.flop_per_image == 2 * dense_by_hand(384, 512)
+    assert 1 < job.flop / classified.flop < 1.01
+
+    crop = boxes(of, "val", BoxEvaluation("D_S384_scr_fc", "center", 384), LABELS)
+    assert crop.flop_per_image == by_hand("D") - LAST * 996
+    assert crop.boxes == 1
+    assert crop.after == [("pack_shard", "val"), ("train_convnet", "D_S384_scr_fc")]
+
+    mirrored = planner(tmp_path, choices={"box_flip": "mirrored"})
+    both = boxes(mirrored, "val", BoxEvaluation("D_S384_pcr", "dense", 384), LABELS)
+    assert (both.flop_per_image, both.boxes) == (2 * flop, 2 * 60)
+    again = boxes(mirrored, "val", BoxEvaluation("D_S384_scr_fc", "center", 384), LABELS)
+    assert again.flop == crop.flop
+
+
+def test_merging_takes_what_was_measured_for_all_places_together(tmp_path):
+    of = planner(tmp_path)
+    job = guesses(of, "val", FUSED, LABELS)
+    assert job.boxes == 2 * 4 + 5 * 8 + 6 * 10  # of 256×341, 352×469 and 384×512 pixels
+    seconds = 50_000 * 5 * box_costs.MERGING[108] / 1000
+    assert job.hours == pytest.approx(seconds / 3600)
+    assert job.wall_hours == pytest.approx(job.hours / 16)
+    rule = (ROOT / "rules/localise.smk").read_text().split("rule localise:")[1].split("rule ")[0]
+    assert f"threads: RUN.by_size({box_costs.MERGERS}, 1)" in rule
+    small = planner(tmp_path, convnet={"width_divisor": 16})
+    alone = guesses(small, "val", CENTRAL, LABELS)
+    assert alone.boxes == 1
+    assert alone.wall_hours == alone.hours < 10 / 3600
+    assert [key for _, key in job.after] == [
+        "val_D_S256_pcr_dense_Q256", "val_D_S384_pcr_dense_Q352", "val_D_S384_pcr_dense_Q384",
+    ]  # fmt: skip
+    between, twice = box_costs.merging_seconds([84, 432])
+    assert between == pytest.approx((box_costs.MERGING[60] + box_costs.MERGING[108]) / 2000)
+    assert twice == pytest.approx(4 * box_costs.MERGING[216] / 1000)
+
+    fixed = guesses(of, "val", FIXED, LABELS)
+    assert (fixed.rule, fixed.hours, fixed.after) == ("guess_one_box", 0, [("pack_shard", "val")])
+    mean = guesses(of, "val", MEAN, LABELS)
+    assert mean.after[1:] == [
+        ("read_boxes", "train"), ("evaluate_convnet", "val_E_S256-512_dense_Q384")
+    ]  # fmt: skip
+    train, val = true_boxes(of, "train"), true_boxes(of, "val")
+    assert train.hours / val.hours == pytest.approx(544_546 / 50_000)
+    unknown = planner(tmp_path, data={"images": {"val": None}})
+    for job in (guesses(unknown, "val", FUSED, LABELS), true_boxes(unknown, "val")):
+        assert (job.images, job.hours, job.disk) == (None, None, None)
+
+
+def test_places_are_those_of_the_images_once_they_are_packed(tmp_path, packed):
+    (tmp_path / "shards/val").mkdir(parents=True)
+    places = []
+    for number, shard in enumerate(sorted((packed / "shards/val").glob("*.arrow"))):
+        (tmp_path / f"shards/val/{number:05d}.arrow").symlink_to(shard)
+        columns = pa.ipc.open_file(str(shard)).read_all().to_pydict()
+        for height, width in zip(columns["height"], columns["width"], strict=True):
+            longer = max(height, width) * 384 // min(height, width)  # the other side is 384
+            places.append(6 * (longer // 32 - 6))
+    assert len(set(places)) > 1
+    of = planner(tmp_path, data={"shards": {"val": 2}})
+    job = boxes(of, "val", BoxEvaluation("D_S384_pcr", "dense", 384), [])
+    assert (job.images, job.boxes) == (24, pytest.approx(sum(places) / 24))
+    row = {"name": "r", "boxes": [{"model": "D_S384_pcr", "method": "dense", "Q": [384]}]}
+    seconds = 5 * sum(box_costs.merging_seconds(number) for number in places)
+    assert guesses(of, "val", row, []).hours == pytest.approx(seconds / 3600)
+
+
+def test_every_seed_has_boxes_of_its_own_nets_and_guesses_of_its_own_boxes(tmp_path):
+    of = planner(tmp_path, seeds=[5, 2], weights={"import": {}})
+    of.config["weights"]["import"] = {
+        name: {"file": "a", "format": "own"} for name in ("D_S384", "D_S384_pcr", "A_S256")
+    }
+    imported = {"name": "imported", "boxes": FUSED["boxes"][1:]}
+    jobs = of.jobs(
+        ["train_S256", "train_S256-512", "val", "test"],
+        ["D_S384", "D_S384_pcr", "A_S256", "D_S256", "D_S256_pcr", "E_S256-512"],
+        [],
+        guesses=[*(("val", row) for row in (FUSED, imported, CENTRAL, FIXED, MEAN)),
+                 ("test", FUSED)],
+        labels=LABELS,
+    )  # fmt: skip
+    named = {job.key: job for job in jobs}
+    assert len(named) == len(jobs)
+    assert all(key in named for job in jobs for key in job.after if "E_S384" not in key)
+    assert ("import_weights", "D_S384") in named, "which rates the boxes"
+    assert {name for rule, name in named if rule == "read_boxes"} == {"train", "val"}
+    # The posteriors that name the classes, though no table has them
+    assert {name for rule, name in named if rule == "evaluate_convnet"} == {
+        f"{where}_E_S256-512_dense_Q384" for where in ("val", "seed2/val", "test")
+    }  # fmt: skip
+    assert {name for rule, name in named if rule == "evaluate_boxes"} == {
+        *(f"{split}_D_S384_pcr_dense_Q{Q}" for split in ("val", "test") for Q in (352, 384)),
+        *(f"{where}_D_S256_pcr_dense_Q256" for where in ("val", "seed2/val", "test")),
+        "val_D_S384_pcr_center_Q384",
+    }  # fmt: skip
+    assert named["evaluate_boxes", "seed2/val_D_S256_pcr_dense_Q256"].after == [
+        ("pack_shard", "val"), ("train_convnet", "seed2/D_S256_pcr"),
+        ("train_convnet", "seed2/D_S256"),
+        ("evaluate_convnet", "seed2/val_E_S256-512_dense_Q384"),
+    ]  # fmt: skip
+    assert {name for rule, name in named if rule == "localise"} == {
+        "val_fused", "seed2/val_fused", "test_fused", "val_imported", "val_central"
+    }  # fmt: skip
+    assert named["localise", "seed2/val_fused"].after == [
+        ("evaluate_boxes", "seed2/val_D_S256_pcr_dense_Q256"),
+        ("evaluate_boxes", "val_D_S384_pcr_dense_Q352"),
+        ("evaluate_boxes", "val_D_S384_pcr_dense_Q384"),
+    ]
+    assert named["localise", "val_imported"].seed is None
+    assert {name for rule, name in named if rule == "guess_one_box"} == {"val_fixed", "val_mean"}
+
+
+def planned_by_rules(tmp_path, monkeypatch, **changes):
+    """The plan that the rule `plan` makes of the paper's run with some changes."""
+    run = run_of(FULL_PATH, **changes)
+    monkeypatch.chdir(ROOT)
+    words = report_rules.planned_jobs(run)
+    for option, name in (("results", ""), ("records", "logs"), ("page", "p.html"), ("output", "p")):
+        words[words.index(f"--{option}") + 1] = str(tmp_path / name)
+    (tmp_path / "config.yaml").write_text(run.resolved)
+    plan.main(["--config", str(tmp_path / "config.yaml"), *words])
+    content = json.loads((tmp_path / "p.json").read_text())
+    return content, {rule: {j["name"] for j in content["jobs"] if j["rule"] == rule}
+                     for rule in plan_tables.KINDS}  # fmt: skip
+
+
+@pytest.mark.slow
+def test_submissions_box_the_test_set_and_no_row_else_does(tmp_path, monkeypatch):
+    content, named = planned_by_rules(tmp_path, monkeypatch)
+    assert {name for name in named["localise"] if name.startswith("test")} == {
+        "test_S384", "test_fusion"
+    }  # fmt: skip
+    assert len(named["evaluate_boxes"]) == 9
+    assert named["read_boxes"] == {"train", "val"}
+    assert len(named["guess_one_box"]) == 4
+    assert content["totals"]["box_evaluations"] == 9
+    labels = {
+        f"test_{net}_S256-512_{method}_Q{Q}"
+        for net in "DE" for method in ("dense", "multicrop") for Q in (256, 384, 512)
+    }  # fmt: skip
+    of_test = next(j for j in content["jobs"] if j["name"] == "test_D_S256_pcr_dense_Q256")
+    assert {name for rule, name in of_test["after"] if rule == "evaluate_convnet"} == labels
+    disk = {rule: sum(j["disk"] for j in content["jobs"] if j["rule"] == rule) for rule in named}
+    floats = 5 * 5 * 4 * (8 + 40 + 60) * 150_000  # classes, numbers, bytes, places, images
+    assert disk["evaluate_boxes"] == pytest.approx(floats, rel=0.03)
+    (part,) = (part for part in content["disk"] if part["part"] == "boxes")
+    of_boxes = ("read_boxes", "evaluate_boxes", "localise", "guess_one_box")
+    assert part["bytes"] == pytest.approx(sum(disk[rule] for rule in of_boxes))
+    of_cores = ("pack_shard", "localise", "read_boxes", "guess_one_box")
+    hours = sum(j["hours"] for j in content["jobs"] if j["rule"] in of_cores)
+    assert content["totals"]["core_hours"] == pytest.approx(hours)
+
+
+@pytest.mark.slow
+def test_a_run_without_boxes_plans_no_localisation(tmp_path, monkeypatch):
+    without = dict.fromkeys(("train_boxes", "val_boxes", "blacklist"))
+    content, named = planned_by_rules(tmp_path, monkeypatch, data={"archives": without})
+    for rule in ("read_boxes", "evaluate_boxes", "localise", "guess_one_box"):
+        assert not named[rule]
+    assert len(named["train_convnet"]) == 14
+    assert "boxes" not in {part["part"] for part in content["disk"]}
+    assert "boxes" not in " ".join(plan_tables.summary(content)).lower()
+    tested = {"test_boxes": "t.tgz"}
+    content, named = planned_by_rules(
+        tmp_path, monkeypatch, data={"archives": without | tested, "test": "labelled"}
+    )
+    assert not named["guess_one_box"]
+
+
 def chain_of(jobs):
     return [job.name for job in critical_path(jobs)]
 
@@ -243,6 +488,47 @@ def test_columns_of_actual_cost_appear_once_there_are_records(tmp_path):
     assert {2000.0, plan["jobs"][2]["actual"]["tflops"]} <= page.values
     assert "tabulate" in page.text
     assert "GPU memory" not in page.text  # nothing ran on one
+
+
+def test_localisation_stands_beside_the_rest_with_what_it_has_cost(tmp_path):
+    own = planner(tmp_path)
+    jobs = own.jobs(
+        ["train_S256", "train_S384", "val"],
+        ["A_S256", "D_S256", "D_S384", "D_S256_pcr", "D_S384_pcr"],
+        [],
+        guesses=[("val", FUSED), ("val", MEAN)],
+        labels=[Evaluation("D_S256", "dense", 256)],
+    )
+    boxes_of_D = "val_D_S384_pcr_dense_Q384"
+    records = {
+        ("evaluate_boxes", boxes_of_D): record(images=50_000, images_per_second=40.0),
+        ("localise", "val_fused"): record(images=50_000, images_per_second=30.0),
+        ("read_boxes", "train"): record(images=1_281_167, images_per_second=9000.0),
+        ("guess_one_box", "val_mean"): record(images=50_000, images_per_second=7000.0),
+    }
+    content = json.loads(json.dumps(make_plan(own, jobs, records)))
+    (boxed,) = (job for job in content["jobs"] if job["name"] == boxes_of_D)
+    flop = dense_by_hand(384, 512) + dense_by_hand(384, 512, 4000)
+    assert boxed["actual"]["tflops"] == pytest.approx(40 * flop / 1e12)
+    recorded = {row["rule"] for row in content["by_rule"] if row["actual"]}
+    assert recorded == {rule for rule, _ in records}
+    page, printed = Page(pages.render_plan(content, FULL)), plan_tables.as_text(content)
+    unseen = ("after", "batch_size", "S", "assumptions", "flop_per_image", "unknown", "core_hours")
+    assert numbers(content, without=unseen) <= page.numbers()
+    for title, name, shown in (
+        ("Boxes", "D_S384_pcr", ["60", "40", "303 MB"]),
+        ("Guesses", "fused", ["D_S256_pcr, D_S384_pcr", "108", "30"]),
+        ("Guesses", "mean", ["0.0 s", "7,000"]),
+        ("True boxes", "train", ["1,281,167", "9,000"]),
+    ):
+        row = [line for line in printed_table(printed, title) if name in line][-1]
+        assert all(text in row for text in shown), row
+    for text in (page.text, printed):
+        assert "two passes" in " ".join(text.split())
+    assert "passes for boxes" in page.text
+    lines = lines_of_jobs(content).set_index("name")
+    assert lines.loc["val_fused", "boxes"] == 108
+    assert lines.loc["val_fused", "actual_images_per_second"] == 30
 
 
 def test_jobs_of_an_unknown_number_of_images_are_named_and_in_no_total(tmp_path):

@@ -240,6 +240,34 @@ def test_a_tables_page_links_to_the_tables_beside_it(targets, table, links, else
     assert report_rules.neighbours(run_of(), targets, table) == links.split()
 
 
+def test_pages_of_localisation_refer_to_each_other_and_to_the_table_of_their_labels(mine):
+    of_boxes = ["table8", "table9", "table10", "fixed_boxes"]
+    for table in of_boxes:
+        others = [name for name in of_boxes if name != table]
+        assert report_rules.related(run_of(), table) == ["table6", *others]
+    assert report_rules.related(run_of(), "table6") == []
+    other = run_of(localise={"labels": "table5/E_both"})
+    assert report_rules.related(other, "table10") == ["table5", "table8", "table9", "fixed_boxes"]
+    assert report_rules.related(mine(), "mine") == []
+
+
+def test_the_index_has_the_reports_of_the_true_boxes_that_a_run_reads(mine):
+    def splits(run):
+        paths = report_rules.box_reports(run)
+        assert all(path.startswith(f"{run.results}/truth/") for path in paths)
+        return [path.rpartition("/")[2] for path in paths]
+
+    assert splits(run_of()) == ["train.json", "val.json", "test.json"]
+    assert splits(run_of(FULL)) == ["train.json", "val.json"]
+    assert splits(run_of(RELEASED)) == []
+    none = {"train_boxes": None, "val_boxes": None}
+    assert splits(run_of(data={"archives": none})) == []
+    # No net of boxes is trained, but the mean of the training boxes is guessed, if a table asks.
+    boxes = {"data": {"archives": {"train_boxes": "t.tgz", "val_boxes": "v.tgz"}}}
+    assert splits(run_of(RELEASED, **boxes)) == ["train.json", "val.json"]
+    assert splits(mine(**ONE_IMPORTED, **boxes)) == ["val.json"]
+
+
 # The plan, and what is recorded
 
 

@@ -1,6 +1,7 @@
 """Means of posteriors, tables of errors and submissions against closed forms and scipy."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from tests.helpers.posteriors import METADATA
 from workflow_scripts import tabulate, write_submission
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.core.parquet import read_metadata, write_frame
+from workflow_scripts.vgg.data.truth import Truth, write_truth
 from workflow_scripts.vgg.evaluation.posteriors import (
     ROWS_PER_GROUP,
     mean_posteriors,
@@ -20,8 +22,10 @@ from workflow_scripts.vgg.evaluation.posteriors import (
     rank_of_class,
     write_posteriors,
 )
+from workflow_scripts.vgg.localisation.guesses import Guesses, write_guesses
 from workflow_scripts.vgg.results import uncertainty
 from workflow_scripts.vgg.results.paper_tables import bold_cells, paper_rows
+from workflow_scripts.vgg.results.run_summary import errors_as_text
 from workflow_scripts.vgg.settings.experiments import (
     Evaluation,
     evaluations,
@@ -546,3 +550,206 @@ def test_rows_with_a_test_error_in_the_paper_have_a_submission():
         "D_E_both",
         "E_both",
     }
+
+
+# Localisation
+
+
+IDS = [f"ILSVRC2012_val_{n:08d}" for n in range(1, 9)]
+MERGED = {
+    "merge_threshold": 0.5,
+    "choices": {
+        "merge_distance": "overlap-only",
+        "merge_mean": "plain",
+        "box_rating": "max",
+        "box_clipping": "clipped",
+    },
+}
+
+
+def write_guessed(path, right, model=None, k=1, images=8, **metadata):
+    """Guesses for images of 100 by 50 pixels and the classes 0, 1, …, of which some are right.
+
+    right: by image; where it is false, the guess of the true class, which is the last of k, is of
+    the lower left quarter, and the true box is the upper half.
+    """
+    labels = np.arange(images)
+    classes = (labels[:, None] + np.arange(k)[::-1]) % 10
+    boxes = np.tile([0, 25, 49, 49], (images, k, 1))
+    boxes[np.asarray(right), -1] = [0, 0, 99, 24]
+    if model:
+        of_pass = METADATA | {"model": model, "method": "dense", "Q": 384}
+        metadata["boxes"] = [[f"results/x/boxes/val/{model}/dense_Q384.parquet", of_pass]]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sizes = np.tile([100, 50], (images, 1))
+    found = Guesses(IDS[:images], labels, sizes, classes, boxes, np.ones((images, k)))
+    write_guesses(path, found, metadata)
+
+
+@pytest.fixture
+def boxed(tmp_path, monkeypatch):
+    """Guesses for every row of Tables 8 and 9 and of fixed boxes, on eight validation images.
+
+    The third image has no true box; the last two are blacklisted, and each row has them right.
+    """
+    monkeypatch.chdir(ROOT)
+    results = tmp_path / "results" / "x"
+    (results / "truth").mkdir(parents=True)
+    counts = np.array([1, 1, 0, 1, 1, 1, 1, 1])
+    truth = Truth(
+        IDS,
+        np.concatenate([[0], counts.cumsum()]),
+        np.tile([0.0, 0.0, 1.0, 0.5], (7, 1)),
+        np.full(8, 200),
+        np.full(8, 100),
+        np.arange(8) >= 6,
+    )
+    write_truth(results / "truth/val.parquet", truth, {})
+    for table in ("table8", "table9", "fixed_boxes"):
+        for place, row in enumerate(TABLES[table]["rows"]):
+            right = (np.arange(8) < place) | (np.arange(8) >= 6)
+            own, models = MERGED, [entry["model"] for entry in row.get("boxes", [])]
+            if not models:
+                own = {"boxes": [], "box": [0.1, 0.2, 0.7, 0.8]}
+            k = 1 if table == "table8" or "true" in row["name"] else 5
+            path = results / f"localisation/val/{row['name']}.parquet"
+            write_guessed(path, right, (models or [None])[0], k, **own)
+    return results
+
+
+def test_a_row_of_localisation_is_the_error_of_its_guesses(boxed):
+    """Of the five images that are scored, a row has as many right as rows are above it.
+
+    But the third image, which the fourth row has right, is not scored.
+    """
+    for name, wrong in (("table8", [5, 4, 3]), ("table9", [5, 4, 3, 3])):
+        table, lines = run_tabulate(boxed, name, ["val"])
+        (metric, *_) = TABLES[name]["metrics"]
+        assert lines[f"{metric}_errors"].tolist() == wrong
+        assert lines[metric].tolist() == [100 * errors / 5 for errors in wrong]
+        assert lines[f"{metric}_images"].tolist() == [5] * len(wrong)
+        printed = [row[-1] if name == "table8" else row[2] for row in PAPER[name]["rows"]]
+        assert lines[f"{metric}_paper"].tolist() == printed
+        assert table["localisation"] == {
+            "scoring": {
+                "overlap_bound": "at-least-half",
+                "overlap_pixels": "inclusive",
+                "blacklisted": "left-out",
+            },
+            "images": {"val": {"images": 8, "boxless": 1, "blacklisted": 2, "scored": 5}},
+        }
+    (row,) = (row for row in table["rows"] if row["name"] == "S384")
+    assert row["guesses"] == [
+        {
+            "guesses": f"{boxed}/localisation/val/S384.parquet",
+            "split": "val",
+            "seed": 0,
+            "box": None,
+            "merging": {"merge_threshold": 0.5} | MERGED["choices"],
+        }
+    ]
+    (origin,) = row["evaluations"]
+    assert origin["posteriors"] == "results/x/boxes/val/D_S384_pcr/dense_Q384.parquet"
+    assert (origin["model"], origin["method"], origin["seed"]) == ("D_S384_pcr", "dense", 0)
+    assert lines["top5loc_test"].isna().all()
+
+
+def test_rows_of_one_box_have_one_of_two_errors(boxed):
+    table, lines = run_tabulate(boxed, "fixed_boxes", ["val"])
+    assert lines["gtloc_val"].fillna(-1).tolist() == [100, 80, -1, -1]
+    assert lines["top5loc_val"].fillna(-1).tolist() == [-1, -1, 60, 60]
+    for row in table["rows"]:
+        (guesses,) = row["guesses"]
+        assert (guesses["box"], guesses["merging"]) == ([0.1, 0.2, 0.7, 0.8], None)
+        assert guesses["seed"] is None
+        assert row["evaluations"] == []
+
+
+def test_notes_say_what_counts_and_which_images(boxed):
+    def notes(table, *words):
+        return run_tabulate(boxed, table, ["val"], *words)[0]["notes"]
+
+    of_guesses, of_images = notes("table9")
+    assert of_guesses.startswith("Localisation error: an image has five guesses, each of a class")
+    assert "True-class" not in of_guesses
+    assert "at least half of all that the two cover, first and last pixel included" in of_guesses
+    assert of_guesses.endswith("as ILSVRC’s routine has it.")
+    assert of_images == (
+        "Of 8 val images 5 count (2 are on ILSVRC’s blacklist, 1 have no true box)."
+    )
+    of_guesses, _ = notes("table8")
+    assert of_guesses.startswith("True-class localisation error: an image has one guess")
+    assert "five" not in of_guesses
+    of_guesses, _ = notes("fixed_boxes")
+    assert "five guesses" in of_guesses
+    assert "one guess" in of_guesses
+    choices = ("--overlap-bound", "more-than-half", "--overlap-pixels", "continuous")
+    of_guesses, of_images = notes("table8", *choices, "--blacklisted", "kept")
+    assert "more than half of all that the two cover, from first to last pixel." in of_guesses
+    assert "ILSVRC" not in of_guesses
+    assert (
+        "Of 8 val images 7 count (2 are on ILSVRC’s blacklist and count all the same" in of_images
+    )
+
+
+def test_localisation_without_boxes_is_the_papers_table(boxed):
+    table, lines = run_tabulate(boxed, "table9", [])
+    assert lines["top5loc_val"].isna().all()
+    assert lines["top5loc_val_paper"].tolist() == [29.5, 28.2, 27.5, 26.9]
+    assert table["localisation"]["images"] == {}
+    assert len(table["notes"]) == 1
+    # Of one net only, rows that unite it with another stay unmeasured too.
+    table, lines = run_tabulate(boxed, "table9", ["val"], "--models", "D_S384_pcr")
+    assert lines["top5loc_val"].notna().tolist() == [False, True, True, False]
+    assert [bool(row["guesses"]) for row in table["rows"]] == [False, True, True, False]
+
+
+def test_guesses_of_several_seeds_are_a_mean(boxed):
+    for seed, right in ((4, [True] * 8), (9, [False] * 8)):
+        path = boxed / f"seed{seed}/localisation/val/S384.parquet"
+        write_guessed(path, right, "D_S384_pcr", 5, **MERGED)
+    words = ["--models", "D_S384_pcr", "--seeds", "7", "4", "9"]
+    entry = TABLES["table9"] | {"rows": TABLES["table9"]["rows"][1:2]}
+    del entry["paper"]
+    (boxed / "tables.yaml").write_text(yaml.safe_dump({"table9": entry}))
+    table, lines = run_tabulate(
+        boxed, "table9", ["val"], *words, "--tables", str(boxed / "tables.yaml")
+    )
+    (cell,) = (row["metrics"]["top5loc_val"] for row in table["rows"])
+    assert cell["per_seed"] == [80, 0, 100]
+    assert lines["top5loc_val"].tolist() == [60]
+    assert [guesses["seed"] for guesses in table["rows"][0]["guesses"]] == [7, 4, 9]
+
+
+def test_other_documents_name_the_errors(boxed):
+    for name, heading in (
+        ("table8", "true-class localisation val. error"),
+        ("table9", "localisation val. error"),
+        ("fixed_boxes", "true-class localisation val. error"),
+    ):
+        run_tabulate(boxed, name, ["val"])
+        markdown, latex = (
+            (boxed / f"tables/{name}.{suffix}").read_text() for suffix in ("md", "tex")
+        )
+        assert f"| {heading}, measured |" in markdown
+        assert heading in latex
+        assert ("paper" in markdown) == (name != "fixed_boxes")
+        assert "Of 8 val images 5 count" in latex
+    # A heading that is wider than its columns is broken where there is no room.
+    assert re.search(
+        r"\\multicolumn\{1\}\{>\{\\centering\\arraybackslash\}p\{\d\d\.\dpt\}\}", latex
+    )
+
+
+def test_the_summary_of_a_run_has_its_localisation_errors(boxed):
+    names = ("table8", "table9", "fixed_boxes")
+    for name in names:
+        run_tabulate(boxed, name, ["val"])
+    text = errors_as_text(boxed, {name: TABLES[name] for name in names})
+    eight, nine, fixed = text.split("\n\n")
+    assert eight.splitlines()[0] == "table8: Localisation error for different modifications"
+    assert "true-class localisation val  true-class localisation val (paper)" in eight
+    assert re.search(r"all +PCR +60\.0 +33\.1", eight)
+    assert re.search(r"384 +352, 384 +60\.0 +27\.5 +-", nine)
+    assert "(paper)" not in fixed
+    assert re.search(r"the true class +100\.0 +-", fixed)

@@ -19,8 +19,8 @@ from pypdf import PdfReader
 from tests.helpers.browser import PHONE, WIDE, focused_by_tab, opened, violations
 
 pytestmark = pytest.mark.browser
-TABLES = [f"table{number}" for number in range(3, 8)]
-LARGEST = 3_000_000  # bytes of a miniature's pages together
+TABLES = [f"table{number}" for number in range(3, 11)]
+LARGEST = 4_000_000  # bytes of a miniature's pages together
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +28,7 @@ def pages(finished) -> list[Path]:
     """The report's pages, the index first."""
     found = sorted((finished / "reports").glob("*.html"), key=lambda p: (p.stem != "index", p.name))
     names = {path.stem for path in found}
-    assert names >= {"index", "plan", "pictures", *(f"table{n}" for n in range(1, 8))}
+    assert names >= {"index", "plan", "pictures", "fixed_boxes", "table1", "table2", *TABLES}
     return found
 
 
@@ -117,7 +117,7 @@ def test_downloads_are_the_files_of_the_results(browser, pages, finished_results
                     folder = finished_results / "tables"
                 assert Path(download.value.path()).read_bytes() == (folder / name).read_bytes()
                 saved.add((path.stem, name))
-    for table in (f"table{n}" for n in range(1, 8)):
+    for table in ("table1", "table2", *TABLES, "fixed_boxes"):
         names = {f"{table}.{suffix}" for suffix in ("csv", "json", "tex", "md")}
         assert {(page, name) for page in ("index", table) for name in names} <= saved
     others = {"claims.csv", "claims.json", "evaluations.csv"}
@@ -254,12 +254,12 @@ def sha256(path: Path) -> str:
 
 @pytest.fixture(scope="session")
 def weights_hash(finished):
-    """`weights_hash(path)`: of the weights that a posterior file belongs to by its place."""
+    """`weights_hash(path)`: of the weights that posteriors or boxes belong to by their place."""
     known = {}
 
     def of(path: str) -> str:
         parts = Path(path).parts
-        place = parts.index("posteriors")
+        place = parts.index("boxes" if "boxes" in parts else "posteriors")
         weights = Path(*parts[:place], "weights", f"{parts[place + 2]}.safetensors")
         if weights not in known:
             known[weights] = sha256(finished / weights)
@@ -288,7 +288,8 @@ def test_a_click_on_a_number_shows_where_it_came_from(
                 assert panel.is_visible()
                 text = panel.text_content()
                 files = set(re.findall(r"[\w./-]+\.parquet", text))
-                assert {e["posteriors"] for e in own} <= files
+                guesses = {g["guesses"] for g in row.get("guesses", []) if g["split"] == split}
+                assert {e["posteriors"] for e in own} | guesses <= files
                 assert all((finished / path).is_file() for path in files)
                 hashes = set(re.findall(r"\b[0-9a-f]{64}\b", text))
                 assert {weights_hash(e["posteriors"]) for e in own} <= hashes

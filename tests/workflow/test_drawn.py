@@ -26,6 +26,7 @@ THOUSANDTH = {
             "scratch": {"iterations": 6},
             "transferred": {"iterations": 6},
             "fine_tuned": {"iterations": 3},
+            "box": {"iterations": 3},
         },
         "validation_interval": 3,
     },
@@ -34,7 +35,7 @@ THOUSANDTH = {
 
 def test_the_drawn_run_is_the_whole_pipeline_three_times(tmp_path):
     jobs = planned(clone(tmp_path / "clone"), "all", *CONFIGURED)
-    assert jobs["train_convnet"] == 3 * 14
+    assert jobs["train_convnet"] == 3 * 18
     assert jobs["evaluate_convnet"] == 3 * 76
     assert jobs["evaluate_choice"] == 10, "evaluated in less than float32, and checked"
 

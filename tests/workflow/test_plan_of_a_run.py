@@ -3,7 +3,6 @@
 import json
 import os
 import re
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -14,8 +13,6 @@ from tests.helpers.clones import (
     TINY,
     clone,
     configured_clone,
-    outputs,
-    planned,
     snakemake,
 )
 from tests.helpers.pages import Page, printed_table
@@ -28,17 +25,30 @@ CONFIGURATIONS = {
     "miniature": (),
     "released_weights": ("--configfile", "config/released_weights.yaml"),
     "mixed": ("--configfile", "mixed.yaml"),
+    "seeds": ("--configfile", "seeds.yaml"),
+    "boxless": ("--configfile", "config/ilsvrc2012.yaml", "boxless.yaml"),
 }
-MIXED = {  # A and D are imported, which others start from; there are no test images
+# A and D are imported, which others start from, and a net of boxes; there are no test images
+MIXED = {
     "experiment": "mixed",
     "data": {"test": "absent"},
     "choices": {"validation_set": "held-out"},
     "weights": {
         "import": {
             model: {"file": f"{model}.safetensors", "format": "own"}
-            for model in ("A_S256", "D_S384", "D_S256-512_fc")
+            for model in ("A_S256", "D_S384", "D_S256-512_fc", "D_S384_pcr")
         }
     },
+}
+SEEDS = {
+    "experiment": "seeds",
+    "seeds": [3, 1],
+    "choices": {"box_flip": "mirrored"},
+    "weights": {"import": {"D_S384_pcr": {"file": "D_S384_pcr.safetensors", "format": "own"}}},
+}
+BOXLESS = {
+    "experiment": "boxless",
+    "data": {"archives": dict.fromkeys(("train_boxes", "val_boxes", "blacklist"))},
 }
 
 
@@ -46,7 +56,8 @@ MIXED = {  # A and D are imported, which others start from; there are no test im
 def bare(tmp_path_factory):
     """A clone in which nothing was run but plans."""
     folder = clone(tmp_path_factory.mktemp("bare"))
-    (folder / "mixed.yaml").write_text(yaml.safe_dump(MIXED))
+    for changes in (MIXED, SEEDS, BOXLESS):
+        (folder / f"{changes['experiment']}.yaml").write_text(yaml.safe_dump(changes))
     return folder
 
 
@@ -69,28 +80,28 @@ def plans(bare):
 def test_the_plan_has_the_jobs_that_the_workflow_would_run(bare, plans, name):
     jobs = plans(name)[0]["jobs"]
     of_rule = {rule: [j for j in jobs if j["rule"] == rule] for rule in plan_tables.KINDS}
-    counts = planned(bare, "all", *CONFIGURATIONS[name])
+    printed = snakemake(bare, "-n", "all", *CONFIGURATIONS[name])
+    logs = re.findall(rf"^ +log: logs/{name}/(\w+)(?:/(.*))?\.log$", printed, flags=re.M)
     for rule, own in of_rule.items():
-        assert sum(job["jobs"] for job in own) == counts.get(rule, 0), rule
-    made = [Path(path).parts for path in outputs(bare, "all", *CONFIGURATIONS[name])]
-    posteriors = {"_".join(parts[3:]) for parts in made if parts[2:3] == ("posteriors",)}
-    assert {f"{job['name']}.parquet" for job in of_rule["evaluate_convnet"]} == posteriors
-    weights = {parts[3] for parts in made if parts[2:3] == ("weights",)}
-    models = [*of_rule["train_convnet"], *of_rule["import_weights"]]
-    assert {f"{job['model']}.safetensors" for job in models} == weights
-    stores = {parts[3] for parts in made if parts[2:3] == ("shards",)}
-    assert {job["name"] for job in of_rule["pack_shard"]} == stores
+        made = [log for of, log in logs if of == rule]
+        assert sum(job["jobs"] for job in own) == len(made), rule
+        if rule == "pack_shard":
+            made = [re.sub(r"_\d{5}$", "", log) for log in made]
+        assert {job["name"] for job in own} == set(made), rule
 
 
-def test_the_plan_of_the_full_run_needs_no_data_and_lists_14_trainings_and_76_evaluations(
+def test_the_plan_of_the_full_run_needs_no_data_and_lists_all_that_is_trained_and_tested(
     bare, plans
 ):
     plan, printed, page = plans("ilsvrc2012")
     assert not (bare / "resources").exists()
     for title, rows in (
-        ("Trainings", 14),
+        ("Trainings", 18),
         ("Evaluations", 76),
         ("Evaluations once more in float32", 10),
+        ("Boxes", 9),
+        ("Guesses", 13),
+        ("True boxes", 2),
         ("Packing", 5),
     ):
         heading, *lines, last = printed_table(printed, title)
@@ -99,27 +110,31 @@ def test_the_plan_of_the_full_run_needs_no_data_and_lists_14_trainings_and_76_ev
         assert all(re.search(r"\d (h|min|s)\b", line) for line in [*lines, last])
     assert {job["hours"] for job in plan["jobs"]} <= Page(page).values
     lines = pd.read_csv(bare / "results/ilsvrc2012/plan.csv")
-    assert (lines["rule"].value_counts()[["train_convnet", "evaluate_convnet"]] == [14, 76]).all()
+    counts = lines["rule"].value_counts()
+    assert (counts[["train_convnet", "evaluate_convnet", "evaluate_boxes"]] == [18, 76, 9]).all()
     assert lines["hours"].sum() == pytest.approx(sum(job["hours"] for job in plan["jobs"]))
 
 
 def test_the_readme_states_the_hours_of_the_plan(plans):
     jobs = pd.DataFrame(plans("ilsvrc2012")[0]["jobs"])
     trainings = jobs[jobs["rule"] == "train_convnet"]
+    of_boxes = trainings["model"].str.contains("_scr|_pcr")
+    learning = (trainings["hours"] - trainings["validation_hours"]).groupby(of_boxes)
     evaluations = jobs[jobs["rule"] == "evaluate_convnet"].groupby("split")["hours"]
+    checks = jobs[jobs["rule"] == "evaluate_choice"]
+    expected = {
+        f"{learning.size()[False]} trainings of classifiers": learning.sum()[False],
+        f"{learning.size()[True]} trainings of nets of boxes": learning.sum()[True],
+        "their validations, every 5,000 iterations": trainings["validation_hours"].sum(),
+        f"{evaluations.size()['val']} evaluations of the validation set": evaluations.sum()["val"],
+        f"{evaluations.size()['test']} evaluations of the test set": evaluations.sum()["test"],
+        f"{len(checks)} evaluations once more, to check": checks["hours"].sum(),
+    }
     stated = re.findall(r"^\| (.*?) \| \d+ TFLOP/s .*? \| (\d+) \|$", COST, flags=re.M)
-    hours = [
-        (trainings["hours"] - trainings["validation_hours"]).sum(),
-        trainings["validation_hours"].sum(),
-        evaluations.sum()["val"],
-        evaluations.sum()["test"],
-        (checks := jobs[jobs["rule"] == "evaluate_choice"])["hours"].sum(),
-    ]
-    assert [int(number) for _, number in stated] == [round(value) for value in hours]
-    assert stated[0][0] == f"{len(trainings)} trainings"
-    assert stated[4][0] == f"{len(checks)} evaluations once more, to check"
-    for (text, _), split in zip(stated[2:4], ("val", "test"), strict=True):
-        assert text.startswith(f"{evaluations.size()[split]} evaluations of the {split}")
+    assert stated == [(part, str(round(hours))) for part, hours in expected.items()]
+    boxes = jobs[jobs["rule"] == "evaluate_boxes"]["hours"]
+    told = re.search(r"The nine passes of nets of boxes take (\d+) minutes", " ".join(COST.split()))
+    assert (len(boxes), told[1]) == (9, str(round(60 * boxes.sum())))
 
 
 def test_the_longest_chain_of_the_papers_nets_goes_through_e(plans):

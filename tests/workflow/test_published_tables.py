@@ -19,7 +19,7 @@ from tests.helpers import debian
 from tests.helpers.clones import ROOT
 from workflow_scripts.vgg.results.tables import write_table
 
-NAMES = [f"table{number}" for number in range(1, 8)]
+NAMES = [f"table{number}" for number in range(1, 11)]
 PACKAGES = ("texlive-latex-base", "texlive-latex-recommended")
 OVERFULL = 10  # points that a line may be too long
 # Bold in the paper's Table 1: what a net adds to the one on its left.

@@ -27,7 +27,7 @@ def copy(finished, finished_results, tmp_path):
     (folder / "logs").symlink_to(finished / "logs")
     results.mkdir(parents=True)
     for path in finished_results.iterdir():
-        if path.name in ("tables", "posteriors", "history"):
+        if path.name in ("tables", "posteriors", "localisation", "history"):
             shutil.copytree(path, results / path.name)
         elif path.name in ("config.yaml", "packing.json", "plan.json") or path.suffix == ".csv":
             shutil.copy(path, results / path.name)
@@ -41,8 +41,9 @@ def test_the_reports_numbers_are_those_of_the_posteriors(finished, capsys):
         main(["--tree", str(finished)])
     assert ended.value.code == 0
     counts = dict(re.findall(r"^(\S+) +(\d+) numbers$", capsys.readouterr().out, flags=re.M))
-    pages = {f"table{n}.html" for n in range(1, 8)} | {"index.html"}
-    files = {f"table{n}.csv" for n in range(3, 8)} | {"claims.csv", "evaluations.csv"}
+    tables = [*(f"table{n}" for n in range(1, 11)), "fixed_boxes"]
+    pages = {f"{name}.html" for name in tables} | {"index.html"}
+    files = {f"{name}.csv" for name in tables[2:]} | {"claims.csv", "evaluations.csv"}
     assert counts.keys() == pages | files
     assert min(map(int, counts.values())) > 10
 
@@ -57,6 +58,12 @@ DIGITS = [
     ("reports/table6.html", r'<ul class="counts">\s*<li>[^<]*<data value="[^"]*">'),
     ("reports/table6.html", r"<summary>[^<]*<code>results/\w+/posteriors/val/\w_S"),
     ("reports/table7.html", r'<tbody class="literature">(?s:.*?)<data value="[^"]*">'),
+    ("reports/table8.html", r'<button[^>]*class="number"[^>]*><data value="[^"]*">'),
+    ("reports/table9.html", r'<td class="interval">\[<data value="[^"]*">'),
+    ("reports/table9.html", r"<summary><code>results/\w+/localisation/val/S"),
+    ("reports/table9.html", r"<summary>[^<]*<code>results/\w+/boxes/val/\w_S"),
+    ("reports/table10.html", r'<tbody class="literature">(?s:.*?)<data value="[^"]*">'),
+    ("reports/fixed_boxes.html", r'<ul class="counts">\s*<li>[^<]*<data value="[^"]*">'),
     ("reports/table1.html", r'<data value="'),
     ("reports/table2.html", r'<data value="[^"]*">'),
     ("reports/index.html", r'<dl class="headline">(?s:.*?)<data value="[^"]*">'),
@@ -65,9 +72,14 @@ DIGITS = [
     ("reports/index.html", r'<tr class="claim">(?s:.*?)<td class="interval first">\[<data value="'),
     ("reports/index.html", r'class="drawing">(?s:.*?)</svg>\s*</td>\s*<td class="n"><data value="'),
     ("reports/index.html", r'<figcaption>\s*<data value="[^"]*">'),
+    ("reports/index.html", r'<figcaption>\s*localisation error <data value="[^"]*">'),
+    ("reports/index.html", r'caption">True boxes(?s:.*?)<data value="'),
+    ("reports/index.html", r'caption">Odd annotations(?s:.*?)<data value="'),
     ("results/*/tables/table3.csv", r"\nA,256,256,False,"),
     ("results/*/tables/table6.csv", r"\npost-submission.*?dense,False,[^,]*,"),
+    ("results/*/tables/table8.csv", r"\nall,PCR,False,"),
     ("results/*/claims.csv", r"\n1,[^\n]*?top1_val,"),
+    ("results/*/claims.csv", r"\n11,[^\n]*?gtloc_val,"),
     ("results/*/evaluations.csv", r"\nA_S256,[^\n]*?,dense,256,\d+,1,"),
 ]
 OTHERS = [
@@ -112,6 +124,15 @@ def test_another_posterior_is_noticed(copy):
     assert "table5.html" not in found, "it has no C"
 
 
+def test_another_guess_is_noticed(copy):
+    (path,) = copy.glob("results/*/localisation/val/S384.parquet")
+    write_rolled_guesses(path, path, 1)
+    found = "\n".join(Check(Run(copy)).differences)
+    for place in ("table9.html, row 2", "table9.csv, row 2", "claims.csv, claim 12"):
+        assert place in found
+    assert "table8" not in found
+
+
 def write_rolled(source, target, places):
     """Posteriors as those of `source`, but each image has another one's."""
     table = pq.read_table(source)
@@ -119,6 +140,25 @@ def write_rolled(source, target, places):
     values = table["posterior"].combine_chunks().take(pa.array(rolled))
     column = table.schema.get_field_index("posterior")
     table = table.set_column(column, table.schema.field(column), values)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_parquet(target, table)
+
+
+def write_rolled_guesses(source, target, places, seed=None):
+    """Guesses as those of `source`, but each image has another one's.
+
+    seed: whose boxes they are made of; those of the first if None.
+    """
+    table = pq.read_table(source)
+    rolled = pa.array(np.roll(np.arange(len(table)), places))
+    for name in ("guesses", "boxes", "ratings"):
+        column = table.schema.get_field_index(name)
+        values = table[name].combine_chunks().take(rolled)
+        table = table.set_column(column, table.schema.field(column), values)
+    if seed is not None:
+        metadata = dict(table.schema.metadata)
+        metadata[b"boxes"] = metadata[b"boxes"].replace(b"/boxes/", b"/seed%d/boxes/" % seed)
+        table = table.replace_schema_metadata(metadata)
     target.parent.mkdir(parents=True, exist_ok=True)
     write_parquet(target, table)
 
@@ -150,6 +190,10 @@ def test_the_numbers_of_several_seeds(copy, monkeypatch):
         for path in results.glob("posteriors/*/*/*.parquet"):
             target = results / f"seed{seed}" / path.relative_to(results)
             write_rolled(path, target, places)
+        for path in results.glob("localisation/*/*.parquet"):
+            if json.loads(pq.read_schema(path).metadata[b"boxes"]):  # else without a seed
+                target = results / f"seed{seed}" / path.relative_to(results)
+                write_rolled_guesses(path, target, places, seed)
         shutil.copytree(results / "history", results / f"seed{seed}/history")
     configure(copy, seeds=[0, 5, 7])
 
@@ -186,6 +230,7 @@ def test_the_numbers_of_several_seeds(copy, monkeypatch):
 def test_numbers_that_the_test_server_answered(copy, monkeypatch):
     (results,) = copy.glob("results/*")
     shutil.rmtree(results / "posteriors/test")
+    shutil.rmtree(results / "localisation/test")
     (copy / "answers.yaml").write_text("E_both: {top5_test: 25.5, date: 2026-11-24}\n")
     configure(copy, server_answers="answers.yaml")
 

@@ -1,20 +1,23 @@
-"""What the test-time choices change: the target `choices` after a whole run."""
+"""What the test-time choices change, and which threshold is best: `choices` and `threshold`."""
 
+import json
 import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
-from tests.helpers.clones import planned, snakemake
+from tests.helpers.clones import ROOT, planned, snakemake
+from tests.helpers.localised_errors import localised_wrong, overlaps, pixels
 
 
 @pytest.fixture(scope="session")
 def compared(run, tmp_path_factory):
-    """A copy of the finished run in which `snakemake choices` has run, with its output."""
+    """A copy of the finished run in which both targets have been made, with Snakemake's output."""
     assert 'href="choices.html"' not in (run / "reports/index.html").read_text()
     folder = shutil.copytree(run, tmp_path_factory.mktemp("compared") / "run", symlinks=True)
-    (folder / "output.txt").write_text(snakemake(folder, "choices", "--cores", "2"))
+    (folder / "output.txt").write_text(snakemake(folder, "choices", "threshold", "--cores", "2"))
     return folder
 
 
@@ -79,6 +82,113 @@ def test_an_alternatives_errors_are_those_of_evaluating_with_it(compared, choice
     assert alternative["changed_outcome"] == (outcomes[0] != outcomes[1]).sum()
     difference = alternative["top1_error"] - configured["top1_error"]
     assert alternative["top1_difference"] == pytest.approx(difference)
+
+
+ROW = ("D_S256_pcr/dense_Q256", "D_S384_pcr/dense_Q352", "D_S384_pcr/dense_Q384")
+THRESHOLDS = yaml.safe_load((ROOT / "config/config.yaml").read_text())["localise"]["thresholds"]
+T = THRESHOLDS["centres-and-overlap"]
+MERGED = {  # alternative → the options of merging that it changes
+    "box_flip=mirrored": {},
+    **{
+        f"merge_distance={name}": {"merge_distance": name, "merge_threshold": THRESHOLDS[name]}
+        for name in ("literal", "overlap-only")
+    },
+    **{f"merge_threshold={T * factor}": {"merge_threshold": T * factor} for factor in (0.5, 2)},
+    "merge_mean=plain": {"merge_mean": "plain"},
+    "box_rating=mean": {"box_rating": "mean"},
+    "box_rating=max": {"box_rating": "max"},
+    "box_clipping=as-predicted": {},
+}
+SCORED = {
+    "overlap_bound=more-than-half": {"bound": "more-than-half"},
+    "overlap_pixels=continuous": {"last": 0},
+    "blacklisted=kept": {"blacklisted": "kept"},
+}
+
+
+@pytest.mark.parametrize("alternative", [*MERGED, *SCORED])
+def test_an_alternatives_localisation_errors_are_those_of_guessing_with_it(compared, alternative):
+    from workflow_scripts.vgg.localisation.box_files import joined
+    from workflow_scripts.vgg.localisation.guesses import Clipping, guess
+    from workflow_scripts.vgg.localisation.merging import Merging
+
+    results = compared / "results/tiny"
+    lines = pd.read_csv(results / "choices_localisation.csv")
+    choice, _, value = alternative.partition("=")
+    (line,) = lines[(lines["choice"] == choice) & (lines["value"] == value)].to_dict("records")
+    before = results / "localisation/val/fusion.parquet"
+    after, truth = before, results / "truth/val.parquet"
+    if alternative in MERGED:
+        own = results / f"choices/{alternative}"
+        after = own / "localisation/val/fusion.parquet"
+        of_boxes = own if choice == "box_flip" else results
+        paths = [of_boxes / f"boxes/val/{name}.parquet" for name in ROW]
+        merging = Merging(**{"merge_threshold": T, **MERGED[alternative]})
+        clipping = Clipping(value if choice == "box_clipping" else "clipped")
+        expected = [guess(images, merging, clipping) for images in joined(paths)]
+        stored = pd.read_parquet(after)
+        for (boxes, ratings), row in zip(expected, stored.itertuples(), strict=True):
+            np.testing.assert_array_equal(np.stack(row.boxes), boxes)
+            np.testing.assert_array_equal(row.ratings, ratings)
+    wrong = localised_wrong(truth, after, **SCORED.get(alternative, {}))
+    assert line["images"] == len(wrong)
+    assert line["top5loc_error"] == pytest.approx(100 * np.mean(list(wrong.values())))
+    assert f"{line['top5loc_error']:.2f} [" in (compared / "output.txt").read_text()
+    configured = localised_wrong(truth, before)
+    if wrong.keys() == configured.keys():
+        changed = sum(wrong[name] != configured[name] for name in wrong)
+        assert line["changed_outcome"] == changed
+    else:
+        assert choice == "blacklisted"
+        assert np.isnan(line["changed_outcome"])
+
+
+def test_a_mirrored_pass_adds_as_many_boxes(compared):
+    for name in ROW:
+        plain, both = (
+            pd.read_parquet(compared / f"results/tiny/{folder}boxes/val/{name}.parquet")
+            for folder in ("", "choices/box_flip=mirrored/")
+        )
+        assert both["id"].equals(plain["id"])
+        assert both["rows"].equals(2 * plain["rows"])
+        for before, after in zip(plain["boxes"], both["boxes"], strict=True):
+            size = len(before) // 5  # of a class: its own boxes, then those of the mirror image
+            first = after.reshape(5, 2, size)[:, 0].ravel()
+            np.testing.assert_array_equal(first, before)
+
+
+def test_the_threshold_is_tuned_on_boxed_training_images(compared):
+    from workflow_scripts.vgg.data.shards import Shards
+    from workflow_scripts.vgg.localisation.box_files import joined
+    from workflow_scripts.vgg.localisation.guesses import Clipping, guess
+    from workflow_scripts.vgg.localisation.merging import Merging
+
+    results = compared / "results/tiny"
+    paths = [results / f"tuning/boxes/train/{name}.parquet" for name in ROW]
+    shards = Shards(sorted((results / "shards/train_S384").glob("*.arrow")))
+    sizes = dict(zip(shards.ids(), zip(shards.widths, shards.heights, strict=True), strict=True))
+    true = pd.read_parquet(results / "truth/train.parquet").set_index("id")["boxes"]
+    images = list(joined(paths))
+    assert [own[0].id for own in images] == [name for name in true.index if len(true[name])]
+    assert 0 < len(images) < 60
+    assert all((own[0].width, own[0].height) == sizes[own[0].id] for own in images)
+    lines = pd.read_csv(results / "threshold.csv")
+    assert sorted(lines.loc[lines["best"], "distance"]) == sorted(set(lines["distance"]))
+    assert set(lines["images"]) == {len(images)}
+    assert lines["configured"].sum() == 3
+    for line in lines[lines["best"] | lines["configured"]].itertuples():
+        wrong = 0
+        for own in images:
+            merging = Merging(line.threshold, line.distance)
+            ((box,), _) = guess(own, merging, Clipping())
+            size = own[0].width, own[0].height
+            wrong += not any(overlaps(box, pixels(b, *size)) for b in true[own[0].id])
+        assert line.error == pytest.approx(100 * wrong / len(images))
+    of_best = lines[lines["best"]].set_index("distance")["error"]
+    assert (of_best == lines.groupby("distance")["error"].min()).all()
+    written = json.loads((results / "threshold.json").read_text())["distances"]
+    setting = ", ".join(f"{name}: {own['best']:g}" for name, own in written.items())
+    assert f"thresholds: {{{setting}}}" in (compared / "output.txt").read_text()
 
 
 def test_the_index_links_to_the_compared_choices_once_there_are_any(compared):

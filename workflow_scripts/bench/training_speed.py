@@ -33,9 +33,9 @@ MEAN = [123.7, 116.3, 103.5]
 LEARNING_RATE = 1e-4  # small, so that random weights and few images stay finite
 
 
-def net_of(name: str, device: torch.device) -> ConvNet:
+def net_of(name: str, device: torch.device, head: str = "classes") -> ConvNet:
     """One of the paper's nets with random weights."""
-    net = ConvNet(Architecture(NETS[name]))
+    net = ConvNet(Architecture(NETS[name], head=head))
     initialise(net, "he", 0)
     return net.to(device)
 

@@ -1,9 +1,10 @@
-"""A run's results with a random D, and all files of its pictures."""
+"""A run's results with a random D and drawn boxes, and all files of its pictures."""
 
 import numpy as np
 import pytest
 import yaml
 
+from tests.helpers.boxed_run import words_of, write_boxed
 from tests.helpers.evaluations import posteriors_of
 from tests.helpers.pictured_run import (
     CONFIG,
@@ -16,7 +17,7 @@ from tests.helpers.pictured_run import (
     TABLES,
     WANTED,
 )
-from workflow_scripts import draw_filters, examine_errors, look_through_net
+from workflow_scripts import draw_filters, examine_boxes, examine_errors, look_through_net
 from workflow_scripts.vgg.data.images import pixels_at
 from workflow_scripts.vgg.data.shards import Shards
 from workflow_scripts.vgg.evaluation.posteriors import write_posteriors
@@ -52,6 +53,7 @@ def results(packed, shard_paths, tmp_path_factory):
             scores = 1.5 * np.eye(10)[labels] + 2 * draw.normal(size=(len(ids), 10))
             posteriors = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
         write_posteriors(e.path(folder, "val"), ids, labels, posteriors, {})
+    write_boxed(folder, shard_paths)
     return folder
 
 
@@ -63,6 +65,8 @@ def made(results, shard_paths, tmp_path_factory):
     words = [*FILES, "--results", str(results), *shards, "--output", str(folder)]
     look_through_net.main(words)
     examine_errors.main([*words, *OF_TABLES])
+    words = [*words[:-1], str(folder / "boxes.json")]
+    examine_boxes.main([*words, *OF_TABLES, *words_of(results)])
     weights = str(results / f"weights/{MODEL}.safetensors")
     words = ["--experiment", "m", "--weights", weights]
     draw_filters.main([*words, "--output", str(folder / "filters.json")])

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.helpers.boxed_run import words_of
 from tests.helpers.pages import Page, numbers
 from tests.helpers.pictured_run import FILES, OF_TABLES, decoded, lines_of, page_of, read
-from workflow_scripts import examine_errors, look_through_net
+from workflow_scripts import examine_boxes, examine_errors, look_through_net
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.core.text_artefacts import write_json
 from workflow_scripts.vgg.report import pictures_page
@@ -26,9 +27,11 @@ def test_the_same_inputs_give_the_same_bytes(made, html, results, shard_paths, t
     words = [*FILES, "--results", str(results), "--shards", *shard_paths("val")]
     look_through_net.main([*words, "--output", str(tmp_path)])
     examine_errors.main([*words, *OF_TABLES, "--output", str(tmp_path)])
+    words += [*OF_TABLES, *words_of(results), "--output", str(tmp_path / "boxes.json")]
+    examine_boxes.main(words)
     written = sorted(path.name for path in tmp_path.iterdir())
     assert written == sorted(
-        [f"{name}.json" for name in ("score_maps", "crops", "images", "classes")]
+        [f"{name}.json" for name in ("score_maps", "crops", "images", "classes", "boxes")]
         + [f"{name}.csv" for name in ("images", "classes", "confusions")]
     )
     for name in written:
@@ -88,7 +91,7 @@ def test_the_page_loads_nothing_and_every_picture_has_a_text_of_its_own(html):
     assert "@import" not in html
     sources = [value for tag, name, value in page.attributes if (tag, name) == ("img", "src")]
     texts = [value for tag, name, value in page.attributes if (tag, name) == ("img", "alt")]
-    assert len(sources) == len(texts) == page.tags["img"] == 4 * 4 + 2 * 3 + 12 + 1
+    assert len(sources) == len(texts) == page.tags["img"] == 4 * 4 + 2 * 3 + 12 + 4 * 3 + 1
     assert all(source.startswith("data:image/webp;base64,") for source in sources)
     assert all(len(text) > 20 for text in texts)
     ids = [re.search(r"ILSVRC2012_val_\d{8}", text) for text in texts]
@@ -164,10 +167,15 @@ def test_names_of_classes_and_images_are_shown_as_text(made, tmp_path):
     content["hardest"][0]["systems"][0]["first"][0]["class"] = hostile
     content["hardest"][0]["id"] = hostile
     write_json(tmp_path / "images.json", content)
+    content = read(made("boxes.json"))
+    content["wrong"][0]["class"] = content["wrong"][0]["outcome"] = hostile
+    content["wrong"][0]["merged_alt"] = f"boxes of {hostile}"
+    write_json(tmp_path / "boxes.json", content)
     page = Page(page_of(made, tmp_path))
     assert not page.tags["b"]
-    assert page.text.count(hostile) >= 3
+    assert page.text.count(hostile) >= 5
     assert ("img", "alt", hostile) in page.attributes
+    assert ("img", "alt", f"boxes of {hostile}") in page.attributes
 
 
 def test_photographs_are_shrunk_to_thumbnails(tmp_path):

@@ -18,9 +18,10 @@ from tests.helpers.pictured_run import (
     page_of,
     read,
 )
-from workflow_scripts import examine_errors, look_through_net
+from tests.helpers.runs import MINIATURE, RELEASED, run_of
+from workflow_scripts import examine_boxes, examine_errors, look_through_net
 from workflow_scripts.vgg.core.files import InputError
-from workflow_scripts.vgg.settings import pictures_wanted
+from workflow_scripts.vgg.settings import localisation_rules, pictures_wanted
 from workflow_scripts.vgg.settings.experiments import Evaluation
 
 
@@ -34,11 +35,15 @@ def test_what_needs_missing_models_is_left_out_and_said_so(
     words += ["--models", "A_S256", "E_S256-512", "--output", str(tmp_path)]
     look_through_net.main(words)
     examine_errors.main([*words, *OF_TABLES])
+    examine_boxes.main([*words[:-1], str(tmp_path / "boxes.json"), *OF_TABLES])
+    assert read(tmp_path / "boxes.json")["missing"] == ["D_S256_pcr", "D_S384_pcr"]
     for name in ("score_maps", "crops", "images", "classes"):
         assert read(tmp_path / f"{name}.json")["missing"] == [MODEL]
     assert lines_of(tmp_path / "images.csv") == lines_of(tmp_path / "classes.csv") == []
     page = Page(page_of(made, tmp_path))
-    assert " ".join(page.text.split()).count(f"Left out: this run has no {MODEL}.") == 6
+    text = " ".join(page.text.split())
+    assert text.count(f"Left out: this run has no {MODEL}.") == 6
+    assert text.count("Left out: this run has no D_S256_pcr and no D_S384_pcr.") == 1
     assert page.tags["img"] == 1, "the filters"
     wanted = pictures_wanted.looked_through(WANTED, ["A_S256", "E_S256-512"])
     assert wanted == pictures_wanted.examined(WANTED, TABLES, ["A_S256"]) == []
@@ -76,6 +81,9 @@ def test_the_shipped_wishes_fit_their_schema_and_name_what_there_is():
         ("images", {"nets": {"fusion": "table5/D_both"}}),
         ("images", {"fusion": "D_both"}),
         ("classes", {"worst": "all"}),
+        ("boxes", {"right": -1}),
+        ("boxes", {"row": "fusion"}),
+        ("boxes", {"images": 4}),
     ],
 )
 def test_a_slip_in_what_is_asked_for_is_found(section, change):
@@ -88,10 +96,61 @@ def test_a_slip_in_what_is_asked_for_is_found(section, change):
     [
         ("crops", {"model": "F_S256"}, "pictures: crops: F_S256 is not in models.yaml"),
         ("images", {"nets": {"D": "table5/no"}}, "pictures: table5/no is no row of the tables"),
+        (
+            "crops",
+            {"model": "D_S384_pcr"},
+            "pictures: crops: D_S384_pcr predicts boxes, so it has no",
+        ),
         ("classes", {"row": "table1/A"}, "pictures: table1/A is no row of the tables"),
+        ("classes", {"row": "table9/S384"}, "pictures: table9/S384 has no posteriors; name a row"),
+        ("boxes", {"row": "table9/no"}, "pictures: table9/no is no row of the tables"),
+        ("boxes", {"row": "table8/pcr_all"}, "table8/pcr_all is no row of dense boxes; name one"),
+        (
+            "boxes",
+            {"row": "table6/D_E_both"},
+            "table6/D_E_both is no row of dense boxes.*pictures.yaml",
+        ),
+        ("boxes", {"row": "fixed_boxes/mean_likeliest"}, "mean_likeliest is no row of dense boxes"),
     ],
 )
 def test_models_and_rows_must_be_defined(section, change, message):
     wanted = WANTED | {section: WANTED[section] | change}
     with pytest.raises(InputError, match=message):
         pictures_wanted.check_pictures(wanted, MODELS["models"], TABLES)
+
+
+# Inputs of the rule of boxes
+
+
+def inputs_of_boxes(run):
+    return (
+        localisation_rules.pictured_guesses(run),
+        localisation_rules.pictured_boxes(run),
+        localisation_rules.pictured_truth(run),
+    )
+
+
+def test_boxes_come_from_the_first_seeds_guesses_and_what_they_were_made_of():
+    results = "results/miniature"
+    assert inputs_of_boxes(run_of(seeds=[3, 1])) == (
+        [f"{results}/localisation/val/fusion.parquet"],
+        [
+            f"{results}/boxes/val/D_S256_pcr/dense_Q256.parquet",
+            f"{results}/boxes/val/D_S384_pcr/dense_Q352.parquet",
+            f"{results}/boxes/val/D_S384_pcr/dense_Q384.parquet",
+        ],
+        [f"{results}/truth/val.parquet"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("base", "changes"),
+    [
+        (MINIATURE, {"pictures": None}),
+        (MINIATURE, {"data": {"archives": {"val_boxes": None, "train_boxes": None}}}),
+        (RELEASED, {}),
+    ],
+    ids=["no page", "no boxes", "no nets"],
+)
+def test_runs_that_do_not_localise_need_no_boxes(base, changes):
+    assert inputs_of_boxes(run_of(base, **changes)) == ([], [], [])

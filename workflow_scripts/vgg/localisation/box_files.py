@@ -114,7 +114,7 @@ def joined(paths: Sequence[str | Path]) -> Iterator[list[BoxedImage]]:
             raise InputError(f"{path} and {paths[0]} hold different numbers of images")
     for own in zip(*map(read_boxes, paths), strict=True):
         for path, image in zip(paths, own, strict=True):
-            if (image.id, image.label) != (own[0].id, own[0].label):
+            if _facts(image) != _facts(own[0]):
                 raise InputError(f"{path} and {paths[0]} are not about the same images")
             if not np.array_equal(image.predicted.classes, own[0].predicted.classes):
                 raise InputError(
@@ -122,6 +122,10 @@ def joined(paths: Sequence[str | Path]) -> Iterator[list[BoxedImage]]:
                     "one that is out of date and run again"
                 )
         yield list(own)
+
+
+def _facts(image: BoxedImage) -> tuple:
+    return image.id, image.label, image.width, image.height
 
 
 def _check_place(path: str | Path) -> None:

@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from ..core.checksums import damaged
-from ..core.declarations import declared
+from ..core.declarations import declared, names_of
 from ..core.files import InputError
-from ..core.parquet import read_columns, write_parquet
+from ..core.parquet import read_columns, read_metadata, write_parquet
 from ..evaluation.posteriors import likeliest_classes
 from .box_files import BoxedImage
 from .merging import Merging, merged
@@ -56,6 +56,22 @@ class Guesses:
     boxes: np.ndarray
     ratings: np.ndarray
 
+    def at(self, places: np.ndarray) -> Guesses:
+        """Those of some of the images, in the order given."""
+        columns = (self.labels, self.sizes, self.classes, self.boxes, self.ratings)
+        ids = [self.ids[place] for place in places]
+        return Guesses(ids, *(column[places] for column in columns))
+
+
+def united(images: Sequence[BoxedImage], place: int) -> tuple[np.ndarray, np.ndarray]:
+    """The boxes, float64 [n, 4], and scores, float64 [n], of one class by all nets and scales.
+
+    images: the same one, as each net and scale boxed it. place: of the class among theirs.
+    """
+    boxes = [own.predicted.boxes[place].reshape(-1, 4) for own in images]
+    scores = [own.predicted.scores[place].ravel() for own in images]
+    return np.concatenate(boxes).astype(np.float64), np.concatenate(scores).astype(np.float64)
+
 
 def guess(
     images: Sequence[BoxedImage], merging: Merging, clipping: Clipping
@@ -68,16 +84,9 @@ def guess(
     first = images[0]
     best = []
     for place in range(len(first.predicted.classes)):
-        boxes = [own.predicted.boxes[place].reshape(-1, 4) for own in images]
-        scores = [own.predicted.scores[place].ravel() for own in images]
-        best.append(
-            merged(
-                np.concatenate(boxes).astype(np.float64),
-                np.concatenate(scores).astype(np.float64),
-                merging,
-                unit=max(first.width, first.height),
-            ).best()
-        )
+        boxes, scores = united(images, place)
+        unit = max(first.width, first.height)
+        best.append(merged(boxes, scores, merging, unit).best())
     corners = np.array([box for box, _ in best])
     size = np.tile((first.width, first.height), (len(corners), 1))
     pixels = pixels_of(corners, size if clipping.box_clipping == "clipped" else None)
@@ -140,6 +149,21 @@ def read_guesses(path: str | Path) -> Guesses:
     if found.ids != sorted(set(found.ids)):
         raise damaged(path, "its images are not in the order of their names")
     return found
+
+
+def recorded_options(path: str | Path) -> tuple[Merging, Clipping]:
+    """How the boxes behind a file of guesses were merged and clipped.
+
+    Raises InputError if the file does not say so; guesses of one box for all images do not.
+    """
+    metadata = read_metadata(path)
+    known = {**metadata.get("choices", {}), "merge_threshold": metadata.get("merge_threshold")}
+    if missing := [name for name in names_of(Merging, Clipping) if known.get(name) is None]:
+        raise InputError(
+            f"{path}: does not say its {', '.join(missing)}; is it a file of merged boxes?"
+        )
+    merging = Merging(**{name: known[name] for name in names_of(Merging)})
+    return merging, Clipping(**{name: known[name] for name in names_of(Clipping)})
 
 
 def of_rows(rows: Iterable[tuple]) -> Guesses:

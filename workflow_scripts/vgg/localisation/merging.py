@@ -1,15 +1,15 @@
 """OverFeat's greedy merging of the boxes of one class, as the paper uses it (appendix A).
 
-OverFeat's words are "the sum of the distance between centers of the two bounding boxes and the
-intersection area of the boxes", of which the smallest is merged first. Taken literally they punish
-overlap, and add pixels to square pixels; the default reads them as what they must mean.
+OverFeat (§4.3) adds the area of intersection to the distance of the centres, and merges the pair
+with the smallest sum first. Taken literally that punishes overlap, and adds square pixels to
+pixels; the default reads it as what it must mean.
 """
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,26 +79,47 @@ def merged(boxes: np.ndarray, scores: np.ndarray, merging: Merging, unit: float)
     Raises ValueError if there are no boxes, if they or the scores are not finite, if the threshold
     is not at least 0, or for an unknown `merge_distance`.
     """
+    return next(merged_at([merging.merge_threshold], boxes, scores, merging, unit))
+
+
+def merged_at(
+    thresholds: Sequence[float],
+    boxes: np.ndarray,
+    scores: np.ndarray,
+    merging: Merging,
+    unit: float,
+) -> Iterator[Merged]:
+    """What `merged` gives at each of several thresholds, which ascend, at the cost of the last.
+
+    A greater threshold goes on where a lesser one stops. The one of `merging` has no part in it.
+    Raises what `merged` does, and ValueError if thresholds do not ascend.
+    """
     if not len(boxes):
         raise ValueError("no boxes to merge")
     if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
         raise ValueError("boxes or scores that are not finite cannot be merged")
-    if not merging.merge_threshold >= 0:
-        raise ValueError(f"the threshold of merging is {merging.merge_threshold}, not at least 0")
+    if not min(thresholds) >= 0:
+        raise ValueError(f"the threshold of merging is {min(thresholds)}, not at least 0")
+    if list(thresholds) != sorted(thresholds):
+        raise ValueError(f"the thresholds {list(thresholds)} do not ascend")
     order = np.lexsort((scores, *boxes.T[::-1]))
-    corners, owners = _merged_in_order(boxes[order].T, merging, unit)
-    kept, places = np.unique(owners, return_inverse=True)
-    members = np.empty_like(owners)
-    members[order] = places
     rating = RATINGS[merging.box_rating]
-    ratings = [rating(scores[members == place]) for place in range(len(kept))]
-    return Merged(np.ascontiguousarray(corners[:, kept].T), np.array(ratings), members)
+    found = None
+    for corners, owners in _merged_in_order(boxes[order].T, merging, thresholds, unit):
+        kept, places = np.unique(owners, return_inverse=True)
+        if found is None or len(kept) < len(found.boxes):  # else nothing was merged since
+            members = np.empty_like(owners)
+            members[order] = places
+            ratings = [rating(scores[members == place]) for place in range(len(kept))]
+            found = Merged(np.ascontiguousarray(corners[:, kept].T), np.array(ratings), members)
+        yield found
 
 
 def _merged_in_order(
-    corners: np.ndarray, merging: Merging, unit: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Corners [4, n] after merging, and the place of the box that each is a part of, int64 [n].
+    corners: np.ndarray, merging: Merging, thresholds: Sequence[float], unit: float
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Corners [4, n] when nothing is left to merge at each threshold, and the place of the box that
+    each is a part of, int64 [n]. They are changed in place by the next threshold.
 
     The nearest other box of each is kept, and looked for again only where a merge has changed it,
     so that a merge costs a few rows of the table of distances and not all of it.
@@ -110,27 +131,27 @@ def _merged_in_order(
     table[places, places] = np.inf
     nearest = table.argmin(1)
     least = table[places, nearest]
-    threshold = min(merging.merge_threshold, LARGEST)  # infinity stands for no distance
-    while least[one := least.argmin()] <= threshold:
-        other = nearest[one]
-        share = 0.5
-        if merging.merge_mean == "weighted":
-            share = counts[other] / (counts[one] + counts[other])
-        # In this form the mean of equal boxes is that box, to the last bit.
-        corners[:, one] += share * (corners[:, other] - corners[:, one])
-        counts[one] += counts[other]
-        owners[owners == other] = one
-        gone[other] = True
+    for threshold in np.minimum(thresholds, LARGEST):  # infinity stands for no distance
+        while least[one := least.argmin()] <= threshold:
+            other = nearest[one]
+            share = 0.5
+            if merging.merge_mean == "weighted":
+                share = counts[other] / (counts[one] + counts[other])
+            # In this form the mean of equal boxes is that box, to the last bit.
+            corners[:, one] += share * (corners[:, other] - corners[:, one])
+            counts[one] += counts[other]
+            owners[owners == other] = one
+            gone[other] = True
 
-        row = distances(corners[:, one, None], corners, merging.merge_distance, unit)
-        row[gone] = row[one] = np.inf
-        table[one] = table[:, one] = row
-        table[other] = table[:, other] = least[other] = np.inf
-        changed = (row <= least) | (nearest == one) | (nearest == other)
-        again = np.flatnonzero(changed & ~gone)  # the merged box too: `other` was its nearest
-        nearest[again] = table[again].argmin(1)
-        least[again] = table[again, nearest[again]]
-    return corners, owners
+            row = distances(corners[:, one, None], corners, merging.merge_distance, unit)
+            row[gone] = row[one] = np.inf
+            table[one] = table[:, one] = row
+            table[other] = table[:, other] = least[other] = np.inf
+            changed = (row <= least) | (nearest == one) | (nearest == other)
+            again = np.flatnonzero(changed & ~gone)  # the merged box too: `other` was its nearest
+            nearest[again] = table[again].argmin(1)
+            least[again] = table[again, nearest[again]]
+        yield corners, owners
 
 
 def distances(these: np.ndarray, those: np.ndarray, distance: str, unit: float) -> np.ndarray:

@@ -9,9 +9,9 @@ import numpy as np
 
 from ..core.checksums import checksum
 from ..core.files import InputError
-from .guesses import read_guesses
+from .guesses import Guesses, read_guesses
 from .scoring import Scoring, wrong
-from .true_boxes import of_images
+from .true_boxes import TrueBoxes, of_images
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,26 @@ class LocalisedOutcomes:
         return self.wrong
 
 
+@dataclass(frozen=True)
+class Scored:
+    """The guesses that are scored, their images' true boxes, and which are wrong, bool [images]."""
+
+    guesses: Guesses
+    true: TrueBoxes
+    wrong: np.ndarray
+
+
 def localised_outcomes(
     guesses: str | Path, truth: str | Path, scoring: Scoring
 ) -> LocalisedOutcomes:
-    """The outcomes of the guesses for a split, by its true boxes.
+    """The outcomes of the guesses for a split, as for `scored`."""
+    found = scored(guesses, truth, scoring)
+    names = "\0".join(found.guesses.ids)
+    return LocalisedOutcomes(found.wrong, checksum(names.encode()))
+
+
+def scored(guesses: str | Path, truth: str | Path, scoring: Scoring) -> Scored:
+    """The guesses for a split, scored by its true boxes.
 
     Images without a true box are not scored, nor blacklisted ones unless `scoring` keeps them.
     Raises InputError if a file is damaged, an image has no label, or none can be scored.
@@ -50,14 +66,13 @@ def localised_outcomes(
     places = np.flatnonzero(true.boxed & ~(true.blacklisted & (scoring.blacklisted == "left-out")))
     if not len(places):
         raise InputError(f"{truth}: no image of {guesses} has a true box")
-    scored = true.at(places)
+    found, true = found.at(places), true.at(places)
     outcomes = wrong(
-        found.labels[places],
-        found.classes[places],
-        found.boxes[places].astype(np.float64),
-        scored.starts,
-        scored.in_pixels(found.sizes[places]),
+        found.labels,
+        found.classes,
+        found.boxes.astype(np.float64),
+        true.starts,
+        true.in_pixels(found.sizes),
         scoring,
     )
-    names = "\0".join(found.ids[place] for place in places)
-    return LocalisedOutcomes(outcomes, checksum(names.encode()))
+    return Scored(found, true, outcomes)

@@ -140,7 +140,7 @@ def sizes_of(images: RescaledImages) -> tuple[np.ndarray, np.ndarray]:
         rescaled_size(height, width, images.smallest_side)[::-1]
         for height, width in zip(heights.tolist(), widths.tolist(), strict=True)
     ]
-    return np.stack([widths, heights], 1), np.array(rescaled)
+    return np.stack([widths, heights], 1), np.array(rescaled, np.int64).reshape(-1, 2)
 
 
 def _finite(numbers: torch.Tensor) -> np.ndarray:

@@ -48,6 +48,12 @@ def layer_flop(net: ConvNet, heights, widths) -> Iterator[tuple[nn.Module, np.nd
         yield module, 2.0 * module.weight.numel() * rows * columns
 
 
+def score_map_places(net: ConvNet, heights, widths) -> np.ndarray:
+    """Places of the score map of an image of each of these sizes, float64: windows of the net."""
+    *_, (_, flop) = layer_flop(net, heights, widths)
+    return flop / (2.0 * net.fc_layers[-1].weight.numel())
+
+
 def forward_flop(net: ConvNet, heights, widths) -> np.ndarray:
     """FLOP of a forward pass over one image of each of these sizes; float64."""
     total = np.zeros(())
@@ -83,9 +89,29 @@ def evaluation_flop(net: ConvNet, method: str, smallest_side: int, heights, widt
     """
     heights, widths = np.atleast_1d(heights), np.atleast_1d(widths)
     if method == "dense":
-        sizes, places = np.unique(np.stack([heights, widths]), axis=1, return_inverse=True)
-        rescaled = np.array([rescaled_size(h, w, smallest_side) for h, w in sizes.T.tolist()])
-        return 2 * forward_flop(net, *rescaled.T)[places.reshape(-1)]
+        return 2 * forward_flop(net, *rescaled_sizes(smallest_side, heights, widths))
     views = {"multicrop": 2 * GRID_SIDE**2, "center": 1}[method]
     crop = net.architecture.crop
     return np.full(len(heights), views * forward_flop(net, crop, crop))
+
+
+def boxes_flop(
+    net: ConvNet, classifier: ConvNet, method: str, smallest_side: int, heights, widths
+) -> np.ndarray:
+    """FLOP of one image's boxes by "dense" or "center", for each image size (appendix A).
+
+    net: of boxes. classifier: rates them, which takes a pass of its own in "dense". The rest is as
+    for `evaluation_flop`, but there is one view of the image.
+    """
+    heights, widths = np.atleast_1d(heights), np.atleast_1d(widths)
+    if method == "dense":
+        rescaled = rescaled_sizes(smallest_side, heights, widths)
+        return forward_flop(net, *rescaled) + forward_flop(classifier, *rescaled)
+    return evaluation_flop(net, method, smallest_side, heights, widths)
+
+
+def rescaled_sizes(smallest_side: int, heights, widths) -> np.ndarray:
+    """Heights and widths, int [2, images], of images that are rescaled to a smallest side."""
+    sizes, places = np.unique(np.stack([heights, widths]), axis=1, return_inverse=True)
+    rescaled = np.array([rescaled_size(h, w, smallest_side) for h, w in sizes.T.tolist()])
+    return rescaled.T[:, places.reshape(-1)]

@@ -12,11 +12,12 @@ class Job:
     """One job of the workflow, or all shards of a store.
 
     rule and name: those of its log. jobs: of the workflow that it stands for. after: those that it
-    waits for. seed: of the model's training; None if it has none. images: that are packed, or pass
-    through the net once. flop: in all, that of a training's validations included. hours: of one
-    device or core, validation_hours of them. wall_hours: from start to end. disk: bytes that it
-    leaves. checkpoints: bytes that it needs meanwhile. actual: what its records say, from
-    `records.compare`.
+    waits for. seed: of the models' trainings; None if they have none. row: of the tables, that is
+    guessed; models: the nets behind its boxes. images: that are packed, read about or guessed, or
+    pass through the net once. boxes: of a class and image, in the mean. flop: in all, that of a
+    training's validations included. hours: of one device or core, validation_hours of them.
+    wall_hours: from start to end. disk: bytes that it leaves. checkpoints: bytes that it needs
+    meanwhile. actual: what its records say, from `records.compare`.
     """
 
     rule: str
@@ -34,7 +35,10 @@ class Job:
     split: str | None = None
     method: str | None = None
     Q: int | None = None
+    row: str | None = None
+    models: list[str] = field(default_factory=list)
     images: int | None = None
+    boxes: float | None = None
     flop_per_image: float | None = None
     flop: float | None = None
     hours: float | None = None

@@ -12,7 +12,8 @@ from .jobs import Job
 from .planner import Planner, critical_path, most_checkpoints
 from .records import by_rule, compare, total
 
-DEVICE_RULES = ("train_convnet", "evaluate_convnet", "evaluate_choice")
+DEVICE_RULES = ("train_convnet", "evaluate_convnet", "evaluate_choice", "evaluate_boxes")
+CORE_RULES = ("pack_shard", "read_boxes", "localise")
 
 
 def convnets(planner: Planner, jobs: Sequence[Job]) -> list[dict]:
@@ -56,13 +57,15 @@ def disk(planner: Planner, jobs: Sequence[Job], splits: Sequence[str]) -> list[d
     """Bytes by part; None where a number of images is unknown."""
 
     def left_by(*rules: str) -> float | None:
-        return total(job.disk for job in jobs if job.rule in rules)
+        own = [job.disk for job in jobs if job.rule in rules]
+        return total(own) if own else 0.0
 
     parts = {
         "images as they came": total(planner.source_bytes(split) for split in splits),
         "shards": left_by("pack_shard"),
         "weights": left_by("train_convnet", "import_weights"),
         "posteriors": left_by("evaluate_convnet", "evaluate_choice"),
+        "boxes": left_by("read_boxes", "evaluate_boxes", "localise", "guess_one_box"),
         "checkpoints, at most at a time": most_checkpoints(jobs),
     }
     return [{"part": part, "bytes": size} for part, size in parts.items() if size != 0]
@@ -98,9 +101,10 @@ def make_plan(planner: Planner, jobs: Sequence[Job], records: dict) -> dict:
         "totals": {
             "trainings": sum(job.rule == "train_convnet" for job in jobs),
             "evaluations": sum(job.rule == "evaluate_convnet" for job in jobs),
+            "box_evaluations": sum(job.rule == "evaluate_boxes" for job in jobs),
             "flop": total(job.flop for job in jobs),
             "device_hours": total(job.hours for job in jobs if job.rule in DEVICE_RULES),
-            "core_hours": total(job.hours for job in jobs if job.rule == "pack_shard"),
+            "core_hours": total(job.hours for job in jobs if job.rule in CORE_RULES),
             "wall_hours": sum(job.wall_hours or 0.0 for job in chain),
             "disk": total(part["bytes"] for part in parts),
             "unknown": sum(job.hours is None for job in jobs),
@@ -118,4 +122,4 @@ def make_plan(planner: Planner, jobs: Sequence[Job], records: dict) -> dict:
 def lines_of_jobs(plan: dict) -> pd.DataFrame:
     """One line a job, or store: what is planned, then `actual_…`."""
     lines = pd.json_normalize(plan["jobs"], sep="_")
-    return lines.drop(columns=["after", "actual"], errors="ignore")
+    return lines.drop(columns=["after", "models", "actual"], errors="ignore")

@@ -2,44 +2,28 @@
 
 No data are read, but where a split is packed already, its own number and sizes of images are taken.
 Hours are of one device (a GPU where there is one) for trainings and evaluations, of one core for
-packing; wall hours are for as many devices and cores as there are jobs. Unknown numbers are None.
+the rest; wall hours are for as many devices and cores as there are jobs. Unknown numbers are None.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
-from pathlib import Path
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 
-import numpy as np
-
-from ..core.parquet import rows_of
 from ..data.images import pixels_at
-from ..data.sampling import HELD_OUT_SHARE
-from ..data.shards import Shards
-from ..nets.convnets import Architecture, ConvNet
 from ..settings.experiments import STAGES, Evaluation, scale_name
+from ..settings.localised_rows import BoxEvaluation, boxes_of, is_of_boxes, is_of_true_class
 from ..training.checkpoints import KEPT
-from .arithmetic import built, evaluation_flop, forward_flop, training_flop
+from . import box_jobs
+from .arithmetic import evaluation_flop, forward_flop, training_flop
+from .estimates import FLOAT, Estimates
 from .jobs import Job, Key
-from .packing_costs import packed_image, typical_size
-
-FLOAT = 4  # bytes
+from .packing_costs import packed_image
 
 
-@dataclass(frozen=True)
-class Planner:
-    """Plans the jobs of one configuration.
-
-    config: resolved. convnets, models: of models.yaml. results: the experiment's folder.
-    """
-
-    config: dict
-    convnets: Mapping[str, str]
-    models: Mapping[str, dict]
-    results: Path
+class Planner(Estimates):
+    """Plans the jobs of one configuration."""
 
     def jobs(
         self,
@@ -48,6 +32,9 @@ class Planner:
         evaluations: Sequence[tuple[str, Evaluation]],
         labelled: Sequence[str] = ("val",),
         checked: Sequence[Evaluation] = (),
+        guesses: Sequence[tuple[str, Mapping]] = (),
+        boxed: Sequence[str] = ("val",),
+        labels: Sequence[Evaluation] = (),
     ) -> list[Job]:
         """All jobs, each behind those that it waits for.
 
@@ -55,38 +42,66 @@ class Planner:
         imported. evaluations: each with its split. labelled: the splits that nets of every seed are
         tested on; others, whose answers go to the test server, are for the first seed's alone.
         checked: evaluations of the first seed's nets that are done in float32 as well.
+        guesses: rows of localisation, each with its split. boxed: as `labelled`, for them. labels:
+        the evaluations that name the five classes of such a row.
         """
         trained = [name for name in models if name not in self.imported]
+        named = [split for split, row in guesses if not is_of_true_class(row)]
+        needed = dict.fromkeys([*evaluations, *((s, e) for s in named for e in labels)])
+        predicted = dict.fromkeys((split, own) for split, row in guesses for own in boxes_of(row))
         used = {self.models[name].get("parent") for name in trained}
-        used |= {evaluation.model for _, evaluation in evaluations}
+        used |= {evaluation.model for _, evaluation in needed}
+        used |= {own.model for _, own in predicted}
+        used |= {self.models[own.model]["parent"] for _, own in predicted if own.method == "dense"}
         names = list(self.models)
 
-        def place(needed: tuple[str, Evaluation]) -> tuple:
-            split, evaluation = needed
+        def place(own: tuple[str, Evaluation | BoxEvaluation]) -> tuple:
+            split, evaluation = own
             return split == "test", names.index(evaluation.model), evaluation.method, evaluation.Q
 
-        return [
+        trainings = [self.training(name, stores) for name in sorted(trained, key=self.generation)]
+        guessing = [box_jobs.guesses(self, split, row, labels) for split, row in guesses]
+        read = {key for job in (*trainings, *guessing) for key in job.after}
+        scored = {split for split, _ in guesses if split in boxed}
+        made = [
             *map(self.packing, stores),
+            *(
+                box_jobs.true_boxes(self, split)
+                for split in ("train", "val", "test")
+                if split in scored or ("read_boxes", split) in read
+            ),
             *(self.importing(name) for name in models if name in self.imported & used),
-            *self.of_all_seeds(
-                [self.training(name, stores) for name in sorted(trained, key=self.generation)]
-            ),
-            *self.of_all_seeds(
-                [self.evaluation(*needed) for needed in sorted(evaluations, key=place)], labelled
-            ),
-            *self.of_all_seeds([self.check(e) for e in checked]),
         ]
+        for group, splits in (
+            (trainings, ()),
+            ([self.evaluation(*own) for own in sorted(needed, key=place)], labelled),
+            ([self.check(evaluation) for evaluation in checked], ()),
+            ([box_jobs.boxes(self, *own, labels) for own in sorted(predicted, key=place)], boxed),
+            (guessing, boxed),
+        ):
+            made += self.of_all_seeds(group, splits, made)
+        return made
 
-    def of_all_seeds(self, jobs: Sequence[Job], labelled: Sequence[str] = ()) -> list[Job]:
-        """Jobs of the first seed, then those that are done for each other seed as well."""
+    def of_all_seeds(
+        self, jobs: Sequence[Job], splits: Sequence[str], before: Sequence[Job]
+    ) -> list[Job]:
+        """Jobs of the first seed, then those that are done for each other seed as well.
+
+        splits: that other seeds' nets are tested on. before: jobs that these may wait for.
+        """
         first, *others = self.config["seeds"]
-        own = [job if job.model in self.imported else replace(job, seed=first) for job in jobs]
-        again = [j for j in own if j.seed is not None and (j.split is None or j.split in labelled)]
-        return own + [self.of_seed(job, seed) for seed in others for job in again]
+        own = [replace(job, seed=first) if self.is_seeded(job) else job for job in jobs]
+        again = [j for j in own if j.seed is not None and (j.split is None or j.split in splits)]
+        seeded = {job.key for job in (*before, *own) if job.seed is not None}
+        return own + [self.of_seed(job, seed, seeded) for seed in others for job in again]
 
-    def of_seed(self, job: Job, seed: int) -> Job:
-        """The first seed's job as another seed does it, after the trainings of that seed."""
-        after = [(rule, f"seed{seed}/{name}" if rule == "train_convnet" else name)
+    def is_seeded(self, job: Job) -> bool:
+        """True of trainings, and of what nets give of which one at least was trained."""
+        return not {job.model, *job.models} <= {None, *self.imported}
+
+    def of_seed(self, job: Job, seed: int, seeded: Collection[Key]) -> Job:
+        """The first seed's job as another seed does it, after those jobs that it does itself."""
+        after = [(rule, f"seed{seed}/{name}") if (rule, name) in seeded else (rule, name)
                  for rule, name in job.after]  # fmt: skip
         return replace(job, name=f"seed{seed}/{job.name}", seed=seed, after=after)
 
@@ -112,7 +127,7 @@ class Planner:
 
     def importing(self, name: str) -> Job:
         """Weights read from a file: a minute at most, counted as nothing."""
-        net = self.net(self.models[name]["net"])
+        net = self.net_of(name)
         return Job(
             rule="import_weights",
             name=name,
@@ -126,7 +141,7 @@ class Planner:
     def training(self, name: str, stores: Sequence[str]) -> Job:
         """A training with all its iterations, which plateaus may cut short, and validations."""
         model, train = self.models[name], self.config["train"]
-        net, trainable = self.net(model["net"]), model.get("trainable", "all")
+        net, trainable = self.net_of(name), model.get("trainable", "all")
         iterations = train["stages"][STAGES[model.get("inherit")]]["iterations"]
         images = iterations * train["batch_size"]
         per_image = training_flop(net, trainable)
@@ -174,103 +189,29 @@ class Planner:
 
     def evaluation(self, split: str, evaluation: Evaluation) -> Job:
         """An evaluation of a split's images."""
-        model = self.models[evaluation.model]
-        net = self.net(model["net"], pool_rounding=self.config["choices"]["pool_rounding"])
+        net = self.net_of(evaluation.model)
         side = pixels_at(evaluation.Q, net.architecture.crop)
-        sizes = self.sizes.get(split, self.typical_size)
-        per_image = float(evaluation_flop(net, evaluation.method, side, *sizes).mean())
-        images = self.images(split)
-        flop = None if images is None else images * per_image
-        hours = None if flop is None else self.hours("evaluate", flop)
-        return Job(
-            rule="evaluate_convnet",
-            name=f"{split}_{evaluation.model}_{evaluation.method}_Q{evaluation.Q}",
-            after=[("pack_shard", split), *self.weights(evaluation.model)],
-            model=evaluation.model,
-            net=model["net"],
-            S=scale_name(model["S"]),
-            split=split,
-            method=evaluation.method,
-            Q=evaluation.Q,
-            images=images,
-            flop_per_image=per_image,
-            flop=flop,
-            hours=hours,
-            wall_hours=hours,
-            disk=images and images * FLOAT * net.architecture.classes,
-        )
+        flop = evaluation_flop(net, evaluation.method, side, *self.sizes_of(split))
+        posterior = FLOAT * net.architecture.classes
+        return self.passing("evaluate_convnet", split, evaluation, float(flop.mean()), posterior)
 
     def read_in_training(self, model: dict, stores: Sequence[str]) -> Iterator[Key]:
-        """Its own store, that of the smallest S, which the statistics are of, and maybe val."""
+        """Its own store, that of the smallest S, which the statistics are of, and maybe val.
+
+        For a net of boxes, the true boxes too.
+        """
         read = [f"train_S{scale_name(model['S'])}"]
         read.append(min((s for s in stores if s.startswith("train")), key=_smallest_scale))
         if self.config["choices"]["validation_set"] == "reported":
             read.append("val")
-        return (("pack_shard", store) for store in dict.fromkeys(read))
-
-    def weights(self, model: str | None) -> list[Key]:
-        """The job that gives a model's weights."""
-        rule = "import_weights" if model in self.imported else "train_convnet"
-        return [] if model is None else [(rule, model)]
-
-    def hours(self, stage: str, flop: float) -> float:
-        """Hours of one device at the sustained rate that the configuration states for a stage."""
-        return flop / self.config["plan"][f"{stage}_tflops"] / 1e12 / 3600
+        yield from (("pack_shard", store) for store in dict.fromkeys(read))
+        if is_of_boxes(model):
+            yield from (("read_boxes", split) for split in ("train", "val")[: 1 + ("val" in read)])
 
     def generation(self, name: str) -> int:
         """How many ancestors a model has."""
         parent = self.models[name].get("parent")
         return 0 if parent is None else 1 + self.generation(parent)
-
-    def net(self, name: str, **more) -> ConvNet:
-        """A ConvNet in this configuration's widths, on the meta device."""
-        classes, convnet = self.config["data"]["classes"], self.config["convnet"]
-        return built(Architecture(self.convnets[name], classes, **convnet, **more))
-
-    @property
-    def imported(self) -> set[str]:
-        """The models whose weights are read from files."""
-        return set(self.config["weights"]["import"])
-
-    @property
-    def typical_size(self) -> tuple[int, int]:
-        """Height and width that are assumed of images that are not packed yet."""
-        return typical_size(self.config)
-
-    @cached_property
-    def sizes(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Heights and widths, int32 [images], of the splits to evaluate that are packed."""
-        found = {}
-        for split in ("val", "test"):
-            number = self.config["data"]["shards"][split]
-            paths = [self.results / f"shards/{split}/{n:05d}.arrow" for n in range(number)]
-            if all(path.exists() for path in paths):
-                shards = Shards(paths)
-                found[split] = shards.heights, shards.widths
-        return found
-
-    def images(self, split: str) -> int | None:
-        """A split's number of images: as packed, as configured, or as indexed."""
-        if split in self.sizes:
-            return len(self.sizes[split][0])
-        index = self.results / f"index/{split}.parquet"
-        if self.config["data"]["images"][split] is None and index.exists():
-            return rows_of(index)
-        return self.config["data"]["images"][split]
-
-    def validation_images(self) -> int | None:
-        """The number of images that a training is validated on."""
-        if self.config["choices"]["validation_set"] == "reported":
-            return self.images("val")
-        return (images := self.images("train")) and max(1, round(HELD_OUT_SHARE * images))
-
-    def source_bytes(self, split: str) -> float | None:
-        """Bytes of a split's images as they came: of its archive if it is there, or by number."""
-        data, images = self.config["data"], self.images(split)
-        archive = Path(data["directory"], data["archives"][split] or "")
-        if data["source"] in ("miniature", "archives") and archive.is_file():
-            return archive.stat().st_size
-        return images and images * packed_image(split, *self.typical_size)[1]
 
 
 def critical_path(jobs: Sequence[Job]) -> list[Job]:

@@ -16,11 +16,13 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 from xml.sax.saxutils import escape
 
+from ..results.paper_tables import NAMES
 from ..results.single_evaluations import METRICS, MeasuredEvaluation
 from ..training.history import History
 
 T = TypeVar("T")
-METRIC_NAMES = {"top1": "top-1", "top5": "top-5"}
+OF_BOXES = ("gtloc",)  # the errors of a net of boxes while it is trained; others have METRICS
+Limits = dict[tuple[str, ...], tuple[float, float]]
 METHOD_NAMES = {"dense": "dense", "multicrop": "multi-crop", "center": "centre crop"}
 INK = "#010203"  # stands for the colour of the surrounding text until the SVG is written
 # Blue, vermilion and bluish green of Okabe and Ito, chosen for colour-blind readers, and a purple.
@@ -70,9 +72,10 @@ class Series(NamedTuple):
 SERIES = tuple(
     Series(color, marker, dash) for color, marker, dash in zip(PALETTE, "os^D", DASHES, strict=True)
 )
+CURVES = dict(zip((*METRICS, *OF_BOXES), SERIES, strict=False))
 
 
-def learning_curves(histories: Sequence[History], limits: tuple[float, float]) -> str:
+def learning_curves(histories: Sequence[History], limits: Limits) -> str:
     """One model's validation errors and training loss against iteration, for all of its seeds.
 
     Dashed are drops of the learning rate: through the loss those of every seed, through the errors
@@ -82,39 +85,46 @@ def learning_curves(histories: Sequence[History], limits: tuple[float, float]) -
     """
     model = histories[0].model
     last = max((p.iteration for history in histories for p in history.lines), default=1)
-    curves = dict(zip(METRICS, SERIES, strict=False))
+    metrics = _errors_of(histories)
+    error_end, loss_end = limits[metrics]
     with _figure(f"learning-{model}", 300, 240) as figure:
         upper, lower = figure.subplots(2, sharex=True, height_ratios=(3, 2))
         for history in histories:
             seed = f"seed{history.seed or 0}"
-            for metric, series in curves.items():
-                _draw_curve(
-                    upper, history.measured(f"val_{metric}_error"), series, f"{metric}-{seed}"
-                )
+            for metric in metrics:
+                points = history.measured(f"val_{metric}_error")
+                _draw_curve(upper, points, CURVES[metric], f"{metric}-{seed}")
             _draw_curve(
                 lower, history.measured("train_loss"), Series(INK, ".", "-"), f"loss-{seed}"
             )
             for iteration, _ in history.drops:
                 lower.axvline(iteration, **DROP).set_gid(f"drop-{seed}-{iteration}")
-        for iteration, rate in histories[0].drops:  # there is room, for errors fall before rates do
+        # There is room above, for errors fall before rates do; boxes' may stay high.
+        last_errors = [error for _, error in histories[0].measured(f"val_{metrics[0]}_error")[-1:]]
+        below = metrics == OF_BOXES and max(last_errors, default=0) > error_end / 2
+        for iteration, rate in histories[0].drops:
             upper.axvline(iteration, **DROP)
             upper.annotate(
                 f"rate {_power(rate)}",
-                xy=(iteration, 1),
+                xy=(iteration, 0 if below else 1),
                 xycoords=upper.get_xaxis_transform(),
-                xytext=(2, 0),
+                xytext=(2, 2 if below else 0),
                 textcoords="offset points",
-                **{"rotation": 90, "va": "top", "ha": "left", "size": 8},
+                **{"rotation": 90, "va": "bottom" if below else "top", "ha": "left", "size": 8},
             )
-        upper.set(title="validation error (%)", xlim=(0, 1.03 * last), ylim=(0, limits[0]))
-        lower.set(title="training loss", xlabel="iteration", ylim=(0, limits[1]))
+        upper.set(title="validation error (%)", xlim=(0, 1.03 * last), ylim=(0, error_end))
+        lower.set(title="training loss", xlabel="iteration", ylim=(0, loss_end))
         for axes in (upper, lower):
             axes.locator_params(nbins=4)
         lower.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:g}k" if x >= 10_000 else f"{x:g}")
-        handles = [_handle(series, METRIC_NAMES[metric]) for metric, series in curves.items()]
+        handles = [_handle(CURVES[metric], NAMES[metric]) for metric in metrics]
         upper.legend(handles=handles, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
         figure.suptitle(model, x=0.01, ha="left", size=10, weight="bold")
-        return _svg(figure, f"Learning curves of {model}", " ".join(map(_told, histories)))
+        return _svg(
+            figure,
+            f"Learning curves of {model}",
+            " ".join(_told(history, metrics) for history in histories),
+        )
 
 
 def error_against_depth(evaluations: Sequence[MeasuredEvaluation]) -> str:
@@ -188,14 +198,24 @@ def error_against_scale(
         return _svg(figure, title, _whole(told, evaluations))
 
 
-def curve_limits(histories: Sequence[History]) -> tuple[float, float]:
-    """Ends of axes of error and loss, from 0 on, that hold every history."""
+def curve_limits(histories: Sequence[History]) -> Limits:
+    """Ends of axes of error and loss, from 0 on, that hold every history.
 
-    def end(*columns: str) -> float:
-        values = [v for history in histories for name in columns for _, v in history.measured(name)]
+    Those of classifiers, and apart from them those of nets of boxes, whose loss is another; by the
+    errors that they have.
+    """
+    of_boxes = {each.model for each in histories if _errors_of([each]) == OF_BOXES}
+
+    def end(own: Sequence[History], *columns: str) -> float:
+        values = [v for history in own for name in columns for _, v in history.measured(name)]
         return 1.05 * max(values, default=0) or 1.0
 
-    return end(*(f"val_{metric}_error" for metric in METRICS)), end("train_loss")
+    limits: Limits = {}
+    for metrics in (METRICS, OF_BOXES):
+        own = [h for h in histories if (h.model in of_boxes) == (metrics == OF_BOXES)]
+        errors = [f"val_{metric}_error" for metric in metrics]
+        limits[metrics] = end(own, *errors), end(own, "train_loss")
+    return limits
 
 
 def error_limits(evaluations: Iterable[MeasuredEvaluation]) -> dict[str, tuple[float, float]]:
@@ -272,9 +292,7 @@ def _finish(
 ) -> None:
     """Titles, error axes and the legend of panels, one for each metric, of what was `drawn`."""
     for axes, metric in zip(panels, METRICS, strict=True):
-        axes.set(
-            title=f"{METRIC_NAMES[metric]} validation error (%), 95% intervals", ylim=limits[metric]
-        )
+        axes.set(title=f"{NAMES[metric]} validation error (%), 95% intervals", ylim=limits[metric])
         axes.locator_params(axis="y", nbins=5)
         if not drawn:
             words = {"ha": "center", "va": "center", "transform": axes.transAxes}
@@ -334,7 +352,7 @@ def _listed(series: str, metric: str, measured: dict[str, MeasuredEvaluation]) -
         f"{name} {e.error:.1f}%" + ("" if e.paper is None else f" (paper {e.paper:.1f}%)")
         for name, e in errors.items()
     )
-    return f"{_begin(series)}, {METRIC_NAMES[metric]} error: {', '.join(numbers)}."
+    return f"{_begin(series)}, {NAMES[metric]} error: {', '.join(numbers)}."
 
 
 def _whole(told: Sequence[str], drawn: Iterable[MeasuredEvaluation]) -> str:
@@ -346,10 +364,16 @@ def _whole(told: Sequence[str], drawn: Iterable[MeasuredEvaluation]) -> str:
     return " ".join([f"Errors on the validation set{mean}; bars are 95% intervals.", *told])
 
 
-def _told(history: History) -> str:
-    """A training in words and numbers."""
+def _errors_of(histories: Iterable[History]) -> tuple[str, ...]:
+    """The validation errors that the trainings of a model have."""
+    boxed = any(history.measured(f"val_{m}_error") for history in histories for m in OF_BOXES)
+    return OF_BOXES if boxed else METRICS
+
+
+def _told(history: History, metrics: Sequence[str]) -> str:
+    """A training in words and numbers. metrics: its validation errors."""
     sentences = []
-    quantities = [(f"val_{m}_error", f"{METRIC_NAMES[m]} validation error", "%") for m in METRICS]
+    quantities = [(f"val_{m}_error", f"{NAMES[m]} validation error", "%") for m in metrics]
     for quantity, name, unit in [*quantities, ("train_loss", "training loss", "")]:
         points = history.measured(quantity)
         if points:

@@ -14,6 +14,7 @@ from ..results.cells import CELL_KEYS, ORIGIN_KEYS
 from ..results.ledger import COMPARISON_KEYS
 from ..results.throughput import SPEED_KEYS
 from ..settings.experiments import read_yaml
+from ..settings.localised_rows import is_localised
 
 VERDICTS = ("reproduced", "not reproduced", "inconclusive", "unmeasured")
 TABLE_KEYS = ["name", "title", "section", "experiment", "kind", "rows", "notes"]
@@ -41,9 +42,12 @@ TRAINING_KEYS = [  # of posteriors, which `evaluate` writes
     "node",
     "torch",
 ]
+SCORED_KEYS = ["images", "boxless", "blacklisted", "scored"]
+GUESS_KEYS = ["guesses", "split", "seed", "box", "merging"]
 LEDGER_KEYS = ["experiment", "seeds", "alpha", "family", "family_of_localisation", "claims"]
 CLAIM_KEYS = ["number", "section", "claim", "note", "comparisons", "throughput", "verdict"]
 THROUGHPUT_KEYS = ["expected_processes", "expected_speedup", "margin", "measured"]
+TRUTH_KEYS = ["images", "boxed_images", "boxes", "blacklisted", "oddities"]
 STORE_KEYS = ["images", "source_bytes", "bytes", "oddities", "skipped"]
 COMPARED_KEYS = ["choice", "row", "models", "method", "Q", "values"]
 COMPARED_ERROR_KEYS = [
@@ -53,6 +57,9 @@ COMPARED_ERROR_KEYS = [
 ]
 VALUE_KEYS = ["value", "configured", "images"]
 VALUE_KEYS += [*COMPARED_ERROR_KEYS, "changed_class", "changed_outcome"]
+LOCALISED_KEYS = ["row", "boxes", "metric", "choices"]
+LOCALISED_VALUE_KEYS = ["value", "configured", "images", "merge_threshold", "changed_outcome"]
+LOCALISED_VALUE_KEYS += [key.replace("top1", "top5loc") for key in COMPARED_ERROR_KEYS[:7]]
 PLAN_KEYS = ["experiment", "totals", "by_rule", "jobs", "critical_path", "disk", "nets"]
 FORMS = {
     ".csv": ("CSV", "text/csv"),
@@ -78,6 +85,12 @@ def load_table(path: str | Path) -> dict:
     _one_of(f"{path}: kind", table["kind"], ROW_KEYS)
     if table["kind"] == "evaluation":
         _mapping(path, table, ("columns", "metrics", "reference", "seeds"))
+    localised = is_localised(table)
+    if localised:
+        where = f"{path}, localisation"
+        facts = _mapping(path, table, ("localisation",))["localisation"]
+        for split, counts in _mapping(where, facts, ("scoring", "images"))["images"].items():
+            _mapping(f"{where}, {split}", counts, SCORED_KEYS)
     for position, row in enumerate(table["rows"], start=1):
         where = f"{path}, row {position}"
         _mapping(where, row, ROW_KEYS[table["kind"]])
@@ -89,6 +102,9 @@ def load_table(path: str | Path) -> dict:
                 _mapping(f"{where}, evaluations", evaluation, ORIGIN_KEYS)
                 if evaluation["training"] is not None:
                     _mapping(f"{where}, training", evaluation["training"], TRAINING_KEYS)
+        if localised and not row["literature"]:
+            for guesses in _mapping(where, row, ("name", "guesses"))["guesses"]:
+                _mapping(f"{where}, guesses", guesses, GUESS_KEYS)
     return table
 
 
@@ -137,12 +153,20 @@ def load_choices(path: str | Path) -> dict[str, dict]:
 
 
 def load_compared_choices(path: str | Path) -> dict:
-    """The comparison that `compare_choices` wrote: `experiment`, `split`, a list `choices`."""
+    """The comparison that `compare_choices` wrote: `experiment`, `split`, a list `choices`.
+
+    `localisation`: that of localisation's choices, None without.
+    """
     compared = _mapping(path, read_json(path), ("experiment", "split", "choices"))
     for position, choice in enumerate(compared["choices"], start=1):
         where = f"{path}, choice {position}"
         for value in _mapping(where, choice, COMPARED_KEYS)["values"]:
             _mapping(where, value, VALUE_KEYS)
+    if localised := compared.setdefault("localisation", None):
+        where = f"{path}, localisation"
+        for choice in _mapping(where, localised, LOCALISED_KEYS)["choices"]:
+            for value in _mapping(where, choice, ("choice", "values"))["values"]:
+                _mapping(where, value, LOCALISED_VALUE_KEYS)
     return compared
 
 
@@ -160,6 +184,15 @@ def load_packing(path: str | Path) -> dict[str, dict]:
         for image in store["skipped"]:
             _mapping(f"{where}, skipped", image, ("id", "reason"))
     return stores
+
+
+def load_truth(path: str | Path) -> dict:
+    """The report of a split's true boxes: counts, and the ids of odd annotations by kind."""
+    report = _mapping(path, read_json(path), TRUTH_KEYS)
+    for kind, ids in _mapping(f"{path}: oddities", report["oddities"], ()).items():
+        if not isinstance(ids, list):
+            raise InputError(f"{path}: oddities, {kind}: expected a list of ids")
+    return report
 
 
 def load_plan(path: str | Path) -> dict:

@@ -27,10 +27,12 @@ from ..data.oddities import KINDS
 from ..planning.jobs import Key
 from ..planning.records import joined
 from ..results.formats.layout import blocks, groups, label
+from ..results.paper_tables import METRICS, NAMES
+from ..settings.localised_rows import is_localised
 from ..training.history import History
 from . import directions, plan_tables
 from .inputs import VERDICTS, Download
-from .provenance import job, sources, workflow_command
+from .provenance import guesses, job, sources, workflow_command
 
 TEMPLATES = Path(__file__).resolve().parents[3] / "reports" / "templates"
 
@@ -63,12 +65,14 @@ def render(template: str, **context) -> str:
             number,
             plain,
             probability,
+            referenced,
             shell,
             size,
+            unmeasured,
             wrong,
         )
     }
-    environment.tests["outside"] = outside
+    environment.tests |= {"outside": outside, "localised": is_localised}
     config = context["config"]
     weights = config.get("weights", {})
     script = (TEMPLATES / "script.js").read_text(encoding="utf-8")
@@ -81,6 +85,7 @@ def render(template: str, **context) -> str:
         "verdict_words": directions.WORDS if _is_miniature(config) else {v: v for v in VERDICTS},
         "seeds": config.get("seeds", []),
         "script": Markup(script),
+        "guesses_behind": guesses,
         "job": job,
         "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         "sources": sources,
@@ -98,11 +103,13 @@ def render_table(
     index: bool = False,
     downloads: Sequence[Download] = (),
     records: Mapping[Key, dict] | None = None,
+    pages: Collection[str] = (),
 ) -> str:
     """One table's page.
 
     previous, following: tables whose pages lie beside this one. index: whether the index does.
     downloads: the table in other forms. records: what the run's jobs left, for the provenance.
+    pages: names of other pages beside this one, to which its notes link.
     """
     return render(
         f"{table['kind']}.html",
@@ -113,6 +120,7 @@ def render_table(
         index=index,
         downloads=downloads,
         records=records or {},
+        pages=pages,
     )
 
 
@@ -124,20 +132,21 @@ def render_index(
     *,
     schema: dict | None = None,
     packing: dict | None = None,
+    truth: Mapping[str, dict] | None = None,
     figures: Sequence[str | Path] = (),
     plan: dict | None = None,
     records: Mapping[Key, dict] | None = None,
     pages: Collection[str] = (),
     downloads: Mapping[str, Sequence[Download]] | None = None,
 ) -> str:
-    """The index: headline, claims, every table in brief, figures, images, costs and settings.
+    """The index: headline, claims, every table in brief, figures, images, boxes, costs, settings.
 
-    ledger: of claims. schema: of the choices, by name. packing: what was packed, by store.
-    figures: SVG files, in a folder of their kind, such as learning_curves, or named for it in the
-    folder `figures`. plan: planned and actual cost. records: what the run's jobs left. pages: names
-    of the pages beside this one, the only ones that it links to. downloads: files to offer for
-    saving, by table, and of "claims", "throughput" and "evaluations". Sections without their input
-    are left out.
+    ledger: of claims. schema: of the choices, by name. packing: what was packed, by store. truth:
+    what was read of true boxes, by split. figures: SVG files, in a folder of their kind, such as
+    learning_curves, or named for it in the folder `figures`. plan: planned and actual cost.
+    records: what the run's jobs left. pages: names of the pages beside this one, the only ones that
+    it links to. downloads: files to offer for saving, by table, and of "claims", "throughput" and
+    "evaluations". Sections without their input are left out.
     """
     claims = ledger["claims"]
     drawn = ["low", "high", "difference"]
@@ -155,13 +164,17 @@ def render_index(
         verdicts=Counter(claim["verdict"] for claim in claims),
         directions=directions.directions(claims),
         span=_widest(claims, drawn),
+        metric_of_side=_metrics_of_sides(tables),
         compared=_compared(tables),
         row_links=_row_links(tables, pages),
         drawings=drawings,
         histories=histories,
+        histories_of_boxes=[h for h in histories if h.measured("val_gtloc_error")],
         choices=described_choices(config.get("choices", {}), schema or {}),
         packing=packing,
         oddities=None if packing is None else oddities(packing),
+        truth=truth,
+        odd_boxes=odd_boxes(truth) if truth else [],
         cost=plan_tables.tables(plan)[0] if plan else None,
         run=_summary(tables, records) if records else None,
         pages=pages,
@@ -261,6 +274,23 @@ def oddities(packing: dict) -> list[tuple[str, str, list[tuple[str, list[str]]]]
     ]
 
 
+def odd_boxes(
+    truth: Mapping[str, dict],
+) -> list[tuple[str, str, list[tuple[str, list[str]]]]]:
+    """Odd annotations as (kind, what it is, [(split, ids)]), kinds in the order of their list."""
+    from ..data.sources.bounding_boxes import KINDS as OF_BOXES  # which loads pandas
+
+    found = {kind for report in truth.values() for kind in report["oddities"]}
+    return [
+        (
+            kind,
+            OF_BOXES.get(kind, kind),
+            [(split, ids) for split, r in truth.items() if (ids := r["oddities"].get(kind))],
+        )
+        for kind in [*(kind for kind in OF_BOXES if kind in found), *sorted(found - {*OF_BOXES})]
+    ]
+
+
 def outside(cell: dict) -> bool:
     """Whether the paper's number lies outside the measured 95% interval."""
     low, paper, high = cell["low"], cell["paper"], cell["high"]
@@ -327,8 +357,25 @@ def data_uri(download: Download) -> str:
 
 def metric(name: str) -> str:
     """'top-1 error, val' for top1_val."""
-    match = re.fullmatch(r"top(\d+)_(\w+)", name)
-    return f"top-{match[1]} error, {match[2]}" if match else name.replace("_", " ")
+    kind, _, split = name.partition("_")
+    return f"{NAMES[kind]} error, {split}" if name in METRICS else name.replace("_", " ")
+
+
+def referenced(table: dict) -> bool:
+    """Whether a table of errors has numbers of the paper's, or of another reference."""
+    return any(
+        cell["paper"] is not None for row in table["rows"] for cell in row["metrics"].values()
+    )
+
+
+def unmeasured(table: dict) -> list[str]:
+    """The labels of a table's own rows of which nothing was measured."""
+    return [
+        " / ".join(row["labels"])
+        for row in table["rows"]
+        if not row["literature"]
+        and all(cell["measured"] is None for cell in row["metrics"].values())
+    ]
 
 
 def plain(value) -> str:
@@ -365,7 +412,19 @@ def _row_links(tables: Sequence[dict], pages: Collection[str]) -> dict[str, str]
         for table in tables
         if table["kind"] == "evaluation" and table["name"] in pages
         for place, row in enumerate(table["rows"], start=1)
-        if any(evaluation["split"] == "val" for evaluation in row["evaluations"])
+        if any(one["split"] == "val" for one in (*row["evaluations"], *row.get("guesses", ())))
+    }
+
+
+def _metrics_of_sides(tables: Sequence[dict]) -> dict[str, str]:
+    """The localisation error on val that a row has, by the name that the ledger gives it."""
+    return {
+        f"{label(table['name'])}: {' / '.join(row['labels'])}": metric
+        for table in tables
+        if table["kind"] == "evaluation" and is_localised(table)
+        for row in table["rows"]
+        for metric, cell in row["metrics"].items()
+        if metric.endswith("_val") and cell["measured"] is not None
     }
 
 
@@ -383,6 +442,7 @@ def _summary(tables: Sequence[dict], records: Mapping[Key, dict]) -> dict:
         "trainings": rules["train_convnet"],
         "imports": rules["import_weights"],
         "evaluations": rules["evaluate_convnet"],
+        "boxed": rules["evaluate_boxes"],
         "started": min(record["started"] for record in records.values()),
         "finished": max(record["finished"] for record in records.values()),
         "torch": sorted({training["torch"] for training in trainings}),

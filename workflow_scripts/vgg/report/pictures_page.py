@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+
+from markupsafe import Markup
 
 from ..core.files import InputError
 from ..core.text_artefacts import read_json
@@ -15,9 +17,12 @@ KEYS = {
     "crops": ("experiment", "model", "Q", "crop_grid", "missing", "images"),
     "images": ("experiment", "rows", "missing", "hardest", "best_fused"),
     "classes": ("experiment", "row", "missing", "classes", "worst", "best", "confusions", "pairs"),
+    "boxes": ("experiment", "row", "nets", "has_true_boxes", "missing", "right", "wrong"),
     "filters": ("experiment", "nets"),
 }
 COLOURS = "viridis"  # ordered by lightness, for colour-blind readers and on grey pictures too
+DOUBLE = ("best-box", "true-box")  # kinds of boxes that are drawn twice
+FAINTEST = 0.35  # opacity of a merged box's line
 STOPS = 11  # colours of the legend
 
 
@@ -46,6 +51,9 @@ def render_pictures(pictures: Mapping[str, dict], config: dict, pages: Collectio
         span=max((c["top1_high"] for c in worst + best), default=100),
         colour=colour,
         heat=heat,
+        outline=outline,
+        parts=parts,
+        faint=faint,
         legend=[colour(stop / (STOPS - 1)) for stop in range(STOPS)],
         config=config,
         pages=pages,
@@ -72,6 +80,25 @@ def colour(value: float) -> str:
     from matplotlib.colors import to_hex
 
     return to_hex(matplotlib.colormaps[COLOURS](float(value)))
+
+
+def parts(kind: str) -> list[str]:
+    """CSS classes of the lines by which a kind of boxes is drawn: one, or two on one another."""
+    return [f"{kind} under", f"{kind} upper"] if kind in DOUBLE else [kind]
+
+
+def faint(rating: float, best: float) -> float:
+    """The opacity of a merged box's line, by its rating and that of the best."""
+    return max(FAINTEST, rating / best) if best else 1.0
+
+
+def outline(box: Sequence[float], image: Mapping) -> Markup:
+    """SVG's attributes of a box in an image, both in pixels; it ends where the image does."""
+    xmin, xmax = (min(max(x, 0), image["width"]) for x in box[::2])
+    ymin, ymax = (min(max(y, 0), image["height"]) for y in box[1::2])
+    return Markup('x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"').format(
+        xmin, ymin, xmax - xmin, ymax - ymin
+    )
 
 
 def heat(value: float) -> str:

@@ -13,7 +13,11 @@ KINDS = {
     "train_convnet": "trainings",
     "evaluate_convnet": "evaluations",
     "evaluate_choice": "checks in float32",
+    "evaluate_boxes": "boxes of nets",
+    "localise": "guesses",
+    "guess_one_box": "guesses of one box",
     "pack_shard": "shards",
+    "read_boxes": "true boxes",
     "import_weights": "imported weights",
 }
 
@@ -147,6 +151,29 @@ EVALUATIONS = (
     Column("device time", "hours", hours, True),
 )
 EVALUATIONS_DISK = (Column("posteriors", "disk", size, True),)
+BOXES = (
+    Column("boxes of", "model", word),
+    *EVALUATIONS[1:5],
+    Column("boxes of a class", "boxes", rate),
+    *EVALUATIONS[5:],
+)
+BOXES_DISK = (Column("boxes", "disk", size, True),)
+GUESSES = (
+    Column("guesses of row", "row", word),
+    Column("seed", "seed", count),
+    Column("by", "models", words),
+    Column("split", "split", word),
+    Column("images", "images", count, True),
+    Column("boxes of a class", "boxes", rate),
+    Column("core time", "hours", hours, True),
+    Column("wall", "wall_hours", hours),
+)
+GUESSES_DISK = (Column("guesses", "disk", size, True),)
+TRUE_BOXES = (
+    Column("true boxes of", "split", word),
+    Column("images", "images", count, True),
+    Column("core time", "hours", hours, True),
+)
 IMPORTS = (Column("model", "name", word),)
 IMPORTS_DISK = (Column("weights", "disk", size, True),)
 PACKING = (
@@ -220,6 +247,23 @@ def tables(plan: dict) -> list[Table]:
             actual=ACTUAL,
             disk=EVALUATIONS_DISK,
         ),
+        table_of("boxes", "Boxes", jobs["evaluate_boxes"], BOXES, actual=ACTUAL, disk=BOXES_DISK),
+        table_of(
+            "guesses",
+            "Guesses",
+            [*jobs["localise"], *jobs["guess_one_box"]],
+            GUESSES,
+            actual=ACTUAL,
+            disk=GUESSES_DISK,
+        ),
+        table_of(
+            "true boxes",
+            "True boxes",
+            jobs["read_boxes"],
+            TRUE_BOXES,
+            actual=ACTUAL,
+            disk=BOXES_DISK,
+        ),
         table_of(
             "packing", "Packing", jobs["pack_shard"], PACKING, actual=ACTUAL, disk=PACKING_DISK
         ),
@@ -232,9 +276,11 @@ def tables(plan: dict) -> list[Table]:
 def headline(plan: dict) -> dict[str, Cell]:
     """The plan's largest numbers by name."""
     totals = plan["totals"]
+    passes = totals["box_evaluations"]
     return {
         "trainings": count(totals["trainings"]),
         "evaluations": count(totals["evaluations"]),
+        **({"passes for boxes": count(passes)} if passes else {}),
         "arithmetic": flop(totals["flop"]),
         "device-hours": hours(totals["device_hours"]),
         "longest chain": hours(totals["wall_hours"]),
@@ -263,6 +309,12 @@ def summary(plan: dict) -> list[str]:
         lines.append(
             "A training step is three forward passes less the gradients that nothing needs. All "
             "iterations are planned; plateaus may end a training sooner."
+        )
+    if totals["box_evaluations"]:
+        lines.append(
+            "Boxes of whole images take two passes, by the net of boxes and by the classifier that "
+            "rates them. Merging them and reading true boxes are planned in hours of one core, at "
+            "rates measured once."
         )
     lines += [
         "Packing is planned in hours of one core, at rates measured once on photographs of "

@@ -12,6 +12,13 @@ from .uncertainty import paired_difference, wilson
 
 SPLIT = "val"
 METRICS = {"top1": 1, "top5": 5}  # how many classes are looked at for the true one
+COLUMNS = ["choice", "row", "models", "method", "Q", "value", "configured", "images"]
+COLUMNS += [
+    f"{metric}_{key}"
+    for metric in METRICS
+    for key in ("error", "low", "high", "difference", "difference_low", "difference_high", "p")
+]
+COLUMNS += ["changed_class", "changed_outcome"]
 
 
 def compared_choices(
@@ -81,12 +88,15 @@ def compare(found: Predictions, configured: Predictions, seed: int) -> dict:
     }
 
 
-def write_comparison(output: str, results: str, compared: Sequence[dict]) -> None:
-    """Write `<output>.json`, and `<output>.csv` with a line for each value of each choice."""
-    write_json(
-        f"{output}.json",
-        {"experiment": Path(results).name, "split": SPLIT, "choices": list(compared)},
-    )
+def write_comparison(
+    output: str, results: str, compared: Sequence[dict], localised: Mapping | None = None
+) -> None:
+    """Write `<output>.json`, and `<output>.csv` with a line for each value of each choice.
+
+    localised: what `compared_localisation` found, for `localisation` in the JSON.
+    """
+    content = {"experiment": Path(results).name, "split": SPLIT, "choices": list(compared)}
+    write_json(f"{output}.json", {**content, "localisation": localised})
     lines = [
         {
             "choice": choice["choice"],
@@ -99,7 +109,7 @@ def write_comparison(output: str, results: str, compared: Sequence[dict]) -> Non
         for choice in compared
         for value in choice["values"]
     ]
-    write_plain_csv(f"{output}.csv", lines, list(lines[0]))
+    write_plain_csv(f"{output}.csv", lines, COLUMNS)
 
 
 def as_text(compared: Sequence[dict]) -> str:
@@ -109,18 +119,21 @@ def as_text(compared: Sequence[dict]) -> str:
     for choice in compared:
         for value in choice["values"]:
             first = value["configured"]
-            low, high = value["top1_low"], value["top1_high"]
             lines.append(
                 [
                     choice["choice"] if first else "",
                     value["value"] + (" *" if first else ""),
                     choice["method"] if first else "",
-                    f"{value['top1_error']:.2f} [{low:.2f}, {high:.2f}]",
+                    with_interval(value, "top1"),
                     *_change(value),
                 ]
             )
+    return aligned(lines, left=3)
+
+
+def aligned(lines: Sequence[Sequence[str]], left: int) -> str:
+    """Lines of as many cells each as a text table; the first `left` columns are words."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    left = 3  # columns of words
     return "\n".join(
         "  ".join(
             text.ljust(width) if place < left else text.rjust(width)
@@ -130,14 +143,29 @@ def as_text(compared: Sequence[dict]) -> str:
     )
 
 
+def with_interval(value: Mapping, name: str, signed: bool = False) -> str:
+    """An error, or with a sign a difference, and its interval, by the fields of a value.
+
+    name: of the metric, whose error it is; or of its difference.
+    """
+    middle = value[name if signed else f"{name}_error"]
+    sign = "+" if signed else ""
+    low, high = (f"{value[f'{name}_{end}']:{sign}.2f}" for end in ("low", "high"))
+    return f"{middle:{sign}.2f} [{low}, {high}]"
+
+
+def probability(p: float) -> str:
+    """A p value to three digits."""
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def _change(value: dict) -> list[str]:
     top5 = f"{value['top5_error']:.2f}"
     if value["configured"]:
         return ["", "", top5, "", "", ""]
-    low, high = value["top1_difference_low"], value["top1_difference_high"]
     return [
-        f"{value['top1_difference']:+.2f} [{low:+.2f}, {high:+.2f}]",
-        "<0.001" if value["top1_p"] < 0.001 else f"{value['top1_p']:.3f}",
+        with_interval(value, "top1_difference", signed=True),
+        probability(value["top1_p"]),
         top5,
         f"{value['top5_difference']:+.2f}",
         str(value["changed_class"]),

@@ -1,8 +1,14 @@
-"""Rows and bold numbers of the paper's tables, as paper_tables.yaml holds them."""
+"""Rows and bold numbers of the paper's tables, as paper_tables.yaml holds them; names of errors."""
 
 from __future__ import annotations
 
-KINDS = ("top1", "top5", "gtloc", "top5loc")
+NAMES = {  # of the kinds of errors, such as those of top1_val, for people
+    "top1": "top-1",
+    "top5": "top-5",
+    "gtloc": "true-class localisation",
+    "top5loc": "localisation",
+}
+KINDS = tuple(NAMES)
 METRICS = tuple(f"{kind}_{split}" for kind in KINDS for split in ("val", "test"))
 
 

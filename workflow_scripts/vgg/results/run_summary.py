@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..planning.jobs import Key
+from .paper_tables import NAMES
 from .tables import read_lines
 
 
@@ -19,13 +20,14 @@ def errors_as_text(results: Path, tables: dict) -> str:
             continue
         lines = read_lines(path.with_suffix(""))
         lines = lines[~lines["literature"]]
-        columns = list(table["columns"])
+        text = lines[table["columns"]].astype(str).apply(lambda column: column.str.slice(0, 38))
+        reference = table.get("reference", "paper")
         for metric in table["metrics"]:
-            columns += [metric, f"{metric}_paper"]
-        reference = f" ({table.get('reference', 'paper')})"
-        text = lines[columns].rename(columns=lambda c, r=reference: c.replace("_paper", r))
-        for column in table["columns"]:
-            text[column] = text[column].astype(str).str.slice(0, 38)
+            kind, split = metric.split("_")
+            heading = f"{NAMES[kind]} {split}"
+            text[heading] = lines[metric]
+            if lines[f"{metric}_paper"].notna().any():
+                text[f"{heading} ({reference})"] = lines[f"{metric}_paper"]
         shown = text.to_string(index=False, float_format="%.1f", na_rep="-")
         parts.append(f"{name}: {table['title']}\n{shown}")
     return "\n\n".join(parts)

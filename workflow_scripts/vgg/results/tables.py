@@ -14,13 +14,15 @@ import pandas as pd
 
 from ..core.checksums import checksum, damaged
 from ..core.files import read_bytes, whole_file
-from ..core.parquet import read_metadata
+from ..core.parquet import read_columns, read_metadata
 from ..core.text_artefacts import read_json, write_json
 from ..evaluation.posteriors import Outcomes, check_paired, outcomes
+from ..localisation.guesses import recorded_options
 from ..localisation.outcomes import LocalisedOutcomes, localised_outcomes
 from ..localisation.scoring import Scoring
+from ..localisation.true_boxes import of_images
 from ..settings.experiments import Evaluation, has_models, row_evaluations, seeded_paths
-from ..settings.localised_rows import Guessed, error_of
+from ..settings.localised_rows import TEST_1, TEST_2, Guessed, error_of
 from .cells import ErrorCell, EvaluationOrigin, entered_cell, measured_cell
 from .formats.latex import latex
 from .formats.markdown import markdown
@@ -37,6 +39,15 @@ SAID_OF_PASSES = (  # in their files' own metadata
     "hardware",
 )
 OutcomesReader = Callable[[tuple[str, ...]], Outcomes | LocalisedOutcomes]
+OVERLAPS = {"at-least-half": "at least half", "more-than-half": "more than half"}
+PIXELS = {
+    "inclusive": "first and last pixel included",
+    "continuous": "from first to last pixel",
+}
+GUESSED = {
+    TEST_2: "Localisation error: an image has five guesses, each of a class and a box.",
+    TEST_1: "True-class localisation error: an image has one guess, a box of its true class.",
+}
 
 
 @dataclass(frozen=True)
@@ -209,6 +220,7 @@ def measured_row(
             for path, metadata in passes_behind(own, paths)
         ],
         "submission": run.submission(row),
+        **({} if "evaluations" in row else {"guesses": guesses_behind(own, files, run)}),
     }
 
 
@@ -228,6 +240,78 @@ def literature_row(labels: list, metrics: list[str], paper: dict) -> dict:
         "evaluations": [],
         "submission": None,
     }
+
+
+def guesses_behind(
+    own: Sequence[Evaluation | Guessed], files: Mapping[str, list[list[str]]], run: Run
+) -> list[dict]:
+    """The files of a row's guesses, of each split and seed, with what they say of themselves.
+
+    `box`: the one that is guessed for all images, corners as parts of width and height; None if
+    they come from nets, whose boxes were united by `merging`.
+    """
+    models = {model for guessed in own for model in guessed.models}
+    found = []
+    for split, seeds in files.items():
+        for place, (path,) in enumerate(seeds):
+            box, merging = read_metadata(path).get("box"), None
+            if box is None:
+                merging = {k: v for part in recorded_options(path) for k, v in asdict(part).items()}
+            seed = run.seeds[place] if models - set(run.imported) else None
+            found.append(
+                {"guesses": path, "split": split, "seed": seed, "box": box, "merging": merging}
+            )
+    return found
+
+
+def scoring_facts(entry: dict, run: Run, scoring: Scoring) -> dict:
+    """How a table's localisation errors were counted, as its JSON file has it in `localisation`.
+
+    `scoring`: see there. `images`: of each split that was measured, how many images there are
+    guesses for (`images`), how many of these have no true box (`boxless`) or are on ILSVRC's
+    blacklist (`blacklisted`), and how many count (`scored`).
+    """
+    images: dict[str, dict[str, int]] = {}
+    for row in entry["rows"]:
+        for split, seeds in run.files(row_evaluations(row)).items():
+            if split in images:  # all rows are of the same images, or there is no table
+                continue
+            ids = read_columns(seeds[0][0], ["id"])["id"].to_pylist()
+            true = of_images(f"{run.results}/truth/{split}.parquet", ids)
+            left_out = true.blacklisted & (scoring.blacklisted == "left-out")
+            images[split] = {
+                "images": len(ids),
+                "boxless": int((~true.boxed).sum()),
+                "blacklisted": int(true.blacklisted.sum()),
+                "scored": int((true.boxed & ~left_out).sum()),
+            }
+    return {"scoring": asdict(scoring), "images": images}
+
+
+def scoring_notes(metrics: Sequence[str], localisation: dict) -> list[str]:
+    """A table's notes on what its localisation errors are, given what `scoring_facts` found."""
+    scoring, kinds = localisation["scoring"], {metric.split("_")[0] for metric in metrics}
+    official, images = scoring == asdict(Scoring()), []
+    notes = [
+        " ".join(text for kind, text in GUESSED.items() if kind in kinds)
+        + " It is right if a guess has its class, and a box that shares with a true box "
+        f"{OVERLAPS[scoring['overlap_bound']]} of all that the two cover, "
+        f"{PIXELS[scoring['overlap_pixels']]}{', as ILSVRC’s routine has it' if official else ''}."
+    ]
+    for split, counts in localisation["images"].items():
+        reasons = []
+        if counts["blacklisted"]:
+            kept = "" if scoring["blacklisted"] == "left-out" else " and count all the same"
+            reasons.append(f"{counts['blacklisted']:,} are on ILSVRC’s blacklist{kept}")
+        if counts["boxless"]:
+            reasons.append(f"{counts['boxless']:,} have no true box")
+        count = "all" if counts["scored"] == counts["images"] else f"{counts['scored']:,}"
+        because = f" ({', '.join(reasons)})" if reasons else ""
+        images.append(f"of {counts['images']:,} {split} images {count} count{because}")
+    if images:
+        sentence = "; ".join(images)
+        notes.append(f"{sentence[0].upper()}{sentence[1:]}.")
+    return notes
 
 
 def passes_behind(

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from . import experiments
+from . import experiments, pictures_wanted
 from .localised_rows import boxes_of, is_of_boxes
 from .rule_options import options
 from .run import Run
 from .training_rules import parent_weights
-
-TUNED_ROW = "fusion"  # whose nets and scales the threshold is tuned with, if the run has it
-TUNING_IMAGES = 2000  # of the training set
 
 
 def replicate_folder(run: Run, model: str, replicate: str) -> str:
@@ -100,3 +97,32 @@ def guesses(run: Run, table: str, splits: list[str]) -> list[str]:
         *(path for split in splits for path in run.posteriors(needed, split)),
         *(f"{run.results}/truth/{split}.parquet" for split in splits),
     ]
+
+
+def pictured_row(run: Run) -> str | None:
+    """The row whose boxes are on the page of pictures; None if the run cannot measure it."""
+    if not run.pictures:
+        return None
+    name = run.pictures["boxes"]["row"].partition("/")[2]
+    return name if name in run.guess_rows else None
+
+
+def pictured_guesses(run: Run) -> list[str]:
+    """The guesses behind the pictures of boxes, those of the first seed."""
+    if (row := pictured_row(run)) is None:
+        return []
+    return run.posteriors(
+        [experiments.guessed(run.guess_rows[row])], pictures_wanted.SPLIT, run.seeds[:1]
+    )
+
+
+def pictured_boxes(run: Run) -> list[str]:
+    """The boxes behind the same guesses."""
+    row = pictured_row(run)
+    return [] if row is None else united_boxes(run, row, pictures_wanted.SPLIT, "")
+
+
+def pictured_truth(run: Run) -> list[str]:
+    """The true boxes that the same guesses are held against."""
+    row = pictured_row(run)
+    return [] if row is None else [f"{run.results}/truth/{pictures_wanted.SPLIT}.parquet"]

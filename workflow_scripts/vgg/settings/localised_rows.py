@@ -78,15 +78,18 @@ def localised_rows(tables: Mapping[str, dict]) -> dict[str, dict]:
     found: dict[str, dict] = {}
     for name, table in tables.items():
         for row in table["rows"] if is_localised(table) else []:
-            same = found.setdefault(row["name"], row)
-            if set(boxes_of(same)) != set(boxes_of(row)) or same.get("fixed_box") != row.get(
-                "fixed_box"
-            ):
+            if not have_same_boxes(found.setdefault(row["name"], row), row):
                 raise InputError(
                     f"tables: {name}: row {row['name']} is another than the row of that name in "
                     "another table of localisation; rename one"
                 )
     return found
+
+
+def have_same_boxes(one: Mapping, other: Mapping) -> bool:
+    """True if two rows guess the same."""
+    same = set(boxes_of(one)) == set(boxes_of(other))
+    return same and one.get("fixed_box") == other.get("fixed_box")
 
 
 def is_of_boxes(model: Mapping) -> bool:
@@ -103,6 +106,11 @@ def check_localisation(tables: Mapping[str, dict], models: Mapping[str, dict], l
         if not is_of_boxes(model):
             if model.get("inherit") == "all-but-last":
                 raise InputError(f"models: {name}: all-but-last is inherited by nets with a `head`")
+            if is_of_boxes(models.get(model.get("parent", ""), {})):
+                raise InputError(
+                    f"models: {name} starts from {model['parent']}, which predicts boxes; name a "
+                    "classifier"
+                )
             continue
         if model.get("inherit") != "all-but-last":
             raise InputError(
@@ -128,6 +136,12 @@ def check_localisation(tables: Mapping[str, dict], models: Mapping[str, dict], l
             raise InputError(f"tables: row {name}: center and dense are two tests; give one")
         if is_of_true_class(row) and len(boxes_of(row)) > 1:
             raise InputError(f"tables: row {name}: a central crop is of one model and one Q")
+    for name in box_submissions(tables):
+        for row in (row for table in tables.values() for row in table.get("rows", [])):
+            if "evaluations" in row and row.get("submission") == name:
+                raise InputError(
+                    f"tables: submission {name} is of labels and of boxes; rename one of them"
+                )
     if all(map(is_of_true_class, rows.values())):
         return
     table, _, row_name = labels.partition("/")
@@ -152,12 +166,18 @@ def box_submissions(
 ) -> dict[str, Guessed]:
     """The rows whose guesses are written for the test server, by file name.
 
-    models: those that the run has, None for all.
+    models: those that the run has, None for all. Raises InputError if two rows that differ share a
+    name.
     """
-    found = {}
+    found: dict[str, dict] = {}
     for table in tables.values():
         for row in table["rows"] if is_localised(table) else []:
-            own = guessed(row)
-            if "submission" in row and (models is None or set(own.models) <= set(models)):
-                found[row["submission"]] = own
-    return found
+            if "submission" not in row:
+                continue
+            if not have_same_boxes(found.setdefault(row["submission"], row), row):
+                raise InputError(
+                    "tables: two rows with different boxes are both called submission "
+                    f"{row['submission']}"
+                )
+    own = {name: guessed(row) for name, row in found.items()}
+    return {n: o for n, o in own.items() if models is None or set(o.models) <= set(models)}

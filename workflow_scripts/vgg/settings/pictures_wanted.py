@@ -5,10 +5,11 @@ Light on imports: Snakemake reads this at every start.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from ..core.files import InputError
 from .experiments import Evaluation, evaluations, find_row, has_models
+from .localised_rows import BoxEvaluation, boxes_of, check_classified, is_of_true_class
 
 SPLIT = "val"
 FUSION = "fusion"  # what the page calls the fusion beside the names of its nets
@@ -37,6 +38,21 @@ def class_evaluations(pictures: dict, tables: dict) -> list[Evaluation]:
     return _row_evaluations(pictures["classes"]["row"], tables)
 
 
+def box_evaluations(pictures: dict, tables: dict) -> list[BoxEvaluation]:
+    """The boxes of the row whose windows, merged boxes and guesses are shown.
+
+    Raises InputError if it is no row of dense boxes.
+    """
+    reference = pictures["boxes"]["row"]
+    row = _row(reference, tables)
+    if not boxes_of(row) or is_of_true_class(row):
+        raise InputError(
+            f"pictures: boxes: {reference} is no row of dense boxes; name one, such as "
+            "table9/fusion, as boxes.row of pictures.yaml"
+        )
+    return boxes_of(row)
+
+
 def looked_through(pictures: dict, models: Collection[str] | None = None) -> list[Evaluation]:
     """All evaluations that `look_through_net` reads the posteriors of, each once.
 
@@ -53,7 +69,9 @@ def examined(
     return _available([together, class_evaluations(pictures, tables)], models)
 
 
-def missing_models(own: Sequence[Evaluation], models: Collection[str] | None) -> list[str]:
+def missing_models(
+    own: Sequence[Evaluation | BoxEvaluation], models: Collection[str] | None
+) -> list[str]:
     """The models that evaluations need and a run does not have; None stands for all."""
     return [
         model
@@ -62,21 +80,33 @@ def missing_models(own: Sequence[Evaluation], models: Collection[str] | None) ->
     ]
 
 
-def check_pictures(pictures: dict, models: Collection[str], tables: dict) -> None:
-    """Raise InputError for a model or a row that is named but not defined.
+def check_pictures(pictures: dict, models: Mapping[str, dict], tables: dict) -> None:
+    """Raise InputError for a model or a row that is not defined, or not of the kind that is shown.
 
-    models: the names that models.yaml defines.
+    models: those that models.yaml defines.
     """
     for section in ("score_maps", "crops"):
         if (name := pictures[section]["model"]) not in models:
             raise InputError(f"pictures: {section}: {name} is not in models.yaml")
+        check_classified(f"pictures: {section}", name, models)
     systems(pictures, tables)
     class_evaluations(pictures, tables)
+    box_evaluations(pictures, tables)
 
 
 def _row_evaluations(reference: str, tables: dict) -> list[Evaluation]:
+    row = _row(reference, tables)
+    if "evaluations" not in row:
+        raise InputError(
+            f"pictures: {reference} has no posteriors; name a row with `evaluations` in "
+            "pictures.yaml"
+        )
+    return evaluations(row["evaluations"])
+
+
+def _row(reference: str, tables: dict) -> dict:
     try:
-        return evaluations(find_row(reference, tables)["evaluations"])
+        return find_row(reference, tables)
     except InputError:
         raise InputError(
             f"pictures: {reference} is no row of the tables; expected <table>/<name>"

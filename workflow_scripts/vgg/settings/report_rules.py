@@ -7,7 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from ..core.files import InputError
-from . import experiments, localisation_rules, test_time_choices
+from . import choice_rules, experiments, localisation_rules, test_time_choices
 from .localised_rows import Guessed
 from .rule_options import options
 from .run import SPEED, Run
@@ -113,9 +113,9 @@ def claim_trainings(run: Run) -> list[str]:
 def choice_posteriors(run: Run) -> list[str]:
     """The posteriors under every value of every test-time choice that this run can measure.
 
-    Raises InputError if it can measure none.
+    Raises InputError if it can measure none, nor a choice of localisation.
     """
-    if not run.measurable:
+    if not run.measurable and choice_rules.measured_row(run) is None:
         needed = ", ".join(dict.fromkeys(test_time_choices.MEASURED_BY.values()))
         raise InputError(f"choices: no model of this run is measured by the rows {needed}")
     paths = [
@@ -129,9 +129,16 @@ def choice_posteriors(run: Run) -> list[str]:
     return list(dict.fromkeys(paths))
 
 
+def localised_choices_file(run: Run) -> list[str]:
+    """The comparison of localisation's choices as CSV, if the run can measure them."""
+    measured = choice_rules.measured_row(run)
+    return [] if measured is None else [f"{run.results}/choices_localisation.csv"]
+
+
 def compared_choices(run: Run) -> str | list:
     """The page on test-time choices, if someone had them compared: `snakemake choices`."""
-    compared = run.measurable and os.path.exists(f"{run.results}/choices.json")
+    measurable = run.measurable or choice_rules.measured_row(run)
+    compared = measurable and os.path.exists(f"{run.results}/choices.json")
     return "reports/choices.html" if compared else []
 
 
@@ -216,6 +223,26 @@ def neighbours(run: Run, targets: Collection[str], table: str) -> list[str]:
     ]
 
 
+def related(run: Run, table: str) -> list[str]:
+    """The other tables that the page of a table of localisation refers to."""
+    if table not in run.localised:
+        return []
+    of_labels = run.config["localise"]["labels"].partition("/")[0]
+    return [name for name in run.tables if name in (of_labels, *run.localised) and name != table]
+
+
+def box_reports(run: Run) -> list[str]:
+    """What was read of true boxes, by split: of those that the run trains with or tests on."""
+    if not run.localises:
+        return []
+    fixed = localisation_rules.fixed_rows(run)
+    learned = set(run.trained) & set(localisation_rules.box_models(run)) or any(
+        localisation_rules.fixed_box_truth(run, row) for row in fixed
+    )
+    splits = [*(["train"] if learned else []), *run.boxed_splits]
+    return [f"{run.results}/truth/{split}.json" for split in splits]
+
+
 # Of the plan, and of what is recorded
 
 
@@ -228,6 +255,8 @@ def planned_jobs(run: Run) -> list[str]:
         models=run.available,
         splits=run.labelled_splits,
         submissions=list(run.submitted),
+        boxed_splits=run.boxed_splits if run.guess_rows else [],
+        box_submissions=list(run.box_submitted),
         page="reports/plan.html",
         output=f"{run.results}/plan",
         # Measured with nets of full size, which a miniature's do not reach.

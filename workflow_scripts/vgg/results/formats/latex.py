@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from .layout import label
@@ -45,13 +46,15 @@ COMMANDS = {
 class Layout(NamedTuple):
     """How a table gets into its width. stacked: intervals stand below their numbers.
 
-    headed: the first label stands above its group, and has no column.
+    headed: the first label stands above its group, and has no column. broken: shared headings that
+    are set in several lines, with their width in points.
     """
 
     size: str
     formats: list[str]
     stacked: bool = False
     headed: bool = False
+    broken: Mapping[str, float] = MappingProxyType({})
 
 
 def latex(sheet: Sheet) -> str:
@@ -69,7 +72,7 @@ def latex(sheet: Sheet) -> str:
         rf"\setlength{{\tabcolsep}}{{{GAP / 2}pt}}",
         rf"\begin{{tabular}}{{@{{}}{''.join(layout.formats)}@{{}}}}",
         r"\toprule",
-        *_headings(columns, sheet.columns[0].heading if layout.headed else ""),
+        *_headings(columns, sheet.columns[0].heading if layout.headed else "", layout.broken),
     ]
     for part in sheet.parts:
         lines.append(r"\midrule")
@@ -95,16 +98,18 @@ def escaped(text: str) -> str:
     return "".join(COMMANDS.get(character, character) for character in apart)
 
 
-def _headings(columns: Sequence[Column], first: str) -> Iterator[str]:
+def _headings(columns: Sequence[Column], first: str, broken: Mapping[str, float]) -> Iterator[str]:
     """The line of shared headings, if there are any, and that of each column's own.
 
-    first: what the label above each group is, if it stands there.
+    first: what the label above each group is, if it stands there. broken: as in Layout.
     """
     if any(column.over for column in columns):
         cells, rules, place = [], [], 1
         for over, same in itertools.groupby(columns, lambda column: column.over):
             count = len(list(same))
             form, text = ("c", escaped(over)) if over else ("@{}l", rf"\emph{{{escaped(first)}}}")
+            if over in broken:
+                form = rf">{{\centering\arraybackslash}}p{{{broken[over]:.1f}pt}}"
             cells.append(rf"\multicolumn{{{count}}}{{{form}}}{{{text}}}")
             rules += [rf"\cmidrule(lr){{{place}-{place + count - 1}}}"] if over else []
             place += count
@@ -141,26 +146,33 @@ def _line(line: Text) -> str:
 
 
 def _layout(sheet: Sheet) -> Layout:
-    """The first of these that fits: small, smaller, stacked, and with a group's label above it.
+    """The first of these that fits: small, smaller, with broken shared headings, stacked, and with
+    a group's label above it.
 
     In the last one, long labels are broken.
     """
     places = range(len(sheet.columns))
     kinds = [column.kind for column in sheet.columns]
     formats = [{"label": "l", "layers": "c"}.get(kind, "r") for kind in kinds]
-    for size, points in SIZES.items():
-        if points * sum(_width(sheet, p) for p in places) + GAP * (len(places) - 1) <= WIDTH:
-            return Layout(size, formats)
+    for broken_too in (False, True):
+        for size, points in SIZES.items():
+            own = {place: points * _width(sheet, place) for place in places}
+            broken = _too_wide(sheet, own, points)
+            more = 0 if broken_too else sum(points * _ems(over) - w for over, w in broken.items())
+            if sum(own.values()) + GAP * (len(places) - 1) + more <= WIDTH:
+                return Layout(size, formats, broken=broken if broken_too else {})
     labels = [place for place in places if kinds[place] == "label"]
     room: float = WIDTH - GAP * (len(places) - 1)
     for place in set(places) - set(labels):
         width = points * _width(sheet, place, r" (?=\()" if kinds[place] == "measured" else "$^")
+        own[place] = width
         room -= width
         if kinds[place] == "measured":
             formats[place] = rf">{{\raggedleft\arraybackslash}}p{{{width:.1f}pt}}"
+    broken = _too_wide(sheet, own, points)
     wanted = {place: points * _width(sheet, place) for place in labels}
     if sum(wanted.values()) <= room:
-        return Layout(size, formats, stacked=True)
+        return Layout(size, formats, stacked=True, broken=broken)
     if headed := len(labels) > 1:
         del wanted[labels[0]]
         room += GAP
@@ -170,7 +182,19 @@ def _layout(sheet: Sheet) -> Layout:
     for place, need in needed.items():
         width = need + share * (wanted[place] - need)
         formats[place] = rf">{{\raggedright\arraybackslash}}p{{{width:.1f}pt}}"
-    return Layout(size, formats[headed:], stacked=True, headed=headed)
+    return Layout(size, formats[headed:], stacked=True, headed=headed, broken=broken)
+
+
+def _too_wide(sheet: Sheet, widths: Mapping[int, float], points: float) -> dict[str, float]:
+    """The shared headings that are wider than their columns together, with the columns' width.
+
+    widths: of columns by their places, in points, as what is given back.
+    """
+    room: dict[str, float] = {}
+    for place, column in enumerate(sheet.columns):
+        if column.over:
+            room[column.over] = room.get(column.over, -GAP) + GAP + widths[place]
+    return {over: width for over, width in room.items() if points * _ems(over) > width}
 
 
 def _width(sheet: Sheet, place: int, breaks: str = "$^") -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ..paper_tables import NAMES
 from .layout import blocks, groups
 
 
@@ -69,7 +70,7 @@ def _evaluations(table: dict) -> tuple[str, list[Column], list]:
     }
     for metric in table["metrics"]:
         kind, split = metric.split("_")
-        over = f"{kind.replace('top', 'top-')} {'val.' if split == 'val' else split} error"
+        over = f"{NAMES[kind]} {'val.' if split == 'val' else split} error"
         columns.append(Column("measured", over, "measured"))
         if metric in referenced:
             columns.append(Column(table["reference"], over))
