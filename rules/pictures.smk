@@ -182,7 +182,7 @@ rule render_pictures:
         crops=f"{RESULTS}/pictures/crops.json",
         images=f"{RESULTS}/pictures/images.json",
         classes=f"{RESULTS}/pictures/classes.json",
-        boxes=f"{RESULTS}/pictures/boxes.json",
+        boxes=localisation_rules.box_pictures(RUN),
         filters=f"{RESULTS}/pictures/filters.json",
         config=f"{RESULTS}/config.yaml",
     output:
@@ -202,11 +202,12 @@ rule render_pictures:
         runtime=10,
         gpu=0,
     params:
+        boxes=lambda wildcards, input: options(boxes=input.boxes or None),
         pages=lambda wildcards: options(pages=pages_beside("index", *RUN.tables)),
     shell:
         "python -m workflow_scripts.render_pictures --score-maps {input.score_maps}"
         " --crops {input.crops} --images {input.images} --classes {input.classes}"
-        " --boxes {input.boxes} --filters {input.filters} --config {input.config} {params.pages}"
+        " {params.boxes} --filters {input.filters} --config {input.config} {params.pages}"
         " --output {output} --cost {log}.json > {log} 2>&1"
 
 

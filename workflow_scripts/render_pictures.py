@@ -20,7 +20,9 @@ def main(arguments: Sequence[str] | None) -> None:
         ("filters", "draw_filters"),
     ):
         name = f"--{kind.replace('_', '-')}"
-        parser.add_argument(name, required=True, help=f"{kind}.json of {made_by}")
+        help = f"{kind}.json of {made_by}"
+        optional = kind in pictures_page.OPTIONAL
+        parser.add_argument(name, required=not optional, help=help + "; if wanted" * optional)
     parser.add_argument("--config", required=True, help="the run's resolved configuration")
     parser.add_argument(
         "--pages",
@@ -32,7 +34,10 @@ def main(arguments: Sequence[str] | None) -> None:
     given = parser.parse_args(arguments)
 
     page = pictures_page.render_pictures(
-        {kind: pictures_page.load(kind, getattr(given, kind)) for kind in pictures_page.KEYS},
+        {
+            kind: pictures_page.load(kind, path) if (path := getattr(given, kind)) else None
+            for kind in pictures_page.KEYS
+        },
         inputs.load_config(given.config),
         given.pages,
     )

@@ -13,35 +13,40 @@ import pytest
 import yaml
 from safetensors.torch import load_file
 
-from tests.checks import recompute_cells
+from tests.checks import recompute_boxes, recompute_cells
 from tests.helpers.clones import clone, outputs, planned, snakemake
 
 
 def test_the_run_makes_every_table_and_page(run):
-    for number in range(1, 8):
+    for number in range(1, 11):
         for suffix in (".csv", ".json", ".tex", ".md"):
             assert (run / f"results/tiny/tables/table{number}{suffix}").stat().st_size
         assert "Miniature numbers" in (run / f"reports/table{number}.html").read_text()
     assert (run / "reports/index.html").stat().st_size < 3_000_000
-    assert len(list((run / "results/tiny/weights").glob("*.safetensors"))) == 14
-    assert len(list((run / "results/tiny/history").glob("*.csv"))) == 14
+    assert len(list((run / "results/tiny/weights").glob("*.safetensors"))) == 18
+    assert len(list((run / "results/tiny/history").glob("*.csv"))) == 18
     for name in ("ilsvrc_submission", "D_E_dense", "D_E_both", "E_both"):
         lines = np.loadtxt(run / f"results/tiny/submission/{name}.txt", dtype=int)
         assert lines.shape == (12, 5)
         assert set(lines.ravel()) <= set(range(1, 11))
+    for name in ("localisation_S384", "localisation_fusion"):
+        lines = np.loadtxt(run / f"results/tiny/submission/{name}.txt", dtype=int)
+        assert lines.shape == (12, 25)
+        assert set(lines[:, ::5].ravel()) <= set(range(1, 11))
 
 
 def test_the_run_ends_with_errors_times_and_the_reports_path(run):
     output = (run / "output.txt").read_text()
-    for number in (3, 4, 5, 6):
+    for number in (3, 4, 5, 6, 8, 9, 10):
         assert f"table{number}: " in output
-    assert re.search(r"^train_convnet +14 +[\d.]+ +[\d.]+$", output, flags=re.M)
+    assert re.search(r"^train_convnet +18 +[\d.]+ +[\d.]+$", output, flags=re.M)
     assert str(run / "reports/index.html") in output
 
 
 def test_the_run_ends_with_the_cost_of_every_planned_job(run):
     jobs = json.loads((run / "results/tiny/plan.json").read_text())["jobs"]
-    assert len(jobs) == 14 + 76 + 5  # trainings, evaluations, stores of shards
+    # Trainings, evaluations, stores of shards; boxes of nets, rows of guesses, splits' true boxes
+    assert len(jobs) == 18 + 76 + 5 + 9 + (11 + 4) + 3
     assert [job["name"] for job in jobs if not job["actual"]] == []
     assert 'href="plan.html"' in (run / "reports/index.html").read_text()
     assert "actual wall" in (run / "reports/plan.html").read_text()
@@ -66,6 +71,13 @@ def test_cells_of_tables_3_to_6_equal_a_recomputation_from_the_archives(run):
     assert {cell.table for cell in recompute_cells.CELLS.values()} == {3, 4, 5, 6}
     for name, comparison in comparisons.items():
         assert comparison.table is not None
+        assert comparison.agrees, (name, comparison)
+
+
+def test_cells_of_tables_8_to_10_equal_a_recomputation_from_the_archives(run):
+    comparisons = recompute_boxes.recompute(run / "results/tiny")
+    assert {cell.table for cell in recompute_boxes.CELLS.values()} == {8, 9, 10}
+    for name, comparison in comparisons.items():
         assert comparison.agrees, (name, comparison)
 
 

@@ -20,6 +20,7 @@ KEYS = {
     "boxes": ("experiment", "row", "nets", "has_true_boxes", "missing", "right", "wrong"),
     "filters": ("experiment", "nets"),
 }
+OPTIONAL = ("boxes",)  # files whose section is left out if they are not given
 COLOURS = "viridis"  # ordered by lightness, for colour-blind readers and on grey pictures too
 DOUBLE = ("best-box", "true-box")  # kinds of boxes that are drawn twice
 FAINTEST = 0.35  # opacity of a merged box's line
@@ -35,13 +36,16 @@ def load(kind: str, path: str | Path) -> dict:
     return content
 
 
-def render_pictures(pictures: Mapping[str, dict], config: dict, pages: Collection[str] = ()) -> str:
+def render_pictures(
+    pictures: Mapping[str, dict | None], config: dict, pages: Collection[str] = ()
+) -> str:
     """The page.
 
-    pictures: the content of each of the files of KEYS. pages: names of the pages beside this one,
+    pictures: the content of each of the files of KEYS; None for one of OPTIONAL. pages: names of the pages beside this one,
     such as "index" and "table5", the only ones that it links to.
     """
     classes = pictures["classes"]
+    assert classes is not None
     worst, best = extremes(classes["classes"], classes["worst"], classes["best"])
     return render(
         "pictures.html",

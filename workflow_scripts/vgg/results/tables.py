@@ -294,7 +294,7 @@ def scoring_notes(metrics: Sequence[str], localisation: dict) -> list[str]:
     official, images = scoring == asdict(Scoring()), []
     notes = [
         " ".join(text for kind, text in GUESSED.items() if kind in kinds)
-        + " It is right if a guess has its class, and a box that shares with a true box "
+        + " An image is right if a guess has its class, and a box that shares with a true box "
         f"{OVERLAPS[scoring['overlap_bound']]} of all that the two cover, "
         f"{PIXELS[scoring['overlap_pixels']]}{', as ILSVRC’s routine has it' if official else ''}."
     ]

@@ -101,10 +101,16 @@ def guesses(run: Run, table: str, splits: list[str]) -> list[str]:
 
 def pictured_row(run: Run) -> str | None:
     """The row whose boxes are on the page of pictures; None if the run cannot measure it."""
-    if not run.pictures:
+    if not run.pictures or "boxes" not in run.pictures:
         return None
     name = run.pictures["boxes"]["row"].partition("/")[2]
     return name if name in run.guess_rows else None
+
+
+def box_pictures(run: Run) -> str | list:
+    """The pictures of boxes, if any are wanted."""
+    wanted = run.pictures and "boxes" in run.pictures
+    return f"{run.results}/pictures/boxes.json" if wanted else []
 
 
 def pictured_guesses(run: Run) -> list[str]:

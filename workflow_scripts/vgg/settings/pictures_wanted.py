@@ -39,10 +39,12 @@ def class_evaluations(pictures: dict, tables: dict) -> list[Evaluation]:
 
 
 def box_evaluations(pictures: dict, tables: dict) -> list[BoxEvaluation]:
-    """The boxes of the row whose windows, merged boxes and guesses are shown.
+    """The boxes of the row whose windows, merged boxes and guesses are shown, if any are.
 
     Raises InputError if it is no row of dense boxes.
     """
+    if "boxes" not in pictures:
+        return []
     reference = pictures["boxes"]["row"]
     row = _row(reference, tables)
     if not boxes_of(row) or is_of_true_class(row):
