@@ -241,6 +241,8 @@ def train(
         kept=KeptBatches(),
     )
     check_classes(images.shards.labels, given)
+    if boxes and given.head == "box-pcr":
+        check_boxed_classes(images.shards.labels[boxes.targets.boxed], given)
     _, on_node = processes_on_node()
     shared = images.shared_bytes(workers) + validation.shared_bytes(workers)
     check_shared_memory(on_node * shared, on_node * workers)
@@ -392,6 +394,8 @@ def begin(net: ConvNet, given: argparse.Namespace, input_scale: float) -> None:
         raise InputError(
             "--inherit all-but-last goes with nets of boxes, and nothing else with them"
         )
+    if net.architecture.is_of_boxes and parent is None:
+        raise InputError("a net of boxes starts from a classifier: give --parent")
     if parent is not None and given.inherit == "all":
         if parent.architecture != net.architecture:
             raise InputError(
@@ -440,6 +444,19 @@ def check_classes(labels: np.ndarray, given: argparse.Namespace) -> None:
             f"{given.train_shards[0]} and those beside it: {len(missing)} of {given.classes} "
             f"classes have no training image, first label {missing[0]}; the packing reports say "
             "what data.on_bad_image: skip left out"
+        )
+
+
+def check_boxed_classes(labels: np.ndarray, given: argparse.Namespace) -> None:
+    """Raise InputError unless each class has an image to learn its box from.
+
+    labels: int [images], of the images with boxes.
+    """
+    if missing := sorted(set(range(given.classes)) - set(labels.tolist())):
+        raise InputError(
+            f"{given.train_boxes}: {len(missing)} of {given.classes} classes have no training "
+            f"image with a box, first label {missing[0]}, so their boxes would stay random; give "
+            "boxes of every class, or train one box for all, head: box-scr"
         )
 
 

@@ -24,7 +24,8 @@ class Errors(NamedTuple):
     """A run's top-1 errors on the validation images in percent, by model or by row.
 
     centre: of the last validation in training, a central crop at the middle of S. single: of dense
-    evaluation at the middle of S, as in Table 3. The others: of Tables 4 to 6.
+    evaluation at the middle of S, as in Table 3. The others: of Tables 4 to 6; boxes: localisation
+    errors of Tables 8 and 9 and of boxes that see no image.
     """
 
     centre: dict[str, float]
@@ -32,6 +33,7 @@ class Errors(NamedTuple):
     multiple: dict[str, float]
     methods: dict[str, float]
     fused: dict[str, float]
+    boxes: dict[str, float]
 
 
 class Finding(NamedTuple):
@@ -47,7 +49,9 @@ def read(results: Path) -> Errors:
     centre = {}
     for path in sorted((results / "history").glob("*.csv")):
         with open(path) as file:
-            centre[path.stem] = float(list(csv.DictReader(file))[-1]["val_top1_error"])
+            last = list(csv.DictReader(file))[-1]
+        if "val_gtloc_error" not in last:
+            centre[path.stem] = float(last["val_top1_error"])
     single = {}
     with open(results / "evaluations.csv") as file:
         for line in csv.DictReader(file):
@@ -59,7 +63,13 @@ def read(results: Path) -> Errors:
         table = json.loads((results / f"tables/table{number}.json").read_text())
         rows = {row["name"]: row["metrics"]["top1_val"]["measured"] for row in table["rows"]}
         tables.append({name: error for name, error in rows.items() if error is not None})
-    return Errors(centre, single, *tables)
+    boxes = {}
+    for name in ("table8", "table9", "fixed_boxes"):
+        for row in json.loads((results / f"tables/{name}.json").read_text())["rows"]:
+            cells = [row["metrics"].get(metric) for metric in ("gtloc_val", "top5loc_val")]
+            measured = [cell["measured"] for cell in cells if cell and cell["measured"] is not None]
+            boxes |= dict.fromkeys([row["name"]] if measured else [], sum(measured))
+    return Errors(centre, single, *tables, boxes)
 
 
 def findings() -> Iterator[Finding]:
@@ -116,6 +126,30 @@ def findings() -> Iterator[Finding]:
             ),
             0.5,
         )
+    # Localisation; the bounds against a box that sees no image are of what is to be far better.
+    for row in ("scr_fc", "pcr_fc", "pcr_all"):
+        yield Finding(
+            f"{row} against the image's middle half, true class",
+            lambda e, row=row: e.boxes[row] - e.boxes["central_true"],
+            -5,
+        )
+    yield Finding(
+        "fusion of boxes against the image's middle half, five likeliest",
+        lambda e: e.boxes["fusion"] - e.boxes["central_likeliest"],
+        -20,
+    )
+    for one, other in (
+        ("pcr_fc", "scr_fc"),
+        ("pcr_all", "pcr_fc"),
+        ("S384_two_Q", "S384"),
+        ("fusion", "S384_two_Q"),
+        ("fusion", "S256"),
+    ):
+        yield Finding(
+            f"boxes, {one} against {other}",
+            lambda e, one=one, other=other: e.boxes[one] - e.boxes[other],
+            0,
+        )
 
 
 def spread(values: list[float]) -> str:
@@ -129,7 +163,7 @@ def main() -> None:
     parser.add_argument("results", nargs="+", type=Path, help="folders of finished runs")
     folders = parser.parse_args().results
     for folder in folders:
-        needed = ("history", "evaluations.csv", *(f"tables/table{n}.json" for n in (4, 5, 6)))
+        needed = ("history", "evaluations.csv", *(f"tables/table{n}.json" for n in (4, 5, 6, 8, 9)))
         for name in needed:
             if not (folder / name).exists():
                 sys.exit(f"{folder}: has no {name}; give results/<experiment> of finished runs")
@@ -148,8 +182,8 @@ def main() -> None:
         cells += [[run.methods[crops] for run in runs if crops in run.methods]]
         print(f"| {model} | " + " | ".join(spread(c) if c else "" for c in cells) + " |")
     print("\n| row | error |\n|---|---|")
-    for name in [*runs[0].methods, *runs[0].fused]:
-        errors = [{**run.methods, **run.fused}[name] for run in runs]
+    for name in [*runs[0].methods, *runs[0].fused, *runs[0].boxes]:
+        errors = [{**run.methods, **run.fused, **run.boxes}[name] for run in runs]
         print(f"| {name} | {spread(errors)} |")
     print("\n| finding | difference | each run | at most |  |\n|---|---|---|---|---|")
     failed = 0

@@ -81,8 +81,10 @@ def initialise(net: ConvNet, method: str, seed: int) -> None:
 def copy_all_but_last(net: ConvNet, parent: ConvNet) -> None:
     """Copy a classifier into a net of boxes, but for its last layer (paper, appendix A).
 
-    Raises InputError if the two differ in more than that layer.
+    Raises InputError if the two differ in more than that layer, or the parent is no classifier.
     """
+    if parent.architecture.is_of_boxes:
+        raise InputError("the parent predicts boxes itself; give the classifier of the same S")
     if replace(parent.architecture, head=net.architecture.head) != net.architecture:
         raise InputError(
             f"the parent is another net, {parent.architecture}, than that of the boxes, "

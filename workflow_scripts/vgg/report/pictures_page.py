@@ -41,8 +41,8 @@ def render_pictures(
 ) -> str:
     """The page.
 
-    pictures: the content of each of the files of KEYS; None for one of OPTIONAL. pages: names of the pages beside this one,
-    such as "index" and "table5", the only ones that it links to.
+    pictures: the content of each of the files of KEYS; None for one of OPTIONAL. pages: names of
+    the pages beside this one, such as "index" and "table5", the only ones that it links to.
     """
     classes = pictures["classes"]
     assert classes is not None

@@ -90,11 +90,16 @@ def read_answers(path: str | Path) -> dict[str, dict]:
 
 def check_answers(answers: Mapping, tables: dict) -> None:
     """Raise InputError for an answer to a submission that no row of the tables names."""
-    known = {**submissions(tables), **box_submissions(tables)}
-    for name in answers:
-        if name not in known:
+    needed = dict.fromkeys(submissions(tables), "top5_test")
+    needed |= dict.fromkeys(box_submissions(tables), "top5loc_test")
+    for name, answer in answers.items():
+        if name not in needed:
             raise InputError(
-                f"server answers: no row has a submission {name}; there are {', '.join(known)}"
+                f"server answers: no row has a submission {name}; there are {', '.join(needed)}"
+            )
+        if needed[name] not in answer:
+            raise InputError(
+                f"server answers: {name}: {needed[name]} is what the server tells of it"
             )
 
 

@@ -136,6 +136,11 @@ def check_localisation(tables: Mapping[str, dict], models: Mapping[str, dict], l
             raise InputError(f"tables: row {name}: center and dense are two tests; give one")
         if is_of_true_class(row) and len(boxes_of(row)) > 1:
             raise InputError(f"tables: row {name}: a central crop is of one model and one Q")
+        if is_of_true_class(row) and "submission" in row:
+            raise InputError(
+                f"tables: row {name}: boxes of the true class cannot be submitted, since the test "
+                "server keeps it; remove its submission"
+            )
     for name in box_submissions(tables):
         for row in (row for table in tables.values() for row in table.get("rows", [])):
             if "evaluations" in row and row.get("submission") == name:
