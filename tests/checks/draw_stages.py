@@ -19,6 +19,7 @@ STAGES = {  # files of rules, in the order of the work
     "data": "Data: from archives or folders to shards",
     "train": "Training",
     "evaluate": "Evaluation",
+    "localisation": "Localisation (appendix A)",
     "report": "Tables, claims and pages",
     "pictures": "Figures and pictures",
 }

@@ -326,6 +326,33 @@ def test_training_images_without_any_box_are_refused(boxing, shard_paths, tmp_pa
     assert left_nothing(tmp_path)
 
 
+@pytest.mark.parametrize("head", ["box-pcr", "box-scr"])
+def test_a_class_without_a_box_has_no_box_of_its_own(
+    boxing, shard_paths, true_boxes, tmp_path, head
+):
+    shards = Shards(shard_paths("train"))
+    label_of = dict(zip(shards.ids(), shards.labels.tolist(), strict=True))
+    boxes = {name: own for name, own in true_boxes("train").items() if label_of[name] != 3}
+    some = write_boxes_of(tmp_path / "some.parquet", shard_paths("train"), boxes)
+    words = boxing(tmp_path, train_boxes=some, head=head, iterations=1)
+    if head == "box-scr":
+        train.main(words)
+        return
+    with pytest.raises(InputError, match=r"1 of 10 classes have no training .* first label 3"):
+        train.main(words)
+    assert left_nothing(tmp_path)
+
+
+def test_a_net_of_boxes_starts_from_a_classifier(boxing, tmp_path):
+    words = without(boxing(tmp_path), "--parent")
+    with pytest.raises(InputError, match="starts from a classifier: give --parent"):
+        train.main(words)
+    train.main(boxing(tmp_path / "one", iterations=1))
+    with pytest.raises(InputError, match="the parent predicts boxes itself"):
+        train.main(boxing(tmp_path, parent=tmp_path / "one/w.safetensors"))
+    assert left_nothing(tmp_path)
+
+
 @pytest.mark.parametrize("which", ["none has a box", "all are blacklisted"])
 def test_validation_images_that_no_box_can_be_tested_on_are_refused(
     boxing, shard_paths, true_boxes, tmp_path, which

@@ -297,9 +297,20 @@ def test_answers_of_the_test_server_are_of_rows_of_boxes_too(mine, tmp_path):
         ("mine_boxes: {top5loc: 25.3, date: 2014-08-15}", "top5loc"),
         ("mine_boxes: {date: 2014-08-15}", "is missing"),
         ("mine_boxes: {top5loc_test: 25.3}", "date"),
+        (
+            "mine_boxes: {top5_test: 25.3, date: 2014-08-15}",
+            "top5loc_test is what the server tells of it",
+        ),
     ):
         answers.write_text(f"{text}\n")
         assert complaint in told(mine, boxes, server_answers=str(answers))
+
+
+def test_boxes_of_the_true_class_cannot_be_submitted(mine):
+    central = row("one", ("D_S384_pcr", "center", 384), submission="a")
+    assert "row one: boxes of the true class cannot be submitted" in told(
+        mine, {"boxes": table(central)}
+    )
 
 
 def test_two_different_rows_of_boxes_cannot_share_a_submission(mine):

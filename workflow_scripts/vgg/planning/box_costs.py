@@ -12,7 +12,7 @@ XML_RATE = 8_000  # annotations read a second
 BOXED = {"train": 544_546 / 1_281_167, "val": 1.0, "test": 1.0}  # share of ILSVRC's images
 # Milliseconds to merge the boxes of a class, by their number
 MERGING = {1: 0.05, 8: 0.3, 24: 1.0, 60: 2.4, 108: 5.0, 216: 14.0}
-MERGERS = 16  # processes that merge at full size, as rules/localise.smk has them
+MERGERS = 16  # processes that merge at full size, as rules/localisation.smk has them
 
 # Bytes: of a box, four numbers and its score; of what else stands beside an image's; of a guess.
 BOX, BESIDE, GUESS = 20, 60, 18

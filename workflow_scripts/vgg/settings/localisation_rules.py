@@ -1,4 +1,4 @@
-"""Inputs and options of the rules in localise.smk."""
+"""Inputs and options of the rules in localisation.smk."""
 
 from __future__ import annotations
 
