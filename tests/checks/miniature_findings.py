@@ -139,7 +139,6 @@ def findings() -> Iterator[Finding]:
         -20,
     )
     for one, other in (
-        ("pcr_fc", "scr_fc"),
         ("pcr_all", "pcr_fc"),
         ("S384_two_Q", "S384"),
         ("fusion", "S384_two_Q"),

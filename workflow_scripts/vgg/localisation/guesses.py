@@ -137,11 +137,8 @@ def read_guesses(path: str | Path) -> Guesses:
         if table.schema.field(name).type != kind:
             raise InputError(f"{path}: its column {name} is no {kind}; is it a file of guesses?")
     columns = {name: table[name].to_pylist() for name in COLUMNS}
-    counts = {
-        len(row[name] or ())
-        for row in table.to_pylist()
-        for name in ("guesses", "boxes", "ratings")
-    }
+    lists = [columns[name] for name in ("guesses", "boxes", "ratings")]
+    counts = {len(own or ()) for of_images in lists for own in of_images}
     if len(counts) != 1 or not min(counts) >= 1:
         raise damaged(path, "its images do not have the same number of guesses")
     names, labels, widths, heights, *rest = map(np.array, columns.values())
