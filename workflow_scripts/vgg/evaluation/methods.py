@@ -209,6 +209,7 @@ def pass_over(
     net.train(was_training)
 
 
+@torch.inference_mode()  # where the dense net is made, too: its products are rounded by it
 def evaluate(
     net: ConvNet, images: RescaledImages, method: Method, mean: Sequence[float], **options: Any
 ) -> np.ndarray:

@@ -79,6 +79,7 @@ def central_boxes(
     return in_image(fractions, corners, images.crop, sizes / rescaled)
 
 
+@torch.inference_mode()  # as in `evaluate`, so that scores are those of dense evaluation
 def dense_boxes(
     net: ConvNet,
     classifier: ConvNet,
