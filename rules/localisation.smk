@@ -54,7 +54,7 @@ rule evaluate_boxes:
         runtime=RUN.by_size(1440, 30),
         gpu=1,
     params:
-        options=localisation_rules.box_evaluation_options(RUN),
+        options=lambda wildcards: localisation_rules.box_evaluation_options(RUN, wildcards.method),
         behind=lambda wildcards, input: options(
             classifier=input.classifier or None, posteriors=input.posteriors or None
         ),

@@ -38,6 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.md5:
         check_md5(given.file, given.md5, given.format)
     architecture = Architecture(given.layers, **sizes_of(given), head=given.head)
+    if architecture.is_of_boxes and given.format != "own":
+        raise InputError(
+            f"{given.file}: {given.model} predicts boxes, in a unit that only weights of this "
+            "pipeline tell; give such with format: own"
+        )
     scales = [given.scale[0], given.scale[-1]]
     trained: dict = {
         "iterations": None,

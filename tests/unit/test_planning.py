@@ -242,7 +242,9 @@ def test_merging_takes_what_was_measured_for_all_places_together(tmp_path):
     seconds = 50_000 * 5 * box_costs.MERGING[108] / 1000
     assert job.hours == pytest.approx(seconds / 3600)
     assert job.wall_hours == pytest.approx(job.hours / 16)
-    rule = (ROOT / "rules/localisation.smk").read_text().split("rule localise:")[1].split("rule ")[0]
+    rule = (
+        (ROOT / "rules/localisation.smk").read_text().split("rule localise:")[1].split("rule ")[0]
+    )
     assert f"threads: RUN.by_size({box_costs.MERGERS}, 1)" in rule
     small = planner(tmp_path, convnet={"width_divisor": 16})
     alone = guesses(small, "val", CENTRAL, LABELS)

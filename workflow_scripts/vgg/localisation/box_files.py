@@ -60,6 +60,13 @@ def write_boxes(path: str | Path, images: Sequence[BoxedImage], metadata: dict) 
     `boxes` is flattened from [classes, rows, columns, 4], `scores` from [classes, rows, columns].
     """
     images = sorted(images, key=lambda image: image.id)
+    for image in images:
+        corners = image.predicted.boxes
+        if not (corners[..., :2] < corners[..., 2:]).all():
+            raise InputError(
+                f"{path}: a box of {image.id} ends before it begins; the net's numbers are too "
+                "large, train it anew at a lower learning_rate"
+            )
     predicted = [image.predicted for image in images]
     columns = {
         "id": [image.id for image in images],

@@ -7,11 +7,17 @@ import os
 from .rule_options import in_text, options
 from .run import Run, split_of
 
+PACKED = (".tar", ".tar.gz", ".tgz")  # archives of boxes; folders and lists have no published sum
+
 
 def verified_boxes(run: Run, split: str) -> list[str]:
     """The records of what a split's true boxes are read from: for val, the later kit too."""
     names = [f"{split}_boxes", *(["blacklist"] if split == "val" else [])]
-    wanted = [name for name in names if run.data["archives"][name] and run.data["md5"].get(name)]
+    wanted = [
+        name
+        for name in names
+        if run.data["md5"].get(name) and str(run.data["archives"][name]).endswith(PACKED)
+    ]
     return [f"{run.results}/verified/{name}.json" for name in wanted]
 
 

@@ -307,6 +307,18 @@ def check_references(
         if evaluation.model not in models:
             raise InputError(f"{where}: {evaluation.model} is not in models.yaml")
         check_classified(where, evaluation.model, models)
+    for claim in claims:
+        for comparison in claim["comparisons"]:
+            kinds = {
+                isinstance(own, Guessed)
+                for side in SIDES
+                for own in side_evaluations(comparison[side], tables)
+            }
+            if len(kinds) > 1:
+                raise InputError(
+                    f"claims: {claim['number']} compares classification with localisation: "
+                    f"{comparison['candidate']} and {comparison['baseline']}; give two rows of one"
+                )
     for name, table in tables.items():
         for net in table.get("nets", []):
             if net not in nets:

@@ -35,9 +35,12 @@ def label_posteriors(run: Run, split: str, method: str, replicate: str) -> list[
     ]
 
 
-def box_evaluation_options(run: Run, **alternative) -> list[str]:
+def box_evaluation_options(run: Run, method: str = "dense", **alternative) -> list[str]:
     """All that decides boxes, as options; `alternative` replaces one."""
-    return options(**run.choices_deciding("boxes") | run.config["evaluate"] | alternative)
+    choices = run.choices_deciding("boxes")
+    if method == "center":
+        del choices["box_flip"]  # a central crop's box has no part in it
+    return options(**choices | run.config["evaluate"] | alternative)
 
 
 def localisation_options(run: Run, **alternative) -> list[str]:

@@ -188,8 +188,10 @@ class Run:
     @property
     def boxed_splits(self) -> list[str]:
         """The splits on which localisation errors are known."""
+        if not self.localises:
+            return []
         tested = self.data["archives"]["test_boxes"] and self.data["test"] == "labelled"
-        return [*(["val"] if self.localises else []), *(["test"] if tested else [])]
+        return ["val", *(["test"] if tested else [])]
 
     @cached_property
     def box_submitted(self) -> dict[str, Guessed]:
@@ -371,6 +373,14 @@ def _check(run: Run) -> None:
         raise InputError(
             f"data.archives: {boxed[0]} is given alone; localisation needs train_boxes and "
             "val_boxes: name both, or set both to null to leave it out"
+        )
+    imported = [model for model in run.imported if localised_rows.is_of_boxes(run.models[model])]
+    labels = set(run.imported) if not imported else {e.model for e in run.labels_of_guesses}
+    if imported and len(run.seeds) > 1 and not labels <= set(run.imported):
+        raise InputError(
+            f"weights.import: {imported[0]} predicts boxes and has no seed, but the nets of "
+            f"localise.labels, which name its classes, are trained with {len(run.seeds)}; import "
+            "them too, or run with one seed"
         )
     dense = [row for row in run.guess_rows.values() if not localised_rows.is_of_true_class(row)]
     if dense and not experiments.has_models(run.labels_of_guesses, run.available):
