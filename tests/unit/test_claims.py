@@ -319,6 +319,13 @@ def test_claims_are_held_to_their_schema():
         assert expected in complaint([slip])
 
 
+def test_a_claim_compares_errors_of_one_kind():
+    models = yaml.safe_load((ROOT / "config/models.yaml").read_text())
+    mixed = claim(14, compared("table9/fusion", "table6/D_E_both"))
+    with pytest.raises(InputError, match="claims: 14 compares classification with localisation"):
+        experiments.check_references(models["convnets"], models["models"], TABLES, [mixed])
+
+
 def test_the_papers_claims_are_accepted_and_all_of_their_rows_exist():
     assert complaint(CLAIMS) is None
     assert [c["number"] for c in CLAIMS] == list(range(1, 14))

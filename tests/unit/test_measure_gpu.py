@@ -215,7 +215,7 @@ def test_the_run_for_one_gpu_is_the_whole_pipeline(tmp_path):
     assert own["experiment"] == "one_gpu"
     configured = "--configfile", "config/config.yaml", ONE_GPU
     jobs = planned(folder, "all", *configured)
-    assert (jobs["train_convnet"], jobs["evaluate_convnet"]) == (14, 76)
+    assert (jobs["train_convnet"], jobs["evaluate_convnet"]) == (18, 76)
     assert jobs["evaluate_choice"] == 10, "evaluated in less than float32, and checked"
     printed = snakemake(folder, "plan", "--cores", "1", *configured)
     assert "Plan of experiment one_gpu" in printed

@@ -8,7 +8,7 @@ import yaml
 from tests.helpers.clones import ROOT
 from tests.helpers.runs import FULL, MINIATURE, run_of
 from workflow_scripts.vgg.core.files import InputError
-from workflow_scripts.vgg.settings import localisation_rules, training_rules
+from workflow_scripts.vgg.settings import data_rules, localisation_rules, training_rules
 from workflow_scripts.vgg.settings.localised_rows import BoxEvaluation, Guessed
 
 MODELS = yaml.safe_load((ROOT / "config/models.yaml").read_text())
@@ -304,6 +304,45 @@ def test_answers_of_the_test_server_are_of_rows_of_boxes_too(mine, tmp_path):
     ):
         answers.write_text(f"{text}\n")
         assert complaint in told(mine, boxes, server_answers=str(answers))
+
+
+def test_imported_boxes_of_several_seeds_need_imported_labels(mine):
+    of_file = {"file": "mine.safetensors", "format": "own"}
+    weights = {"train": True, "import": {"D_S384_pcr": of_file}}
+    mine(weights=weights)
+    assert "D_S384_pcr predicts boxes and has no seed" in told(mine, weights=weights, seeds=[0, 1])
+    both = {"train": True, "import": dict.fromkeys(("D_S384_pcr", "D_S384"), of_file)}
+    mine(weights=both, seeds=[0, 1])
+
+
+def test_no_split_has_boxes_without_those_of_training_and_validation():
+    archives = {"train_boxes": None, "val_boxes": None}
+    assert run_of(data={"archives": archives}).boxed_splits == []
+    assert run_of().boxed_splits == ["val", "test"]
+
+
+def test_sums_are_checked_of_archives_of_boxes_only():
+    md5 = dict.fromkeys(("train_boxes", "val_boxes", "blacklist"), "0" * 32)
+    verified = {
+        file: data_rules.verified_boxes(
+            run_of(data={"md5": md5, "archives": {"val_boxes": file}}), "val"
+        )
+        for file in ("a.tgz", "a.tar.gz", "LOC_val_solution.csv", "Annotations/val")
+    }
+    kit = "results/miniature/verified/blacklist.json"
+    archive = "results/miniature/verified/val_boxes.json"
+    assert verified == {
+        "a.tgz": [archive, kit],
+        "a.tar.gz": [archive, kit],
+        "LOC_val_solution.csv": [kit],
+        "Annotations/val": [kit],
+    }
+
+
+def test_only_dense_boxes_depend_on_the_mirrored_pass():
+    run = run_of()
+    assert "--box-flip" in localisation_rules.box_evaluation_options(run, "dense")
+    assert "--box-flip" not in localisation_rules.box_evaluation_options(run, "center")
 
 
 def test_boxes_of_the_true_class_cannot_be_submitted(mine):
