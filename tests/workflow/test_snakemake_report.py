@@ -10,7 +10,7 @@ import pytest
 from tests.helpers.clones import snakemake
 
 pytestmark = pytest.mark.browser
-TABLES = [f"table{number}" for number in range(1, 8)]
+TABLES = [*(f"table{number}" for number in range(1, 11)), "fixed_boxes"]
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,9 @@ def entries(page, category: str) -> dict[tuple, object]:
 
 def test_tables_and_claims_have_labels_and_captions_and_are_the_files(page, unpacked, finished):
     config = finished / "config/tables.yaml"
-    titles = dict(re.findall(r"^(table\d):\n  title: (.*)$", config.read_text(), flags=re.M))
+    titles = dict(
+        re.findall(r"^(table\d+|fixed_boxes):\n  title: (.*)$", config.read_text(), flags=re.M)
+    )
     assert list(titles) == TABLES
     lines = entries(page, "Tables")
     assert list(lines) == list(titles.items())

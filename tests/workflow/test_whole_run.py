@@ -92,7 +92,22 @@ def test_posteriors_name_the_weights_that_made_them(run):
     assert json.loads(metadata["Q"]) == 384
     config = yaml.safe_load((run / "config/config.yaml").read_text())["choices"]
     recorded = json.loads(metadata["training_choices"]) | json.loads(metadata["choices"])
-    assert recorded == config
+    of_boxes = ("box_", "merge_", "overlap_", "blacklisted")
+    assert recorded == {k: v for k, v in config.items() if not k.startswith(of_boxes)}
+
+
+def test_guesses_name_the_boxes_that_made_them_and_all_choices_of_boxes(run):
+    path = run / "results/tiny/localisation/val/fusion.parquet"
+    metadata = {k.decode(): json.loads(v) for k, v in pq.read_schema(path).metadata.items()}
+    config = yaml.safe_load((run / "config/config.yaml").read_text())
+    recorded = dict(metadata["choices"])
+    for file, said in metadata["boxes"]:
+        assert (run / file).is_file()
+        recorded |= said["choices"] | said["training_choices"]
+    scoring = {"overlap_bound", "overlap_pixels", "blacklisted", "score_average", "crop_grid"}
+    assert recorded == {k: v for k, v in config["choices"].items() if k not in scoring}
+    distance = config["choices"]["merge_distance"]
+    assert metadata["merge_threshold"] == config["localise"]["thresholds"][distance]
 
 
 def test_a_second_run_does_nothing(run):
