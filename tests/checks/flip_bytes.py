@@ -23,7 +23,10 @@ from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.core.parquet import read_frame
 from workflow_scripts.vgg.core.text_artefacts import read_csv, read_json, read_svg
 from workflow_scripts.vgg.data.shards import Shards
+from workflow_scripts.vgg.data.truth import read_truth
 from workflow_scripts.vgg.evaluation import posteriors
+from workflow_scripts.vgg.localisation.box_files import read_boxes
+from workflow_scripts.vgg.localisation.guesses import read_guesses
 from workflow_scripts.vgg.nets.weights import load_weights
 from workflow_scripts.vgg.results import tables
 
@@ -36,6 +39,11 @@ def of_shard(path: Path) -> object:
 
 
 def of_parquet(path: Path) -> object:
+    readers = {"truth": read_truth, "boxes": read_boxes, "localisation": read_guesses}
+    if kind := next((name for name in readers if name in path.parts), None):
+        found = readers[kind](path)
+        said = list(map(repr, found)) if kind == "boxes" else repr(found)
+        return said, parquet.read_metadata(path)
     if "posteriors" not in path.parts:
         return read_frame(path).to_dict("list").__repr__()
     rows = [
@@ -77,7 +85,7 @@ def outcome(source: Path, place: int, change: int, folder: Path) -> str:
     """What comes of one byte of a file xor `change`, in a copy of it in a folder: what was said."""
     reader = READERS[source.suffix]
     # The path's end, by which readers know what it is.
-    copy = folder / source.parent.parent.name / source.parent.name / source.name
+    copy = folder.joinpath(*source.parts[-4:])
     copy.parent.mkdir(parents=True, exist_ok=True)
     for beside in {source, source.with_suffix(".json")}:
         if beside.exists():

@@ -23,7 +23,9 @@ from tests.checks.flip_bytes import READERS, is_for_people, says_the_same
 from tests.helpers.forms import mutations
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.data.sources import devkit
+from workflow_scripts.vgg.data.sources.annotations import annotations_of
 from workflow_scripts.vgg.data.sources.archives import image_members
+from workflow_scripts.vgg.data.sources.bounding_boxes import read_blacklist
 from workflow_scripts.vgg.settings import configuration
 
 ROOT = Path(__file__).parents[2]
@@ -32,6 +34,8 @@ SOURCES: dict[str, Callable[[Path], object]] = {
     "resources/miniature/ILSVRC2012_img_test_v10102019.tar": lambda path: list(image_members(path)),
     "resources/miniature/ILSVRC2012_devkit_t12.tar.gz": devkit.read_classes,
     "resources/miniature/ILSVRC2012_test_ground_truth.txt": devkit.read_ground_truth,
+    "resources/miniature/ILSVRC2012_bbox_test.tgz": lambda path: list(annotations_of(path)),
+    "resources/miniature/ILSVRC2014_devkit.tgz": lambda path: read_blacklist(path, 1000),
     **{
         f"config/{name}.yaml": lambda path, kind=kind: configuration.read_valid(kind, path)
         for name, kind in (
@@ -51,7 +55,7 @@ def run(files: Sequence[tuple[Path, Callable, bool]], number: int, folder: Path)
     draw = np.random.default_rng(0)
     written = {source: reader(source) for source, reader, checked in files if checked}
     for turn, (source, reader, checked) in zip(range(number // 4), itertools.cycle(files)):
-        copy = folder / source.parent.parent.name / source.parent.name / source.name
+        copy = folder.joinpath(*source.parts[-4:])
         copy.parent.mkdir(parents=True, exist_ok=True)
         for beside in {source.with_suffix(".json"), source} - {source}:
             if beside.exists():  # a table's CSV is held against its JSON
