@@ -471,6 +471,7 @@ def test_a_missing_archive_is_named_with_where_to_get_it(data):
         (tar({f"{ONE}_1.JPEG": b"x"}), f"{ONE}_1.JPEG: is no XML by its name"),
         (tar({f"{ONE}.tar": b"a note"}), f"{ONE}.tar: not a complete tar, or a damaged one"),
     ],
+    ids=["empty", "note", "page", "page.gz", "zip", "xz", "joined", "cut", "JPEG", "inside"],
 )  # fmt: skip
 def test_what_is_no_archive_of_boxes_is_refused(content, words, data):
     message = data.refusal("train", write(data.folder / "boxes.tar.gz", content))
