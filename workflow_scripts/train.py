@@ -212,10 +212,6 @@ def train(
         boxes = lessons_of(given, train_shards, val_shards)
         trained_on = boxes.trained_on(trained_on)
         scored = boxes.validated_on(validated_on)
-        if not scored.any():
-            raise InputError(
-                f"{given.val_boxes or given.train_boxes}: no validation image has a box to test on"
-            )
         validated_on, labels = validated_on[scored], labels[scored]
     images = TrainingImages(
         train_shards,
@@ -242,7 +238,7 @@ def train(
     )
     check_classes(images.shards.labels, given)
     if boxes and given.head == "box-pcr":
-        check_boxed_classes(images.shards.labels[boxes.targets.boxed], given)
+        boxes.check_classes(images.shards.labels, given.classes)
     _, on_node = processes_on_node()
     shared = images.shared_bytes(workers) + validation.shared_bytes(workers)
     check_shared_memory(on_node * shared, on_node * workers)
@@ -447,31 +443,16 @@ def check_classes(labels: np.ndarray, given: argparse.Namespace) -> None:
         )
 
 
-def check_boxed_classes(labels: np.ndarray, given: argparse.Namespace) -> None:
-    """Raise InputError unless each class has an image to learn its box from.
-
-    labels: int [images], of the images with boxes.
-    """
-    if missing := sorted(set(range(given.classes)) - set(labels.tolist())):
-        raise InputError(
-            f"{given.train_boxes}: {len(missing)} of {given.classes} classes have no training "
-            f"image with a box, first label {missing[0]}, so their boxes would stay random; give "
-            "boxes of every class, or train one box for all, head: box-scr"
-        )
-
-
 def lessons_of(
     given: argparse.Namespace, train_shards: list[str], val_shards: list[str]
 ) -> Lessons:
-    """What a net of boxes learns from. Raises InputError if validation images have no boxes."""
+    """What a net of boxes learns from, and is validated on."""
     held_out = given.validation_set == "held-out"
-    if not held_out and not given.val_boxes:
-        raise InputError("give --val-boxes, or --validation-set held-out")
     return read_lessons(
         given.train_boxes,
         train_shards,
-        None if held_out else given.val_boxes,
-        val_shards,
+        given.train_boxes if held_out else given.val_boxes,
+        train_shards if held_out else val_shards,
         given.crop,
         from_options(BoxReadings, given),
     )
