@@ -40,11 +40,17 @@ MIXED = {
         }
     },
 }
+# A net of boxes and those that name its classes are imported; other nets are trained with two seeds.
 SEEDS = {
     "experiment": "seeds",
     "seeds": [3, 1],
     "choices": {"box_flip": "mirrored"},
-    "weights": {"import": {"D_S384_pcr": {"file": "D_S384_pcr.safetensors", "format": "own"}}},
+    "weights": {
+        "import": {
+            model: {"file": f"{model}.safetensors", "format": "own"}
+            for model in ("D_S256-512", "E_S256-512", "D_S384_pcr")
+        }
+    },
 }
 BOXLESS = {
     "experiment": "boxless",

@@ -50,7 +50,7 @@ def asked(tmp_path_factory):
         if site not in found:
             folder = clone(tmp_path_factory.mktemp(site))
             adapt(folder, site)
-            found[site] = asked_for(folder, "all", "choices", "benchmarks")
+            found[site] = asked_for(folder, "all", "choices", "threshold", "benchmarks")
         return found[site]
 
     return ask
@@ -58,6 +58,7 @@ def asked(tmp_path_factory):
 
 def test_the_rules_that_can_have_gpus_are_found(wanting):
     assert wanting >= {"train_convnet", "evaluate_convnet", "evaluate_choice", "look_through_net"}
+    assert wanting >= {"evaluate_boxes", "evaluate_box_choice", "evaluate_tuning_boxes"}
     assert not wanting & {"all", "tables", "pack_shard", "tabulate"}
 
 
