@@ -45,7 +45,7 @@ from workflow_scripts.vgg.data.box_targets import BoxReadings
 from workflow_scripts.vgg.data.images import Resizing, pixels_at
 from workflow_scripts.vgg.data.loader import TrainingImages, on_device
 from workflow_scripts.vgg.data.rescaled_images import KeptBatches, RescaledImages
-from workflow_scripts.vgg.data.sampling import Sampling, colour_axes, held_out
+from workflow_scripts.vgg.data.sampling import HELD_OUT_SHARE, Sampling, colour_axes, held_out
 from workflow_scripts.vgg.data.shards import Shards
 from workflow_scripts.vgg.data.staging import naming_sources, stage
 from workflow_scripts.vgg.data.workers import check_shared_memory, start_server
@@ -207,10 +207,14 @@ def train(
 
     # The images to train on, and those on which plateaus are seen.
     trained_on, validated_on, labels = validation_split(given, train_shards, val_shards)
+    train_labels = Shards(train_shards).labels
+    check_classes(train_labels if trained_on is None else train_labels[trained_on], given)
     boxes = None
     if given.head != "classes":
         boxes = lessons_of(given, train_shards, val_shards)
         trained_on = boxes.trained_on(trained_on)
+        if given.head == "box-pcr":
+            boxes.check_classes(train_labels[trained_on], given.classes)
         scored = boxes.validated_on(validated_on)
         validated_on, labels = validated_on[scored], labels[scored]
     images = TrainingImages(
@@ -236,9 +240,6 @@ def train(
         places=processes.share(validated_on),
         kept=KeptBatches(),
     )
-    check_classes(images.shards.labels, given)
-    if boxes and given.head == "box-pcr":
-        boxes.check_classes(images.shards.labels, given.classes)
     _, on_node = processes_on_node()
     shared = images.shared_bytes(workers) + validation.shared_bytes(workers)
     check_shared_memory(on_node * shared, on_node * workers)
@@ -429,7 +430,11 @@ def validation_split(
 
 
 def check_classes(labels: np.ndarray, given: argparse.Namespace) -> None:
-    """Raise InputError unless each class has a training image; packing may have left out all."""
+    """Raise InputError unless each class has an image to train on.
+
+    labels: int [images], of the images to train on. Packing may have left out all of a class, and
+    validation may take them.
+    """
     if not 0 <= labels.min() <= labels.max() < given.classes:
         raise InputError(
             f"{given.train_shards[0]} and those beside it: labels from {labels.min()} to "
@@ -438,8 +443,9 @@ def check_classes(labels: np.ndarray, given: argparse.Namespace) -> None:
     if missing := sorted(set(range(given.classes)) - set(labels.tolist())):
         raise InputError(
             f"{given.train_shards[0]} and those beside it: {len(missing)} of {given.classes} "
-            f"classes have no training image, first label {missing[0]}; the packing reports say "
-            "what data.on_bad_image: skip left out"
+            f"classes have no image to train on, first label {missing[0]}; the packing reports "
+            "say what data.on_bad_image: skip left out, and a held-out validation set takes one "
+            f"image in {1 / HELD_OUT_SHARE:.0f}"
         )
 
 

@@ -170,6 +170,7 @@ def test_the_threshold_is_measured_at_half_and_twice_its_value():
     assert values("overlap-only", 0.7) == ["0.7", "0.35", "1.4"]
     assert values("literal", 1) == ["1", "0.5", "2"]
     assert values("literal", 0.0) == ["0.0"]
+    assert values("literal", 0) == ["0"]
 
 
 def test_localisation_is_compared_by_the_guesses_and_scoring_of_each_value(compared):

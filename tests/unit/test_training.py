@@ -133,7 +133,7 @@ def test_epochs_without_the_images_left_over(command, tmp_path):
 def test_a_held_out_part_is_validated_on_and_never_trained_on(
     command, tmp_path, shard_paths, statistics, monkeypatch
 ):
-    monkeypatch.setattr(sampling, "HELD_OUT_SHARE", 0.5)
+    monkeypatch.setattr(sampling, "HELD_OUT_SHARE", 0.25)
     visited = set()
 
     real = loader.decode
@@ -144,12 +144,12 @@ def test_a_held_out_part_is_validated_on_and_never_trained_on(
             visited.add(int(name.split()[-1])) or real(encoded, name, *rows)
         ),
     )
-    choice = {"validation_set": "held-out", "iterations": 5}
+    choice = {"validation_set": "held-out", "iterations": 6}
     train.main(command(tmp_path / "parent", **choice))
     parent = str(tmp_path / "parent/w.safetensors")
     child = {"model": "A_S384", "parent": parent, "inherit": "all"}
     train.main(command(tmp_path / "child", **choice, **child))
-    assert len(visited) == 30, "both models see the same half, and all of it"
+    assert len(visited) == 45, "both models see the same images, and all of them"
 
     net, metadata = load_weights(tmp_path / "child/w.safetensors")
     shards = Shards(shard_paths("train"))
@@ -351,7 +351,7 @@ def test_a_training_does_not_go_on_from_other_labels(own_shards, tmp_path, caplo
 @pytest.mark.parametrize(
     ("labels_of", "told"),
     [
-        (lambda labels: labels * 0, r"classes have no training image, first label"),
+        (lambda labels: labels * 0, r"classes have no image to train on, first label"),
         (lambda labels: labels + 5, r"labels from \d to 14, but 10 classes"),
         (lambda labels: labels - 1, r"labels from -1 to \d, but 10 classes"),
     ],
@@ -362,6 +362,20 @@ def test_training_images_are_of_every_class_and_no_other(labels_of, told, own_sh
         relabel(path, labels_of)
     with pytest.raises(InputError, match=told):
         train.main(words)
+
+
+def test_a_class_that_is_held_out_whole_is_refused(own_shards, tmp_path, monkeypatch):
+    monkeypatch.setattr(sampling, "HELD_OUT_SHARE", 0.1)
+    words, shards = own_shards
+    _, held_out = sampling.held_out(0, 60)
+    labels = Shards(shards).labels % 9
+    labels[held_out[:2]] = 9
+    left = iter(labels)
+    for path in shards:
+        relabel(path, lambda own: [next(left) for _ in own])
+    train.main([*words, "--iterations", "1"])  # another set is validated on
+    with pytest.raises(InputError, match=r"1 of 10 classes have no image to train on, .* label 9"):
+        train.main([*words, "--validation-set", "held-out"])
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_rate_and_a_cure(command, tmp_path):

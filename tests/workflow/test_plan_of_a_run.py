@@ -40,7 +40,7 @@ MIXED = {
         }
     },
 }
-# A net of boxes and those that name its classes are imported; other nets are trained with two seeds.
+# A net of boxes and those that name its classes are imported; others are trained with two seeds.
 SEEDS = {
     "experiment": "seeds",
     "seeds": [3, 1],

@@ -260,7 +260,7 @@ def test_images_without_a_box_are_never_seen(boxing, shard_paths, boxed_ids, tmp
 def test_a_held_out_part_has_boxes_too_and_is_never_seen(
     boxing, shard_paths, true_boxes, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(sampling, "HELD_OUT_SHARE", 0.5)
+    monkeypatch.setattr(sampling, "HELD_OUT_SHARE", 0.15)
     seen = seen_places(monkeypatch)
     words = without(boxing(tmp_path, validation_set="held-out", iterations=10), "--val-boxes")
     place = words.index("--val-shards")
@@ -270,7 +270,7 @@ def test_a_held_out_part_has_boxes_too_and_is_never_seen(
     seen_names = {names[place] for place in seen}
     assert seen_names < boxes.keys()
     trained_on, places = sampling.held_out(0, 60)
-    assert len(places) == 30
+    assert len(places) == 9
     assert seen_names == {names[place] for place in trained_on} & boxes.keys()
     rest = [names[place] for place in trained_on]
     error, images = error_by_hand(tmp_path / "w.safetensors", shards, boxes, rest)
@@ -341,6 +341,23 @@ def test_a_class_without_a_box_has_no_box_of_its_own(
     with pytest.raises(InputError, match=r"1 of 10 classes have no training .* first label 3"):
         train.main(words)
     assert left_nothing(tmp_path)
+
+
+def test_a_class_whose_boxes_are_held_out_has_no_box_of_its_own(
+    boxing, shard_paths, true_boxes, tmp_path
+):
+    shards = Shards(shard_paths("train"))
+    names, (rest, held_out) = list(shards.ids()), sampling.held_out(0, 60)
+    other = shards.labels[held_out[0]]
+    taken = {names[place] for place in rest if shards.labels[place] == other}
+    boxes = {name: own for name, own in true_boxes("train").items() if name not in taken}
+    boxes[names[held_out[0]]] = [(0.2, 0.2, 0.8, 0.8)]
+    some = write_boxes_of(tmp_path / "some.parquet", shard_paths("train"), boxes)
+    train.main(boxing(tmp_path / "validated", train_boxes=some, iterations=1))
+    words = boxing(tmp_path, validation_set="held-out", train_boxes=some)
+    with pytest.raises(InputError, match=rf"1 of 10 classes have .* first label {other}, so their"):
+        train.main(without(words, "--val-boxes"))
+    assert not (tmp_path / "w.safetensors").exists()
 
 
 def test_a_net_of_boxes_starts_from_a_classifier(boxing, tmp_path):

@@ -47,9 +47,9 @@ class Lessons:
     def check_classes(self, labels: np.ndarray, classes: int) -> None:
         """Raise InputError unless each class has an image to learn a box of its own from.
 
-        labels: int [images], of all images of the training shards.
+        labels: int [images], of the images trained on.
         """
-        if missing := sorted(set(range(classes)) - set(labels[self.targets.boxed].tolist())):
+        if missing := sorted(set(range(classes)) - set(labels.tolist())):
             raise InputError(
                 f"{self.train_boxes}: {len(missing)} of {classes} classes have no training image "
                 f"with a box, first label {missing[0]}, so their boxes would stay random; give "

@@ -57,7 +57,7 @@ def values(schema: Mapping, choice: str, config: Mapping) -> list[str]:
     """
     if choice == THRESHOLD:
         configured = threshold(config, config["choices"]["merge_distance"])
-        return list(dict.fromkeys(map(str, (configured, configured / 2, configured * 2))))
+        return list(map(str, dict.fromkeys((configured, configured / 2, configured * 2))))
     return test_time_choices.values(dict(schema), choice, config["choices"][choice])
 
 
