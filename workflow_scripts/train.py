@@ -206,15 +206,11 @@ def train(
     scales = (given.train_scale[0], given.train_scale[-1])
 
     # The images to train on, and those on which plateaus are seen.
-    trained_on, validated_on, labels = validation_split(given, train_shards, val_shards)
-    train_labels = Shards(train_shards).labels
-    check_classes(train_labels if trained_on is None else train_labels[trained_on], given)
-    boxes = None
+    rest, validated_on, labels = validation_split(given, train_shards, val_shards)
+    trained_on, boxes = rest, None
     if given.head != "classes":
         boxes = lessons_of(given, train_shards, val_shards)
-        trained_on = boxes.trained_on(trained_on)
-        if given.head == "box-pcr":
-            boxes.check_classes(train_labels[trained_on], given.classes)
+        trained_on = boxes.trained_on(rest)
         scored = boxes.validated_on(validated_on)
         validated_on, labels = validated_on[scored], labels[scored]
     images = TrainingImages(
@@ -240,6 +236,10 @@ def train(
         places=processes.share(validated_on),
         kept=KeptBatches(),
     )
+    train_labels = images.shards.labels
+    check_classes(train_labels if rest is None else train_labels[rest], given)
+    if boxes and given.head == "box-pcr":
+        boxes.check_classes(train_labels[trained_on], given.classes)
     _, on_node = processes_on_node()
     shared = images.shared_bytes(workers) + validation.shared_bytes(workers)
     check_shared_memory(on_node * shared, on_node * workers)
