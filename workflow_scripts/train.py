@@ -237,7 +237,7 @@ def train(
         kept=KeptBatches(),
     )
     train_labels = images.shards.labels
-    check_classes(train_labels if rest is None else train_labels[rest], given)
+    check_classes(train_labels, rest, given)
     if boxes and given.head == "box-pcr":
         boxes.check_classes(train_labels[trained_on], given.classes)
     _, on_node = processes_on_node()
@@ -429,18 +429,19 @@ def validation_split(
     return None, np.arange(len(labels)), labels
 
 
-def check_classes(labels: np.ndarray, given: argparse.Namespace) -> None:
-    """Raise InputError unless each class has an image to train on.
+def check_classes(labels: np.ndarray, rest: np.ndarray | None, given: argparse.Namespace) -> None:
+    """Raise InputError unless each class has an image to train on, and there are no other labels.
 
-    labels: int [images], of the images to train on. Packing may have left out all of a class, and
-    validation may take them.
+    labels: int [images], of the training shards. rest: the places that validation leaves, None for
+    all. Packing may have left out all of a class, and validation may take them.
     """
     if not 0 <= labels.min() <= labels.max() < given.classes:
         raise InputError(
             f"{given.train_shards[0]} and those beside it: labels from {labels.min()} to "
             f"{labels.max()}, but {given.classes} classes; pack the images anew"
         )
-    if missing := sorted(set(range(given.classes)) - set(labels.tolist())):
+    learnt = labels if rest is None else labels[rest]
+    if missing := sorted(set(range(given.classes)) - set(learnt.tolist())):
         raise InputError(
             f"{given.train_shards[0]} and those beside it: {len(missing)} of {given.classes} "
             f"classes have no image to train on, first label {missing[0]}; the packing reports "
