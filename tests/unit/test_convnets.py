@@ -4,12 +4,14 @@ import pytest
 import torch
 import torchvision
 import yaml
+from torch.nn import functional
 
 from tests.helpers.clones import ROOT
 from workflow_scripts.vgg.nets.convnets import (
     Architecture,
     ConvNet,
     LocalResponseNorm,
+    MaxPooling,
     describe,
     parameter_count,
 )
@@ -96,3 +98,16 @@ def test_a_divided_net_has_divided_channels():
 def test_a_layer_that_cannot_be_built_is_named(layers, complaint):
     with pytest.raises(ValueError, match=complaint):
         ConvNet(Architecture(layers, crop=64, width_divisor=8))
+
+
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (7, 8), (8, 7), (13, 5), (2, 2)])
+@pytest.mark.parametrize("rounding", ["floor", "ceil"])
+def test_pooling_without_gradients_has_the_bits_of_pytorchs_kernel(height, width, rounding):
+    activations = torch.randn(3, 4, height, width).relu()  # ties among zeros
+    activations[0, 0, 0, 0] = float("nan")
+    pool = MaxPooling(2, stride=2, ceil_mode=rounding == "ceil")
+    with torch.inference_mode():
+        pooled = pool(activations)
+    expected = functional.max_pool2d(activations, 2, 2, ceil_mode=rounding == "ceil")
+    assert torch.equal(pooled.nan_to_num(-1), expected.nan_to_num(-1))
+    assert torch.equal(pool(activations).nan_to_num(-1), pooled.nan_to_num(-1))
