@@ -1,7 +1,7 @@
 # make demo: the whole paper in miniature.
 # make check: lint, format, quick tests. make test: all tests that need no root; make test-all:
 # all of them, as root on Debian or Ubuntu. Each does what the one before it does.
-# make bench: how fast this machine does it; 15 to 20 minutes, in which nothing else should run.
+# make bench: how fast this machine does it; 20 to 25 minutes, in which nothing else should run.
 .PHONY: demo check test test-all bench environment lock clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)

@@ -14,6 +14,7 @@ include: "rules/data.smk"
 include: "rules/train.smk"
 include: "rules/evaluate.smk"
 include: "rules/localisation.smk"
+include: "rules/transfer.smk"
 include: "rules/pictures.smk"
 include: "rules/report.smk"
 include: "rules/plan.smk"
@@ -28,3 +29,4 @@ rule all:
         rules.claims.input,
         "reports/index.html",
         expand(f"{RESULTS}/submission/{{name}}.txt", name=[*RUN.submitted, *RUN.box_submitted]),
+        expand(f"{RESULTS}/submission/{{name}}.tar.gz", name=RUN.feature_files),

@@ -19,9 +19,10 @@ if {"{", "}"} & set(str(workflow.basedir)):
 sys.path.insert(0, str(workflow.basedir))
 
 from workflow_scripts.vgg.core.files import InputError
-from workflow_scripts.vgg.settings import choice_rules, data_rules, evaluation_rules, launching
+from workflow_scripts.vgg.settings import choice_rules, data_rules, evaluation_rules
+from workflow_scripts.vgg.settings import feature_choices, launching
 from workflow_scripts.vgg.settings import localisation_rules, localised_choices, report_rules
-from workflow_scripts.vgg.settings import test_time_choices, training_rules
+from workflow_scripts.vgg.settings import test_time_choices, training_rules, transfer_rules
 from workflow_scripts.vgg.settings.job_environment import check_python, job_environment
 from workflow_scripts.vgg.settings.rule_options import one_of, options
 from workflow_scripts.vgg.settings.run import CONFIG_SCHEMA, PAPER_TABLES, SPEED
@@ -56,11 +57,18 @@ wildcard_constraints:
     replicate=f"({'|'.join(RUN.replicates.values())})?",
     method="dense|multicrop|center",
     Q=r"\d+",
-    store=r"train_S\d+(-\d+)?|val|test",
+    store=rf"train_S\d+(-\d+)?|val|test|{one_of(RUN.data_sets)}",
+    data_set=one_of(RUN.data_sets),
+    number=r"\d+",
     shard=r"\d{5}",
     table="|".join(map(re.escape, RUN.tables)),
     choice=one_of(
-        [*test_time_choices.MEASURED_BY, *localised_choices.stages(RUN.schema), "precision"]
+        [
+            *test_time_choices.MEASURED_BY,
+            *localised_choices.stages(RUN.schema),
+            *feature_choices.stages(RUN.schema),
+            "precision",
+        ]
     ),
     value="[a-z0-9.+-]+",
 

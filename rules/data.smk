@@ -10,6 +10,8 @@ rule make_miniature:
         "resources/{name}/manifest.json",
     log:
         f"{LOGS}/make_miniature/{{name}}.log",
+    wildcard_constraints:
+        name=one_of([os.path.basename(RUN.data["directory"])] if RUN.is_miniature else []),
     conda:
         "../envs/environment.yml"
     threads: 2
@@ -34,6 +36,8 @@ rule verify_archive:
         f"{RESULTS}/verified/{{name}}.json",
     log:
         f"{LOGS}/verify_archive/{{name}}.log",
+    wildcard_constraints:
+        name=one_of(RUN.data["archives"]),
     conda:
         "../envs/environment.yml"
     threads: 1
@@ -146,7 +150,9 @@ rule index_all:
 rule pack_shard:
     input:
         lambda wildcards: data_rules.unpacked(RUN, split_of(wildcards.store), "images"),
-        ancient(f"{RESULTS}/indexed"),  # another split's new index makes no shard anew
+        lambda wildcards: [
+            ancient(path) for path in data_rules.before_packing(RUN, wildcards.store)
+        ],
         index=lambda wildcards: f"{RESULTS}/index/{split_of(wildcards.store)}.parquet",
     output:
         shard=f"{RESULTS}/shards/{{store}}/{{shard}}.arrow",

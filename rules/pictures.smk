@@ -1,5 +1,7 @@
 """What the report draws: figures of errors and trainings, and what the nets see and get wrong."""
 
+from workflow_scripts.vgg.settings import pictures_wanted
+
 
 localrules:
     render_pictures,
@@ -156,6 +158,34 @@ rule examine_boxes:
         " {params.scoring:q} --output {output} --cost {log}.json > {log} 2>&1"
 
 
+rule examine_features:
+    input:
+        scores=pictures_wanted.feature_scores(RUN),
+        shards=pictures_wanted.feature_shards(RUN),
+        pictures=RUN.config["pictures"] or [],
+    output:
+        pictures_wanted.feature_curves(RUN),
+        features=f"{RESULTS}/pictures/features.json",
+    log:
+        f"{LOGS}/examine_features.log",
+    conda:
+        "../envs/environment.yml"
+    threads: 1
+    resources:
+        mem_mb=RUN.by_size(4000, 1000),
+        runtime=60,
+        gpu=0,
+    params:
+        shards=lambda wildcards, input: options(shards=list(input.shards)),
+        tables=options(tables=RUN.config["tables"]),
+        models=report_rules.available_models(RUN),
+        measured=transfer_rules.measuring_options(RUN),
+    shell:
+        "python -m workflow_scripts.examine_features --pictures {input.pictures} {params.tables:q}"
+        f" --results {RESULTS} {{params.shards:q}} {{params.models:q}} {{params.measured:q}}"
+        f" --output {RESULTS}/pictures --cost {{log}}.json > {{log}} 2>&1"
+
+
 rule draw_filters:
     input:
         expand(f"{RESULTS}/weights/{{model}}.safetensors", model=RUN.available),
@@ -183,6 +213,8 @@ rule render_pictures:
         images=f"{RESULTS}/pictures/images.json",
         classes=f"{RESULTS}/pictures/classes.json",
         boxes=localisation_rules.box_pictures(RUN),
+        features=pictures_wanted.feature_pictures(RUN),
+        curves=pictures_wanted.feature_curves(RUN),
         filters=f"{RESULTS}/pictures/filters.json",
         config=f"{RESULTS}/config.yaml",
     output:
@@ -202,12 +234,16 @@ rule render_pictures:
         runtime=10,
         gpu=0,
     params:
-        boxes=lambda wildcards, input: options(boxes=input.boxes or None),
+        optional=lambda wildcards, input: options(
+            boxes=input.boxes or None,
+            features=input.features or None,
+            curves=input.curves or None,
+        ),
         pages=lambda wildcards: options(pages=pages_beside("index", *RUN.tables)),
     shell:
         "python -m workflow_scripts.render_pictures --score-maps {input.score_maps}"
         " --crops {input.crops} --images {input.images} --classes {input.classes}"
-        " {params.boxes} --filters {input.filters} --config {input.config} {params.pages}"
+        " {params.optional} --filters {input.filters} --config {input.config} {params.pages}"
         " --output {output} --cost {log}.json > {log} 2>&1"
 
 

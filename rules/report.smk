@@ -82,7 +82,7 @@ rule tabulate:
     log:
         f"{LOGS}/tabulate/{{table}}.log",
     wildcard_constraints:
-        table=one_of([*RUN.measured, *RUN.localised]),
+        table=one_of([*RUN.measured, *RUN.localised, *RUN.transferred]),
     conda:
         "../envs/environment.yml"
     threads: 1
@@ -130,6 +130,7 @@ rule judge_claims:
         options=[
             *options(claims=RUN.config["claims"], tables=RUN.config["tables"], seed=RUN.seeds[0]),
             *localisation_rules.scoring_options(RUN),
+            *transfer_rules.measuring_options(RUN),
         ],
         run=[
             *report_rules.available_models(RUN),
@@ -180,11 +181,12 @@ rule compare_choices:
     input:
         choice_posteriors,
         choice_rules.choice_guesses(RUN),
+        transfer_rules.scores_under_choices(RUN),
         config=f"{RESULTS}/config.yaml",
         schema=CONFIG_SCHEMA,
     output:
         multiext(f"{RESULTS}/choices", ".csv", ".json"),
-        report_rules.localised_choices_file(RUN),
+        report_rules.choice_files(RUN),
     log:
         f"{LOGS}/compare_choices.log",
     conda:

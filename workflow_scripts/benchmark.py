@@ -19,6 +19,8 @@ import torch
 
 from workflow_scripts.bench import (
     averaging_speed,
+    classifier_speed,
+    description_speed,
     evaluation_speed,
     loading_speed,
     merging_speed,
@@ -45,6 +47,7 @@ PARTS = {
     "evaluation": ("skimage", "torchvision"),
     "averages": (),
     "merging": (),
+    "features": ("skimage", "sklearn", "torchvision"),
     "orchestration": (),
 }
 
@@ -113,6 +116,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             ),
             "averages": lambda: (averaging_speed.lines(folder), []),
             "merging": lambda: (merging_speed.lines(), merging_speed.growth()),
+            "features": lambda: (
+                [
+                    *description_speed.lines(original, folder, device, given.threads, evaluates_in),
+                    *classifier_speed.lines(given.threads),
+                ],
+                [],
+            ),
             "orchestration": lambda: (
                 orchestration_speed.lines(),
                 orchestration_speed.growth(folder),

@@ -1,7 +1,8 @@
 """Compare the errors under each alternative of the test-time choices with the configured ones'.
 
-Choices of evaluation by classification errors; those of localisation, where the run has a row of
-it, by localisation errors, in a table of their own.
+Choices of evaluation by classification errors; those of localisation and of features for other data
+sets, where the run has rows of them, by localisation errors and by the data sets' measures, in
+tables of their own.
 """
 
 from __future__ import annotations
@@ -14,6 +15,11 @@ from workflow_scripts.vgg.results.choice_comparison import (
     as_text,
     compared_choices,
     write_comparison,
+)
+from workflow_scripts.vgg.results.feature_comparison import (
+    compared_features,
+    features_as_text,
+    write_features,
 )
 from workflow_scripts.vgg.results.localised_comparison import (
     compared_localisation,
@@ -33,7 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--results", required=True, help="the experiment's results folder")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
     parser.add_argument(
-        "--output", required=True, help="path without suffix: .csv, .json, _localisation.csv"
+        "--output",
+        required=True,
+        help="path without suffix: .csv, .json, _localisation.csv, _features.csv",
     )
     given = parser.parse_args(arguments)
     tables, schema = read_tables(given.tables), read_yaml(given.schema)
@@ -51,14 +59,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         localised = compared_localisation(
             given.results, tables, given.models, schema=schema, config=config, seed=given.seed
         )
-    if not compared and not localised:
+    features = compared_features(
+        given.results, tables, given.models, schema=schema, config=config, seed=given.seed
+    )
+    if not compared and not localised and not features:
         raise InputError("no row of the tables that measures a choice has its models in this run")
-    write_comparison(given.output, given.results, compared, localised)
+    write_comparison(given.output, given.results, compared, localised, features)
     if compared:
         print(as_text(compared))
     if localised:
         write_localised(f"{given.output}_localisation.csv", localised)
         print(f"\n{localised_as_text(localised)}")
+    if features:
+        write_features(f"{given.output}_features.csv", features)
+        print(f"\n{features_as_text(features)}")
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         list(shards.ids()),
         shards.labels,
         posteriors,
-        provenance(given, weights, device, *DECIDING),
+        provenance(given, weights, device, *DECIDING, method=given.method, scale=given.scale),
     )
     logging.info("%d images", len(shards))
 

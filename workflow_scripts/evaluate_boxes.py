@@ -142,7 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             )
         ],
         {
-            **provenance(given, weights, device, *DECIDING),
+            **provenance(given, weights, device, *DECIDING, method=given.method, scale=given.scale),
             "classifier_sha256": given.classifier and sha256(given.classifier),
         },
     )

@@ -1,11 +1,13 @@
-"""Hold the paper's claims against errors measured on the validation set, and against speed.
+"""Hold the paper's claims against what was measured, and against speed.
 
-Errors are compared image by image, and the p values corrected by Holm's method over the whole
-ledger. Speed is that of this run's trainings, by their number of processes.
+Errors on the validation set are compared image by image, features on other data sets on resampled
+images; the p values are corrected by Holm's method. Speed is that of this run's trainings, by their
+number of processes.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from workflow_scripts.vgg.core import command
@@ -34,6 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--trainings", nargs="*", default=[], help="models that this run trained, to compare speeds"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
+    parser.add_argument(
+        "--data-sets", type=json.loads, default={}, metavar="JSON", help="that features are for"
+    )
     add_options(parser, Scoring)
     parser.add_argument(
         "--output", required=True, help="path without suffix: .csv, .json, _throughput.csv"
@@ -56,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         speeds=speeds,
         bootstrap_seed=given.seed,
         scoring=from_options(Scoring, given),
+        data_sets=given.data_sets,
     )
     write_ledger(given.output, ledger)
 

@@ -33,6 +33,11 @@ from workflow_scripts.vgg.settings.localised_rows import (
     is_of_true_class,
     localised_rows,
 )
+from workflow_scripts.vgg.settings.transferred_rows import (
+    classified_sets,
+    transferred,
+    transferred_rows,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -80,6 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         guesses=guesses,
         boxed=given.boxed_splits,
         labels=labels,
+        classified=all_classified(tables, planner.data_sets, given.models),
     )
     plan = make_plan(planner, jobs, read_records(given.records))
 
@@ -114,6 +120,22 @@ def all_guesses(
     ]  # fmt: skip
     rows = localised_rows(tables)
     return [(s, rows[own.row]) for s, own in dict.fromkeys(needed) if has_models([own], models)]
+
+
+def all_classified(
+    tables: dict, data_sets: Collection[str], models: Collection[str]
+) -> list[tuple[str, dict]]:
+    """The data set and row of all classifiers that tables need; claims compare rows of tables.
+
+    data_sets, models: that the run has.
+    """
+    rows = transferred_rows(tables)
+    return [
+        (data_set, row)
+        for data_set in data_sets
+        for name, row in rows.items()
+        if has_models([transferred(row)], models) and data_set in classified_sets(tables, name)
+    ]
 
 
 if __name__ == "__main__":

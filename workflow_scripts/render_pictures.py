@@ -17,12 +17,14 @@ def main(arguments: Sequence[str] | None) -> None:
         ("images", "examine_errors"),
         ("classes", "examine_errors"),
         ("boxes", "examine_boxes"),
+        ("features", "examine_features"),
         ("filters", "draw_filters"),
     ):
         name = f"--{kind.replace('_', '-')}"
         help = f"{kind}.json of {made_by}"
         optional = kind in pictures_page.OPTIONAL
         parser.add_argument(name, required=not optional, help=help + "; if wanted" * optional)
+    parser.add_argument("--curves", help="features.svg of examine_features, if there are curves")
     parser.add_argument("--config", required=True, help="the run's resolved configuration")
     parser.add_argument(
         "--pages",
@@ -40,6 +42,7 @@ def main(arguments: Sequence[str] | None) -> None:
         },
         inputs.load_config(given.config),
         given.pages,
+        given.curves,
     )
     with whole_file(given.output) as temporary:
         temporary.write_text(page, encoding="utf-8")

@@ -1,7 +1,11 @@
-"""Turn posteriors, or guesses of localisation, into a table's rows, each beside the paper's."""
+"""Turn posteriors, guesses of localisation, or classifiers' scores on other data sets into a table.
+
+Each row stands beside the paper's.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from workflow_scripts.vgg.core import command
@@ -9,6 +13,8 @@ from workflow_scripts.vgg.core.declarations import add_options, from_options
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.localisation.scoring import Scoring
 from workflow_scripts.vgg.results import float32_checks, tables
+from workflow_scripts.vgg.results.feature_measures import Measures
+from workflow_scripts.vgg.results.feature_tables import feature_table
 from workflow_scripts.vgg.settings.experiments import (
     check_answers,
     check_row,
@@ -18,6 +24,7 @@ from workflow_scripts.vgg.settings.experiments import (
     read_yaml,
 )
 from workflow_scripts.vgg.settings.localised_rows import is_localised
+from workflow_scripts.vgg.settings.transferred_rows import is_transferred
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -43,6 +50,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--precision", default="float32", help="of the evaluations; in another, one is checked"
     )
     add_options(parser.add_argument_group("localisation"), Scoring)
+    features = parser.add_argument_group("features for other data sets")
+    features.add_argument(
+        "--data-sets", type=json.loads, default={}, metavar="JSON", help="what is measured on them"
+    )
+    features.add_argument("--seed", type=int, default=0, help="of the bootstrap")
     parser.add_argument(
         "--miniature", action="store_true", help="add what the table says in the miniature"
     )
@@ -70,18 +82,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
         submissions=given.submissions,
         test_images=given.test_images,
     )
-    table = tables.evaluation_table(
-        given.table,
-        entry,
-        run,
-        printed=printed[entry["paper"]] if "paper" in entry else None,
-        answers=answers,
-        read=tables.paired_localisations(given.results, scoring) if localised else None,
-    )
+    of_paper = printed[entry["paper"]] if "paper" in entry else None
+    if is_transferred(entry):
+        measures = Measures(given.results, given.data_sets, given.seed)
+        table = feature_table(given.table, entry, run, of_paper, answers, measures)
+    else:
+        table = tables.evaluation_table(
+            given.table,
+            entry,
+            run,
+            printed=of_paper,
+            answers=answers,
+            read=tables.paired_localisations(given.results, scoring) if localised else None,
+        )
     if localised:
         table["localisation"] = tables.scoring_facts(entry, run, scoring)
         table["notes"] += tables.scoring_notes(entry["metrics"], table["localisation"])
-    elif given.precision != "float32":
+    elif given.precision != "float32" and not is_transferred(entry):
         table["check"] = None
         if row := check_row(entry, given.models):
             table["check"] = float32_checks.check(row, given.results, given.precision)

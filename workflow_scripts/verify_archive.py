@@ -9,6 +9,7 @@ from workflow_scripts.vgg.core.files import InputError, md5
 from workflow_scripts.vgg.core.progress import Progress
 from workflow_scripts.vgg.core.text_artefacts import write_json
 from workflow_scripts.vgg.data.sources.archives import require
+from workflow_scripts.vgg.data.sources.origins import where_to_get
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -23,7 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if found != given.md5.lower():
         raise InputError(
             f"{given.archive}: its MD5 sum is {found}, published is {given.md5}; download it "
-            "again, or set its entry in data.md5 to null if you repacked it yourself"
+            "again, or set its `md5` in the configuration to null if you packed it yourself. "
+            f"{where_to_get(given.archive)}"
         )
     write_json(
         given.output,

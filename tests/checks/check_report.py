@@ -2,11 +2,12 @@
 
     python -m tests.checks.check_report    # after `make demo`; exits with 1 if anything differs
 
-Compared are, on the tables' own pages and on the index: all errors with intervals, the paper's
-numbers, differences and marks, what the provenance says of them, Tables 1 and 2, the ledger of
-claims with its verdicts, the headline, where the learning curves end, and what was read of true
-boxes; besides, the tables' CSV files, claims.csv and evaluations.csv. Of a number on a page, that
-is its exact value, the digits that a reader sees, and that nothing else is shown. The ledger's
+Compared are, on the tables' own pages and on the index: all errors and measures of features with
+intervals, the paper's numbers, differences and marks, what the provenance says of them, Tables 1
+and 2, the ledger of claims with its verdicts, the headline, where the learning curves end, and what
+was read of true boxes; besides, the tables' CSV files, claims.csv and evaluations.csv. Of a number
+on a page, that is its exact value, the digits that a reader sees, and that nothing else is shown;
+of what the bootstrap of features draws, that it lies where its draws may put it. The ledger's
 throughput is held against its CSV file only; the pages of plan, choices and pictures are not read.
 """
 
@@ -25,10 +26,19 @@ from typing import NamedTuple
 import pandas as pd
 
 from tests import checks
-from tests.checks.recomputed import VERDICTS, Cell, Run, behind, evaluations, joint
+from tests.checks.recomputed import (
+    VERDICTS,
+    Cell,
+    MeasureCell,
+    Run,
+    behind,
+    evaluations,
+    joint,
+)
 
 EMPTY = ("meta", "br", "link", "img", "input", "hr", "col")
 FIELDS = ("", "low", "high", "errors", "images", "paper", "difference", "seeds", "seed_sd")
+FEATURE_FIELDS = (*FIELDS, "split_sd", "paper_sd", "paper_starred")
 MINIATURE_WORDS = {
     "as in the paper": "reproduced",
     "unlike the paper": "not reproduced",
@@ -139,17 +149,18 @@ def is_near(value: float, expected: float | tuple[float, float]) -> bool:
     return low - slack <= value <= high + slack
 
 
-def cell_numbers(cell: Cell, brief: bool, differs: bool) -> list[Number]:
+def cell_numbers(cell: Cell | MeasureCell, brief: bool, differs: bool) -> list[Number]:
     """The numbers of a table's cell and its neighbours, from left to right.
 
     differs: with the difference from the paper, which the miniature's pages leave out.
     """
     fields = cell.fields
     numbers = [Number(fields[""])] if "" in fields else []
+    numbers += [Number(fields["split_sd"])] if "split_sd" in fields else []
     numbers += [Number(fields["seed_sd"], 2)] if "seed_sd" in fields else []
     if "low" in fields and not brief:
         numbers += [Number(fields["low"]), Number(fields["high"])]
-    numbers += [Number(cell.paper)] if cell.paper is not None else []
+    numbers += [Number(fields[n]) for n in ("paper", "paper_sd", "paper_starred") if n in fields]
     if "difference" in fields and differs:
         numbers.append(Number(fields["difference"], signed=True))
     return numbers
@@ -166,6 +177,21 @@ def counted_numbers(cell: Cell) -> list[Number]:
     errors = cell.wrong.sum(1)
     each = [(Number(int(n), 0), Number(100 * n / fields["images"], 2)) for n in errors]
     return [images, *itertools.chain(*each), Number(fields[""], 2), Number(fields["seed_sd"], 2)]
+
+
+def told_numbers(cell: MeasureCell) -> list[Number]:
+    """The numbers of a measure's line in its provenance."""
+    fields = cell.fields
+    if "" not in fields:
+        return []
+    value, own = Number(fields[""], 2), cell.measured
+    if own is None:
+        return [value]
+    numbers = [value, Number(own.images, 0)]
+    if "seed_sd" in fields:
+        each = [Number(one, 2) for one in own.per_seed]
+        numbers = [numbers[1], *each, value, Number(fields["seed_sd"], 2)]
+    return numbers + ([Number(own.split_sd, 2)] if own.split_sd is not None else [])
 
 
 class Check:
@@ -186,6 +212,7 @@ class Check:
                 self.parameters(brief.one("table"), "index.html, table2")
             else:
                 self.configurations(name, brief)
+        self.families(index)
         self.headline(index, *self.claims(index))
         self.curves(index)
         self.boxes(index)
@@ -219,11 +246,15 @@ class Check:
 
     # Tables
 
+    def lines(self, name: str) -> list[dict]:
+        """The lines of a table's CSV file."""
+        return pd.read_csv(self.run.results / f"tables/{name}.csv").to_dict("records")
+
     def errors(self, name: str, brief: Element) -> None:
-        """A table of errors: on its page, on the index, in its CSV file."""
+        """A table of errors, or of features: on its page, on the index, in its CSV file."""
         page, cells = self.page(name).root, self.run.cells(name)
         panels = {div.attributes.get("id"): div for div in page.all("div")}
-        lines = pd.read_csv(self.run.results / f"tables/{name}.csv").to_dict("records")
+        lines = self.lines(name)
         rows = page.one("table", **{"class": "evaluation"}).rows()
         for found in (rows, brief.rows(), lines):
             if len(found) != len(cells):
@@ -241,15 +272,41 @@ class Check:
                     n for cell in own.values() for n in cell_numbers(cell, is_brief, differs)
                 ]
                 self.numbers(where, expected, element.numbers)
-            outside = sum(cell.paper_is_outside for cell in own.values())
+            outside = sum(is_outside(cell, metric, line) for metric, cell in own.items())
             marks = 0 if self.miniature else outside
             self.same(f"{name}.html, row {place}, marks", marks, row.text.count("outside the"))
             for metric, cell in own.items():
-                for field in FIELDS:
+                for field in FEATURE_FIELDS if isinstance(cell, MeasureCell) else FIELDS:
                     column = f"{metric}_{field}".rstrip("_")
                     where = f"{name}.csv, row {place}, {column}"
                     self.field(where, cell.fields.get(field), line[column])
-            self.provenance(name, place, own, panels)
+            if self.run.of_features(name):
+                self.classifiers(name, place, own, panels)
+            else:
+                self.provenance(name, place, own, panels)
+
+    def classifiers(self, name: str, place: int, own: dict, panels: dict) -> None:
+        """The provenance of a row of features: its measures, those of classes, and the files."""
+        rows = self.run.tables[name]["rows"]
+        for data_set in dict.fromkeys(metric.partition("_")[2] for metric in own):
+            where = f"{name}.html, provenance of row {place} on {data_set}"
+            cells = [cell for metric, cell in own.items() if metric.partition("_")[2] == data_set]
+            panel = panels.get(f"{name}-{place}-{data_set}")
+            expected = [number for cell in cells for number in told_numbers(cell)]
+            found = panel.one("ul", **{"class": "counts"}).numbers if panel else []
+            self.numbers(where, expected, found)
+            measured = [cell.measured for cell in cells if cell.measured is not None]
+            if not measured:
+                continue
+            details = list(panel.all("details")) if panel else []
+            by_class = [d for d in details if d.one("summary").text.startswith("By class")]
+            expected = [Number(value) for each in measured for value in each.per_class]
+            found = [number for each in by_class for number in each.numbers]
+            self.numbers(f"{where}, by class", expected, found)
+            files = self.run.named(behind(rows[place - 1]), data_set)
+            summaries = [d.one("summary").text for d in details]
+            named = {text for each in summaries for text in re.findall(r"\S+\.parquet", each)}
+            self.same(f"{where}, files", files, named)
 
     def provenance(self, name: str, place: int, own: dict[str, Cell], panels: dict) -> None:
         rows = self.run.tables[name]["rows"]
@@ -327,7 +384,7 @@ class Check:
                 if compared:
                     sides = frozenset(map(frozenset, self.run.sides(comparison)))
                     found = compared.fields["difference"], compared.ends(*ends), verdict
-                    pairs[comparison["expect"], sides] = found
+                    pairs[comparison["expect"], sides, comparison.get("metric")] = found
             if "throughput" in claim:
                 next(rows)
                 own.append(self.throughput(index, **claim["throughput"]))
@@ -356,6 +413,15 @@ class Check:
 
     # The rest
 
+    def families(self, index: Page) -> None:
+        """Of how many comparisons of each kind Holm's correction is said to be."""
+        counts = self.run.families()
+        shown = [p for p in index.root.all("p") if "as Holm raises it" in p.text]
+        kinds = {self.run.kind(comparison) for comparison in self.run.comparisons()}
+        expected = [Number(counts[kind], 0) for kind in counts if kind in kinds]
+        found = [number for p in shown for number in p.numbers]
+        self.numbers("index.html, families of tests", expected if shown else [], found)
+
     def headline(self, index: Page, verdicts: list[str], pairs: dict) -> None:
         expected = self.directions(pairs) if self.miniature else self.inside()
         counted = [verdicts.count(verdict) for verdict in VERDICTS]
@@ -364,31 +430,52 @@ class Check:
         expected += counted
         if self.run.config["weights"]["train"]:
             expected.append(len(self.run.seeds))
-        found = index.root.one("dl", **{"class": "headline"}).numbers
+        shown = index.root.one("dl", **{"class": "headline"})
+        found = shown.numbers
+        if not self.miniature:
+            said = [e.text.split()[0] for e in shown.all("dt") if "% interval" in e.text]
+            self.same("index.html, headline's words", self.words(), said)
         self.numbers("index.html, headline", [Number(count, 0) for count in expected], found)
+
+    def referenced(self) -> dict[str, list[tuple[Cell | MeasureCell, bool]]]:
+        """The cells with an interval beside each reference, and whether it is outside."""
+        cells: dict[str, list] = {"paper": []}
+        for name in self.run.measured():
+            whose = cells.setdefault(self.run.tables[name].get("reference", "paper"), [])
+            for row, line in zip(self.run.cells(name), self.lines(name), strict=True):
+                for metric, cell in row.items():
+                    if {"difference", "low"} <= cell.fields.keys():
+                        whose.append((cell, is_outside(cell, metric, line)))
+        return {whose: own for whose, own in cells.items() if own}
 
     def inside(self) -> list[int]:
         """Of each reference, how many of its numbers lie in the measured intervals, and of all."""
-        cells: dict[str, list[Cell]] = {"paper": []}
-        for name in self.run.measured():
-            own = [c for row in self.run.cells(name) for c in row.values()]
-            whose = self.run.tables[name].get("reference", "paper")
-            cells.setdefault(whose, []).extend(c for c in own if "difference" in c.fields)
-        expected = []
-        for own in filter(None, cells.values()):
-            inside = sum(not cell.paper_is_outside for cell in own)
-            expected += [inside, len(own)]
-        return expected
+        counts = [
+            [sum(not outside for _, outside in own), len(own)] for own in self.referenced().values()
+        ]
+        return list(itertools.chain(*counts))
+
+    def words(self) -> list[str]:
+        """What the headline calls those of each reference."""
+        return [
+            "numbers" if any(isinstance(cell, MeasureCell) for cell, _ in own) else "errors"
+            for own in self.referenced().values()
+        ]
 
     def directions(self, pairs: dict) -> list[int]:
         """How many differences go the paper's way, and the other; what equal pairs came to."""
-        lower = [found for (expect, _), found in pairs.items() if expect == "lower_error"]
+        signs = {"lower_error": -1, "higher": 1}  # of a difference that goes the paper's way
+        better = [
+            (signs[expect] * difference, signs[expect], ends)
+            for (expect, *_), (difference, ends, _) in pairs.items()
+            if expect in signs
+        ]
         expected = []
-        for sign in (-1, 1):
-            own = [ends for difference, ends, _ in lower if sign * difference > 0]
-            clear = [all(sign * end > 0 for pair in ends for end in pair) for ends in own]
-            expected += [sum(clear), len(own), len(lower)]
-        equal = [verdict for (expect, _), (*_, verdict) in pairs.items() if expect == "equivalent"]
+        for way in (1, -1):
+            own = [(way * sign, ends) for gain, sign, ends in better if way * gain > 0]
+            clear = [all(sign * end > 0 for pair in ends for end in pair) for sign, ends in own]
+            expected += [sum(clear), len(own), len(better)]
+        equal = [verdict for (expect, *_), (*_, verdict) in pairs.items() if expect == "equivalent"]
         order = ("inconclusive", "not reproduced", "reproduced")
         return expected + [equal.count(verdict) for verdict in order] + [len(equal)]
 
@@ -445,6 +532,14 @@ class Check:
                     column = f"top{k}_{field}".rstrip("_")
                     where = f"evaluations.csv, {own[0]}, {column}"
                     self.field(where, cell.fields.get(field), line[column])
+
+
+def is_outside(cell: Cell | MeasureCell, metric: str, line: dict) -> bool:
+    """Whether the reference's number is outside a measured interval, as it was drawn."""
+    fields = cell.fields
+    if not {"difference", "low"} <= fields.keys():
+        return False
+    return not line[f"{metric}_low"] <= cell.paper <= line[f"{metric}_high"]
 
 
 def ledger_numbers(comparison, compared, paper: float | None, several: bool) -> list[Number]:

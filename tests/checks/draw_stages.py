@@ -20,6 +20,7 @@ STAGES = {  # files of rules, in the order of the work
     "train": "Training",
     "evaluate": "Evaluation",
     "localisation": "Localisation (appendix A)",
+    "transfer": "Features for other data sets (appendix B)",
     "report": "Tables, claims and pages",
     "pictures": "Figures and pictures",
 }
@@ -27,8 +28,15 @@ RULE = re.compile(r"^(?:rule (\w+)|use rule \w+ as (\w+) with):", re.MULTILINE)
 HEAD = """\
 # The stages
 
-Each box is a rule. An arrow says that a rule reads what another has made; arrows that others imply
-are left out. Drawn from the miniature's DAG: `python -m tests.checks.draw_stages` makes it anew.
+Each box is a rule, each group a file of `rules/`. An arrow says that a rule reads what another has
+made; arrows that others imply are left out. [results.md](results.md) lists what is made;
+[localisation.md](localisation.md) and [features.md](features.md#steps-and-files) tell more of the
+appendices' rules.
+
+The picture is of the miniature's `snakemake all`. Runs with real images lack `make_miniature` and
+`make_other_sets`. They have `verify_archive` and `verify_source`, which check MD5 sums,
+`unpack_parquet` for Hugging Face's files, and `import_weights` in place of a training where weights
+are given. `python -m tests.checks.draw_stages` draws the picture anew after a change of the rules.
 """
 
 

@@ -17,6 +17,10 @@ few() {
 rest() {
     run --profile slurm all
     run all --configfile config/released_weights.yaml
+    for page in voc2007 table11 table12; do
+        run "reports/$page.html" --configfile config/released_weights.yaml
+    done
+    run reports/table11.html --configfile config/ilsvrc2012.yaml
     run all --configfile config/small_archives.yaml
     run all --configfile config/config.yaml config/drawn.yaml
     for source in kaggle huggingface folder; do
@@ -25,7 +29,7 @@ rest() {
     for target in tables claims figures pictures choices threshold shards models exports plan benchmarks; do
         run "$target"
     done
-    for number in 1 2 3 4 5 6 7 8 9 10; do
+    for number in 1 2 3 4 5 6 7 8 9 10 11 12; do
         run "reports/table$number.html"
         [ "$number" = 5 ] || run --profile slurm "reports/table$number.html"
     done

@@ -3,14 +3,18 @@
 Changes one byte at each of many random places of the artefacts below a results folder, one place at
 a time and in a copy, and reads the file as the next job does. Each change is noticed, by an error
 that names the file, or harmless: what is read is what was read before. Files that no job reads are
-for people, and not looked at; the next run compares config.yaml with its own. Status 1 if a change
-went unnoticed.
+for people, and not looked at; the next run compares config.yaml with its own. Those for PASCAL
+VOC's server are unpacked, as there. Status 1 if a change went unnoticed.
 """
 
 from __future__ import annotations
 
+import gzip
+import io
 import sys
+import tarfile
 import tempfile
+import zlib
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -20,8 +24,9 @@ import numpy as np
 from tests import checks
 from workflow_scripts.vgg.core import parquet
 from workflow_scripts.vgg.core.files import InputError
-from workflow_scripts.vgg.core.parquet import read_frame
+from workflow_scripts.vgg.core.parquet import read_columns, read_frame
 from workflow_scripts.vgg.core.text_artefacts import read_csv, read_json, read_svg
+from workflow_scripts.vgg.data.examples import read_examples
 from workflow_scripts.vgg.data.shards import Shards
 from workflow_scripts.vgg.data.truth import read_truth
 from workflow_scripts.vgg.evaluation import posteriors
@@ -29,6 +34,9 @@ from workflow_scripts.vgg.localisation.box_files import read_boxes
 from workflow_scripts.vgg.localisation.guesses import read_guesses
 from workflow_scripts.vgg.nets.weights import load_weights
 from workflow_scripts.vgg.results import tables
+from workflow_scripts.vgg.transfer.descriptor_files import read_descriptors
+from workflow_scripts.vgg.transfer.scores import read_scores
+from workflow_scripts.vgg.transfer.splits import read_splits
 
 
 def of_shard(path: Path) -> object:
@@ -38,7 +46,23 @@ def of_shard(path: Path) -> object:
     return list(shards.ids()), sizes, images
 
 
+def of_descriptors(path: Path) -> object:
+    ids = read_columns(path, ["id"])["id"].to_pylist()
+    return ids, read_descriptors(path, ids).tobytes()
+
+
+def of_features(kind: str, path: Path) -> object:
+    """Examples, random splits or scores of another data set."""
+    readers = {"examples": read_examples, "splits": read_splits, "classifiers": read_scores}
+    with np.printoptions(threshold=sys.maxsize):
+        return repr(readers[kind](path)), parquet.read_metadata(path)
+
+
 def of_parquet(path: Path) -> object:
+    if "descriptors" in path.parts:
+        return of_descriptors(path), parquet.read_metadata(path)
+    if kind := next((k for k in ("examples", "splits", "classifiers") if k in path.parts), None):
+        return of_features(kind, path)
     readers = {"truth": read_truth, "boxes": read_boxes, "localisation": read_guesses}
     if kind := next((name for name in readers if name in path.parts), None):
         found = readers[kind](path)
@@ -57,6 +81,16 @@ def of_weights(path: Path) -> object:
     net, metadata = load_weights(path)
     tensors = {name: tensor.numpy().tobytes() for name, tensor in net.state_dict().items()}
     return tensors, metadata
+
+
+def of_server_file(path: Path) -> object:
+    """Each text file for VOC's server; gzip's checksum is of all of them."""
+    try:
+        content = gzip.decompress(path.read_bytes())
+        with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+            return [(member.name, archive.extractfile(member).read()) for member in archive]
+    except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
+        raise InputError(f"{path}: is damaged: {error}") from error
 
 
 def of_csv(path: Path) -> object:
@@ -78,6 +112,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     ".json": read_json,
     ".csv": of_csv,
     ".svg": read_svg,
+    ".gz": of_server_file,
 }
 
 
@@ -115,20 +150,27 @@ def says_the_same(found: object, written: object) -> bool:
     return found == written
 
 
+def kind_of(path: Path, results: Path) -> tuple[str, str]:
+    """What kind of artefact a file is: its suffix, and the folder of its stage."""
+    parts = path.relative_to(results).parts
+    return path.suffix, parts[0] if len(parts) > 1 else ""
+
+
 def flip(results: Path, number: int, seed: int = 0) -> dict[str, Counter]:
-    """What came of so many changes, by kind of file: half at places by size, half by file."""
+    """What came of so many changes, by suffix: half at places by size, half by kind of file."""
     draw = np.random.default_rng(seed)
     files = [path for path in sorted(results.rglob("*")) if path.suffix in READERS]
     files = [path for path in files if path.stat().st_size and not is_for_people(path)]
     sizes = np.array([path.stat().st_size for path in files], float)
-    kinds = sorted({path.suffix for path in files})
-    found: dict[str, Counter] = {kind: Counter() for kind in kinds}
+    kinds = sorted({kind_of(path, results) for path in files})
+    found: dict[str, Counter] = {suffix: Counter() for suffix, _ in kinds}
     with tempfile.TemporaryDirectory() as folder:
         for turn in range(number):
             if turn % 2:
                 source = files[draw.choice(len(files), p=sizes / sizes.sum())]
             else:  # kinds take turns, and within a file its ends, where headers and footers lie
-                own = [path for path in files if path.suffix == kinds[turn // 2 % len(kinds)]]
+                kind = kinds[turn // 2 % len(kinds)]
+                own = [path for path in files if kind_of(path, results) == kind]
                 source = own[draw.integers(len(own))]
             size = source.stat().st_size
             place = int(draw.integers(size))

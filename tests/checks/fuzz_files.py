@@ -2,7 +2,7 @@
 
     python -m tests.checks.fuzz_files
 
-After `make demo`. Archives, development kit and lists of the data set, the run's artefacts and the
+After `make demo`. Archives, development kit and lists of the data sets, the run's artefacts and the
 configurations are cut, overwritten, zeroed and lengthened. A file is read or refused by its name;
 an artefact, which has checksums, says what it said or is refused. Anything else, a traceback above
 all, ends the run with the number of the file.
@@ -19,16 +19,25 @@ from pathlib import Path
 import numpy as np
 
 from tests import checks
-from tests.checks.flip_bytes import READERS, is_for_people, says_the_same
+from tests.checks.flip_bytes import READERS, is_for_people, kind_of, says_the_same
 from tests.helpers.forms import mutations
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.data.sources import devkit
 from workflow_scripts.vgg.data.sources.annotations import annotations_of
 from workflow_scripts.vgg.data.sources.archives import image_members
 from workflow_scripts.vgg.data.sources.bounding_boxes import read_blacklist
+from workflow_scripts.vgg.data.sources.caltech import read_class_folders
+from workflow_scripts.vgg.data.sources.voc import read_actions, read_voc
 from workflow_scripts.vgg.settings import configuration
 
 ROOT = Path(__file__).parents[2]
+
+
+def of_zip(path: Path) -> object:
+    """The images of a zip, whose images are unpacked beside it."""
+    return read_class_folders([path], path.with_suffix(".images"), "BACKGROUND_Google")
+
+
 SOURCES: dict[str, Callable[[Path], object]] = {
     "resources/miniature/ILSVRC2012_img_val.tar": lambda path: list(image_members(path)),
     "resources/miniature/ILSVRC2012_img_test_v10102019.tar": lambda path: list(image_members(path)),
@@ -36,11 +45,16 @@ SOURCES: dict[str, Callable[[Path], object]] = {
     "resources/miniature/ILSVRC2012_test_ground_truth.txt": devkit.read_ground_truth,
     "resources/miniature/ILSVRC2012_bbox_test.tgz": lambda path: list(annotations_of(path)),
     "resources/miniature/ILSVRC2014_devkit.tgz": lambda path: read_blacklist(path, 1000),
+    "resources/other_sets/VOCtrainval_06-Nov-2007.tar": lambda path: read_voc([path]),
+    "resources/other_sets/VOCtrainval_11-May-2012.tar": lambda path: read_actions([path]),
+    "resources/other_sets/caltech-101.zip": of_zip,
+    "resources/other_sets/256_ObjectCategories.tar": lambda path: read_class_folders([path]),
     **{
         f"config/{name}.yaml": lambda path, kind=kind: configuration.read_valid(kind, path)
         for name, kind in (
             *(("config", "config"), ("ilsvrc2012", "config"), ("models", "models")),
-            *(("tables", "tables"), ("claims", "claims")),
+            *(("tables", "tables"), ("claims", "claims"), ("pictures", "pictures")),
+            *(("released_weights", "config"), ("released_tables", "tables")),
         )
     },
 }
@@ -83,12 +97,14 @@ def run(files: Sequence[tuple[Path, Callable, bool]], number: int, folder: Path)
 
 
 def files_of(tree: Path, results: Path, draw: np.random.Generator) -> list:
-    """The sources, and of each kind of artefact some."""
+    """The sources, and of each kind of artefact one."""
     found = [(tree / name, reader, False) for name, reader in SOURCES.items()]
-    for suffix, reader in READERS.items():
-        own = [path for path in sorted(results.rglob(f"*{suffix}")) if not is_for_people(path)]
-        for path in draw.permutation(own)[:5]:
-            found.append((Path(path), reader, True))
+    kinds: dict[tuple[str, str], list[Path]] = {}
+    for path in sorted(results.rglob("*")):
+        if path.suffix in READERS and not is_for_people(path):
+            kinds.setdefault(kind_of(path, results), []).append(path)
+    for (suffix, _), own in kinds.items():
+        found.append((own[draw.integers(len(own))], READERS[suffix], True))
     return found
 
 

@@ -1,9 +1,10 @@
-"""From posteriors and guesses to numbers: a run's errors, intervals, claims, for check_report.py.
+"""From posteriors, guesses and scores to numbers: a run's errors, measures, intervals and claims.
 
-Nothing of the pipeline's code is used, only numpy and pandas: errors are counted from the mean
-posteriors, and from guessed and true boxes in whole numbers; Wilson's interval is the roots of its
-equation, the exact tests are sums of whole numbers, and the bootstrap is held against the
-distribution that it draws from.
+For check_report.py. Nothing of the pipeline's code is used, only numpy and pandas: errors are
+counted from the mean posteriors, and from guessed and true boxes in whole numbers; Wilson's
+interval is the roots of its equation, the exact tests are sums of whole numbers, and the bootstrap
+is held against the distribution that it draws from. Measures of features come from
+recomputed_measures.py.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import yaml
+
+from tests.checks.recomputed_measures import Measured, Measures, ends_of, is_measure, p_of
 
 KINDS = ("top1", "top5", "gtloc", "top5loc")
 METRICS = tuple(f"{kind}_{split}" for kind in KINDS for split in ("val", "test"))
@@ -43,8 +46,33 @@ class Guessed(NamedTuple):
     kind: str
 
 
-def behind(row: dict) -> Evaluations | Guessed:
+class Classified(NamedTuple):
+    """The classifiers of a row. described: net, region, weights; Q, pooling: None for the set's."""
+
+    row: str
+    described: tuple[tuple[str, str, str], ...]
+    Q: tuple[int, ...] | None
+    pooling: str | None
+
+    @property
+    def models(self) -> set[str]:
+        return {model for model, *_ in self.described}
+
+
+Behind = Evaluations | Guessed | Classified
+
+
+def behind(row: dict) -> Behind:
     """What a row of tables.yaml is measured by."""
+    if "descriptors" in row:
+        wanted = row["descriptors"]
+        weights, regions = wanted.get("weights", "trained"), wanted.get("regions", ["image"])
+        return Classified(
+            row["name"],
+            tuple((model, region, weights) for model in wanted["models"] for region in regions),
+            tuple(wanted["Q"]) if "Q" in wanted else None,
+            wanted.get("scale_pooling"),
+        )
     if "evaluations" in row:
         return evaluations(row["evaluations"])
     boxes = evaluations(row.get("boxes", []))
@@ -176,10 +204,59 @@ class Cell(NamedTuple):
             found["difference"] = found[""] - self.paper
         return found
 
+
+class MeasureCell(NamedTuple):
+    """A number of a table of features, in percent, higher is better.
+
+    entered: what the organisers' server answered. sd, starred: beside the paper's number.
+    """
+
+    measured: Measured | None
+    paper: float | None
+    sd: float | None = None
+    starred: float | None = None
+    entered: float | None = None
+
     @property
-    def paper_is_outside(self) -> bool:
-        fields = self.fields
-        return "difference" in fields and not fields["low"] <= self.paper <= fields["high"]
+    def fields(self) -> dict[str, float | tuple[float, float]]:
+        """As those of Cell; an end of the interval lies between two."""
+        printed = {"paper": self.paper, "paper_sd": self.sd, "paper_starred": self.starred}
+        found = {name: value for name, value in printed.items() if value is not None}
+        if self.measured is not None:
+            own = self.measured
+            found |= {"": own.per_seed.mean(), "seeds": len(own.per_seed), "images": own.images}
+            found |= {"low": ends_of(own.draws, 0.025), "high": ends_of(own.draws, 0.975)}
+            found |= {} if own.split_sd is None else {"split_sd": own.split_sd}
+            if len(own.per_seed) > 1:
+                found["seed_sd"] = own.per_seed.std(ddof=1)
+        elif self.entered is not None:
+            found[""] = self.entered
+        if "" in found and self.paper is not None:
+            found["difference"] = found[""] - self.paper
+        return found
+
+
+def of_seeds(per_seed: np.ndarray, difference: float) -> dict[str, float]:
+    """What several seeds say of a difference; nothing of one."""
+    if len(per_seed) == 1:
+        return {}
+    sd = per_seed.std(ddof=1)
+    half = T[len(per_seed)] * sd / math.sqrt(len(per_seed))
+    return {"seed_sd": sd, "seed_low": difference - half, "seed_high": difference + half}
+
+
+def judged(
+    expect: str, margin: float | None, intervals: list[tuple[float, float]], p_holm: float
+) -> str:
+    """What follows from all intervals of a difference."""
+    if expect == "equivalent":
+        yes = all(abs(end) < margin for pair in intervals for end in pair)
+        no = any(all(sign * end >= margin for p in intervals for end in p) for sign in (1, -1))
+        return "reproduced" if yes else "not reproduced" if no else "inconclusive"
+    below = p_holm < 0.05 and all(high < 0 for _, high in intervals)
+    above = p_holm < 0.05 and all(low > 0 for low, _ in intervals)
+    yes, no = (below, above) if expect == "lower_error" else (above, below)
+    return "reproduced" if yes else "not reproduced" if no else "inconclusive"
 
 
 class Compared(NamedTuple):
@@ -214,11 +291,7 @@ class Compared(NamedTuple):
             "images": images,
             "seeds": seeds,
         }
-        if seeds > 1:
-            sd = self.per_seed.std(ddof=1)
-            half = T[seeds] * sd / math.sqrt(seeds)
-            found |= {"seed_sd": sd, "seed_low": found["difference"] - half}
-            found |= {"seed_high": found["difference"] + half}
+        found |= of_seeds(self.per_seed, found["difference"])
         return found
 
     def ends(self, low: float, high: float) -> list[tuple[float, float]]:
@@ -229,14 +302,46 @@ class Compared(NamedTuple):
 
     def verdict(self, expect: str, margin: float | None, low: float, high: float) -> str:
         """What follows from the bootstrap's interval as it was drawn."""
-        ends = self.ends(low, high)
-        if expect == "lower_error":
-            yes, no = all(high < 0 for _, high in ends), all(low > 0 for low, _ in ends)
-            yes, no = (real and self.p_holm < 0.05 for real in (yes, no))
-        else:
-            yes = all(abs(end) < margin for pair in ends for end in pair)
-            no = any(all(sign * end >= margin for p in ends for end in p) for sign in (1, -1))
-        return "reproduced" if yes else "not reproduced" if no else "inconclusive"
+        return judged(expect, margin, self.ends(low, high), self.p_holm)
+
+
+class ComparedMeasures(NamedTuple):
+    """Two sides' measures by one metric. p: as it was drawn; p_holm: what Holm makes of those."""
+
+    candidate: Measured
+    baseline: Measured
+    p_holm: float
+
+    @property
+    def per_seed(self) -> np.ndarray:
+        return self.candidate.per_seed - self.baseline.per_seed
+
+    @property
+    def fields(self) -> dict[str, float | tuple[float, float]]:
+        """The numbers of claims.csv; of the bootstrap's, between what they may lie."""
+        draws = self.candidate.draws - self.baseline.draws
+        found = {
+            "candidate_error": self.candidate.per_seed.mean(),
+            "baseline_error": self.baseline.per_seed.mean(),
+            "difference": float(self.per_seed.mean()),
+            "low": ends_of(draws, 0.025),
+            "high": ends_of(draws, 0.975),
+            "p": p_of(draws),
+            "p_holm": self.p_holm,
+            "images": self.candidate.images,
+            "seeds": len(self.per_seed),
+        }
+        return found | of_seeds(self.per_seed, found["difference"])
+
+    def ends(self, low: float, high: float) -> list[tuple[float, float]]:
+        """The ends of all intervals: the bootstrap's as it was drawn, and the seeds'."""
+        fields = self.fields
+        own = [(fields["seed_low"], fields["seed_high"])] if "seed_low" in fields else []
+        return [(low, high), *own]
+
+    def verdict(self, expect: str, margin: float | None, low: float, high: float) -> str:
+        """What follows from the bootstrap's interval as it was drawn."""
+        return judged(expect, margin, self.ends(low, high), self.p_holm)
 
 
 def joint(verdicts: list[str]) -> str:
@@ -265,17 +370,27 @@ class Run:
         answers = self.config["server_answers"]
         self.answers = (self._yaml(answers) if answers else None) or {}
         self.wrong = cache(self._wrong)
+        sets = self.config.get("transfer", {}).get("data_sets", {})
+        self.sets = {name: entry for name, entry in sets.items() if entry}
+        definition = self.config["choices"].get("average_precision", "years-own")
+        self.measures = Measures(self.results, self.sets, definition)
+        self.measure = cache(self._measure)
 
     def _yaml(self, path: str) -> dict:
         return yaml.safe_load((self.root / path).read_text())
 
     def measured(self) -> list[str]:
-        """The tables of errors."""
+        """The tables of errors and of features."""
         return [name for name, table in self.tables.items() if "rows" in table]
 
-    def seeds_of(self, own: Evaluations) -> list[int]:
+    def of_features(self, name: str) -> bool:
+        """Whether a table is of features on other data sets."""
+        return any(map(is_measure, self.tables[name]["metrics"]))
+
+    def seeds_of(self, own: Evaluations | Classified) -> list[int]:
         """The seeds that some models were trained with: the first alone stands for files."""
-        return self.seeds[:1] if all(e[0] in self.imported for e in own) else self.seeds
+        models = own.models if isinstance(own, Classified) else {e[0] for e in own}
+        return self.seeds[:1] if models <= set(self.imported) else self.seeds
 
     def folder(self, seed: int, model: str | None = None) -> Path:
         """Where the files of a seed are; those of imported models have none."""
@@ -297,16 +412,38 @@ class Run:
         seeds = self.seeds_of(own.boxes)
         return [self.folder(seed) / f"localisation/{split}/{own.row}.parquet" for seed in seeds]
 
-    def named(self, own: Evaluations | Guessed, split: str) -> set[str]:
-        """The files that the provenance of a row should name."""
-        if isinstance(own, Guessed):
+    def scores(self, own: Classified, name: str) -> tuple[Path, ...]:
+        """The files of a data set's scores, for each seed."""
+        path = f"classifiers/{name}/{own.row}.parquet"
+        first = self.seeds_of(own)[0]
+        return tuple(
+            (self.results if seed == first else self.results / f"seed{seed}") / path
+            for seed in self.seeds_of(own)
+        )
+
+    def descriptors(self, own: Classified, name: str) -> list[Path]:
+        """The files of descriptors that the classifiers of all seeds learned from."""
+        return [
+            self.folder(seed, model)
+            / f"descriptors/{name}/{model}{'.random' if weights == 'random' else ''}"
+            / f"{region}_Q{Q}.parquet"
+            for seed in self.seeds_of(own)
+            for model, region, weights in own.described
+            for Q in own.Q or self.sets[name]["Q"]
+        ]
+
+    def named(self, own: Behind, split: str) -> set[str]:
+        """The files that the provenance of a row should name. split: or a data set."""
+        if isinstance(own, Classified):
+            paths = [*self.scores(own, split), *self.descriptors(own, split)]
+        elif isinstance(own, Guessed):
             paths = [*self.guesses(own, split)]
             paths += itertools.chain(*self.files(own.boxes, split, "boxes"))
         else:
             paths = itertools.chain(*self.files(own, split))
         return {str(path.relative_to(self.root)) for path in paths}
 
-    def _wrong(self, own: Evaluations | Guessed, split: str, kind: str) -> np.ndarray | None:
+    def _wrong(self, own: Behind, split: str, kind: str) -> np.ndarray | None:
         """Outcomes, bool [seeds, images]; None if a file is absent or has no labels."""
         if isinstance(own, Guessed):
             return self._wrong_guesses(own, split) if kind == own.kind else None
@@ -345,6 +482,11 @@ class Run:
             )
         return np.array(outcomes)
 
+    def _measure(self, own: Classified, metric: str) -> Measured | None:
+        """A metric of a row's classifiers; None if the run has not measured it."""
+        name = metric.partition("_")[2]
+        return self.measures.of(metric, self.scores(own, name)) if name in self.sets else None
+
     def papers(self, name: str) -> list[dict[str, float]]:
         """The numbers beside a table's rows, by metric; the paper's further rows at the end."""
         table = self.tables[name]
@@ -353,10 +495,15 @@ class Run:
         entry = self.paper[table["paper"]]
         columns = [column.split(" ")[0] for column in entry["columns"]]
         pairs = [zip(columns, row, strict=True) for row in entry["rows"]]
-        return [{c: v for c, v in own if c in METRICS and v is not None} for own in pairs]
+        return [
+            {c: v for c, v in own if (c in METRICS or is_measure(c)) and v is not None}
+            for own in pairs
+        ]
 
-    def cells(self, name: str) -> list[dict[str, Cell]]:
-        """The rows of a table of errors, by metric, those of the literature included."""
+    def cells(self, name: str) -> list[dict[str, Cell | MeasureCell]]:
+        """The rows of a table of numbers, by metric, those of the literature included."""
+        if self.of_features(name):
+            return self._measure_cells(name)
         table, found = self.tables[name], []
         for row, paper in itertools.zip_longest(table["rows"], self.papers(name)):
             cells = {}
@@ -371,13 +518,33 @@ class Run:
             found.append(cells)
         return found
 
+    def _measure_cells(self, name: str) -> list[dict[str, MeasureCell]]:
+        table, found = self.tables[name], []
+        for row, paper in itertools.zip_longest(table["rows"], self.papers(name)):
+            printed = (row or {}).get("reference") or paper or {}
+            cells = {}
+            for metric in table["metrics"]:
+                told = printed.get(metric)
+                told = told if isinstance(told, dict) else {"value": told}
+                measured = self.measure(behind(row), metric) if row else None
+                answer = self.answers.get(row.get("submission"), {}).get(metric) if row else None
+                cells[metric] = MeasureCell(
+                    measured,
+                    told.get("value"),
+                    told.get("sd"),
+                    told.get("starred"),
+                    answer if measured is None else None,
+                )
+            found.append(cells)
+        return found
+
     def row(self, side: str) -> tuple[str, int, dict]:
         """What <table>/<row> names: the table, the row's place in it, the row."""
         table, name = side.split("/")
         rows = enumerate(self.tables[table]["rows"])
         return next((table, place, row) for place, row in rows if row["name"] == name)
 
-    def sides(self, comparison: dict) -> tuple[Evaluations | Guessed, ...]:
+    def sides(self, comparison: dict) -> tuple[Behind, ...]:
         """What a comparison's candidate and baseline are measured by."""
         return tuple(
             behind({"evaluations": side} if isinstance(side, list) else self.row(side)[2])
@@ -394,13 +561,65 @@ class Run:
             if isinstance(side, list) or "paper" not in self.tables[side.split("/")[0]]:
                 return None
             table, place, _ = self.row(side)
-            errors.append(self.papers(table)[place][f"{kind}_val"])
-        return errors[0] - errors[1]
+            metric = comparison.get("metric", f"{kind}_val")
+            error = self.papers(table)[place].get(metric)
+            errors.append(error["value"] if isinstance(error, dict) else error)
+        return None if None in errors else errors[0] - errors[1]
 
-    def compared(self) -> list[list[Compared | None]]:
+    def _same(self, comparison: dict) -> bool:
+        """Whether both sides of a comparison of features are the same ones on its data set."""
+        entry = self.sets[comparison["metric"].partition("_")[2]]
+        said = set()
+        for own in self.sides(comparison):
+            scales = own.Q or tuple(entry["Q"])
+            pooling = own.pooling or entry["scale_pooling"]
+            said.add((own.described, scales, pooling if len(scales) > 1 else None))
+        return len(said) == 1
+
+    def measured_pair(self, comparison: dict) -> tuple[Measured, Measured] | None:
+        """The two sides of a comparison of features; None if it was not measured."""
+        sides = [self.measure(side, comparison["metric"]) for side in self.sides(comparison)]
+        return None if None in sides or self._same(comparison) else tuple(sides)
+
+    def kind(self, comparison: dict) -> str:
+        """What a comparison is about, which has a family of tests of its own."""
+        of_sides = {Guessed: "localisation", Classified: "features"}
+        return of_sides.get(type(self.sides(comparison)[0]), "classification")
+
+    def families(self) -> dict[str, int]:
+        """How many pairs Holm adjusts the p values of, by what they are about."""
+        pairs: dict[str, set] = {"classification": set(), "localisation": set(), "features": set()}
+        compared = itertools.chain(*self.compared())
+        for comparison, found in zip(self.comparisons(), compared, strict=True):
+            if found is not None:
+                sides = frozenset(map(frozenset, self.sides(comparison)))
+                pairs[self.kind(comparison)].add((sides, comparison.get("metric")))
+        return {name: len(own) for name, own in pairs.items()}
+
+    def comparisons(self) -> list[dict]:
+        """Those of all claims."""
+        return [each for claim in self.claims for each in claim["comparisons"]]
+
+    def _compared_measures(self) -> list[ComparedMeasures | None]:
+        """Of all comparisons those of features that were measured, with p as claims.csv has it."""
+        drawn = pd.read_csv(self.results / "claims.csv")["p"].tolist()
+        pairs, p_values = [], {}
+        for comparison, p in zip(self.comparisons(), drawn, strict=True):
+            pair = self.measured_pair(comparison) if "metric" in comparison else None
+            key = frozenset(self.sides(comparison)), comparison.get("metric")
+            pairs.append((key, pair))
+            if pair:
+                p_values[key] = p
+        adjusted = holm(p_values)
+        return [pair and ComparedMeasures(*pair, adjusted[key]) for key, pair in pairs]
+
+    def compared(self) -> list[list[Compared | ComparedMeasures | None]]:
         """The comparisons of each claim; None for one that was not measured."""
         outcomes, p_values = {}, ({}, {})  # of classification, of localisation
-        for comparison in (each for claim in self.claims for each in claim["comparisons"]):
+        of_features = iter(self._compared_measures())
+        for comparison in self.comparisons():
+            if "metric" in comparison:
+                continue
             sides = self.sides(comparison)
             boxed = isinstance(sides[0], Guessed)
             kinds = [own.kind if boxed else "top1" for own in sides]
@@ -412,7 +631,10 @@ class Run:
         adjusted = holm(p_values[0]) | holm(p_values[1])
         p_values = p_values[0] | p_values[1]
 
-        def one(comparison: dict) -> Compared | None:
+        def one(comparison: dict) -> Compared | ComparedMeasures | None:
+            measured = next(of_features)
+            if "metric" in comparison:
+                return measured
             sides = self.sides(comparison)
             pair = frozenset(map(frozenset, sides))
             known = sides in outcomes

@@ -33,6 +33,15 @@ TINY = {
         },
         "validation_interval": 2,
     },
+    "transfer": {
+        "data_sets": {
+            "voc2007": {"Q": [256]},
+            "voc2012": None,
+            "voc2012_action": {"Q": [256]},
+            "caltech101": {"Q": [256]},
+            "caltech256": None,
+        },
+    },
 }
 
 

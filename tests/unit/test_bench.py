@@ -17,6 +17,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from tests.helpers.clones import ROOT
 from workflow_scripts import benchmark, render_benchmarks
 from workflow_scripts.bench import (
+    classifier_speed,
+    description_speed,
     evaluation_speed,
     loading_speed,
     machine,
@@ -418,6 +420,102 @@ def test_merging_is_measured_by_the_places_of_its_grids(monkeypatch):
     (grown,) = merging_speed.growth()
     assert grown.sizes == [8, 16]
     assert benchmark.PARTS["merging"] == ()
+
+
+@pytest.fixture
+def few_vectors(monkeypatch):
+    """Classifiers of a moment each."""
+    for name, size in (("LEARNT", 80), ("TESTED", 40), ("CLASSES", 3), ("LENGTH", 256)):
+        monkeypatch.setattr(classifier_speed, name, size)
+    monkeypatch.setattr(classifier_speed, "SIGNAL", 1.0)
+
+
+def test_classifiers_are_those_of_scikit_learn(few_vectors):
+    vectors, labels = classifier_speed.descriptors(120)
+    assert (vectors.shape, labels.shape, vectors.min()) == ((120, 256), (120, 3), 0)
+    ours = classifier_speed.by_ours(vectors, labels)
+    theirs = classifier_speed.by_scikit_learn(vectors, labels, threads=2)
+    assert ours.shape == (3, 40, 3)
+    np.testing.assert_allclose(ours, theirs, atol=1e-3)
+    right = ((ours > 0) == (labels[80:] > 0)).mean((1, 2))
+    assert (labels[80:] > 0).mean() + 0.01 < right[-1], "there is something to learn"
+    (line,) = classifier_speed.lines(1)
+    assert "; 100.000% of 360 decisions" in line.note
+    assert line.name == "SVMs, 80 × 256, 3 classes, 3 C"
+
+
+def test_classifiers_that_decide_otherwise_are_not_compared(few_vectors, monkeypatch):
+    monkeypatch.setattr(
+        classifier_speed, "by_scikit_learn", lambda *words: -classifier_speed.by_ours(*words[:2])
+    )
+    with pytest.raises(RuntimeError, match=r"only 0\.000% of decisions"):
+        classifier_speed.lines(1)
+
+
+def test_two_descriptors_differ_by_their_distance_over_a_length():
+    theirs = np.array([[[3.0, 4.0], [0.0, 1.0]]], np.float32)
+    ours = np.array([[[3.0, 4.5], [0.2, 1.0]]], np.float32)
+    assert description_speed.difference(ours, theirs) == pytest.approx(0.2)
+    assert description_speed.difference(theirs, theirs) == 0
+
+
+@pytest.mark.parametrize("wrong", ["order", "numbers", None])
+def test_descriptors_that_are_not_the_rivals_are_not_compared(wrong, tmp_path, monkeypatch):
+    """Such as another image's, or what is no number; those that are have a line."""
+
+    def net_of(name, device):
+        torch.manual_seed(0)
+        return ConvNet(Architecture(" | ".join(["conv3-4"] * 5), fc=16, classes=10))
+
+    class Script:
+        def __init__(self, factory, files, device, threads, precision):
+            assert factory is description_speed.plain
+            shard = tmp_path / "s.arrow"
+            self.same = description_speed.Ours(shard, np.array(places), device, precision)
+
+        def __call__(self, scales):
+            found = self.same.descriptors(scales)
+            changed = {"order": found[:, ::-1], "numbers": found * np.float32("nan")}
+            return 0.001, changed.get(wrong, found)
+
+        def close(self):
+            closed.append(True)
+
+    closed = []
+    monkeypatch.setattr(description_speed, "net_of", net_of)
+    monkeypatch.setattr(description_speed, "Elsewhere", Script)
+    encoded = list(photographs.photographs(6))
+    shard = loading_speed.shard_of(tmp_path / "s.arrow", encoded, None)
+    shards = Shards([shard])
+    places = [p for p in range(6) if shards.widths[p] > shards.heights[p]][:2]
+    words = shard, tmp_path, torch.device("cpu"), 1, "float32"
+    if wrong:
+        with pytest.raises(RuntimeError, match=r"descriptors differ from the rival's by"):
+            description_speed.lines(*words)
+        return
+    (line,) = description_speed.lines(*words)
+    assert closed
+    assert (line.name, line.least_over_rival) == ("descriptors, D, Q = 256, 384, 512", 1.3)
+    assert len(line.ours.values) == measuring.RUNS
+    assert line.note == "the same within 0e+00 of a descriptor's length"
+
+
+@pytest.mark.slow
+def test_features_are_measured_in_small_form(quick, few_vectors, tmp_path, monkeypatch):
+    """The real net and rival, whose descriptors of an image of one window are the same."""
+    monkeypatch.setattr(description_speed, "SCALES", (224,))
+    monkeypatch.setattr(description_speed, "IMAGES", {"cpu": 1})
+    output = tmp_path / "summary"
+    words = ["--parts", "features", "--threads", "2", "--device", "cpu", "--output", str(output)]
+    benchmark.main(words)
+    described, classified = json.loads(output.with_suffix(".json").read_text())["lines"]
+    assert (described["name"], described["rival_is"]) == (
+        "descriptors, D, Q = 224",
+        "torchvision's net",
+    )
+    assert described["target_over_rival"] == 1.3
+    assert min(described["ours"], described["rival"], classified["ours"], classified["rival"]) > 0
+    assert classified["rival_is"] == "scikit-learn's LinearSVC"
 
 
 def test_hours_are_projected_from_rates_and_the_plan_uses_them(tmp_path):

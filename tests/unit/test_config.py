@@ -26,8 +26,8 @@ def check(config):
 
 
 def key_paths(value, prefix=""):
-    # Which models are imported is no key of the configuration.
-    if not isinstance(value, dict) or prefix == "/weights/import":
+    # Which models are imported, and which other data sets there are, are no keys of it.
+    if not isinstance(value, dict) or prefix in ("/weights/import", "/transfer/data_sets"):
         return {prefix}
     return {path for key in value for path in key_paths(value[key], f"{prefix}/{key}")}
 

@@ -396,10 +396,10 @@ def test_a_box_is_the_extent_of_the_pixels_that_the_object_covers_by_half(monkey
 
 def test_a_box_is_where_a_white_object_differs_from_a_black_one(monkeypatch):
     monkeypatch.setattr(drawing, "STROKES", (0, 0))  # nothing in front
-    surface, shades = drawing._surface, []
+    surface, shades = drawing.surface_of, []
     for shade in (0, 255):
         monkeypatch.setattr(
-            drawing, "_surface", lambda *given, _shade=shade: 0 * surface(*given) + _shade
+            drawing, "surface_of", lambda *given, _shade=shade: 0 * surface(*given) + _shade
         )
         shades.append(drawn(60, World()))
     found, boxes = [], []

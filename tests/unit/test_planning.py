@@ -3,6 +3,7 @@
 import json
 import re
 
+import numpy as np
 import pyarrow as pa
 import pytest
 import yaml
@@ -15,9 +16,18 @@ from tests.helpers.flop_by_hand import FC, FIRST, TABLE_1, by_hand
 from tests.helpers.pages import Page, numbers, printed_table
 from tests.helpers.runs import run_of
 from workflow_scripts import plan
-from workflow_scripts.vgg.planning import box_costs
+from workflow_scripts.vgg.core.text_artefacts import write_json
+from workflow_scripts.vgg.data.examples import Examples, write_examples
+from workflow_scripts.vgg.data.shards import Shards
+from workflow_scripts.vgg.planning import box_costs, feature_costs
 from workflow_scripts.vgg.planning.arithmetic import evaluation_flop
 from workflow_scripts.vgg.planning.box_jobs import boxes, guesses, true_boxes
+from workflow_scripts.vgg.planning.feature_jobs import (
+    classifying,
+    describing,
+    reading,
+    source_bytes,
+)
 from workflow_scripts.vgg.planning.plan_contents import lines_of_jobs, make_plan
 from workflow_scripts.vgg.planning.planner import Job, Planner, critical_path, most_checkpoints
 from workflow_scripts.vgg.planning.records import by_rule, compare
@@ -25,6 +35,7 @@ from workflow_scripts.vgg.report import pages, plan_tables
 from workflow_scripts.vgg.settings import report_rules
 from workflow_scripts.vgg.settings.experiments import Evaluation
 from workflow_scripts.vgg.settings.localised_rows import BoxEvaluation
+from workflow_scripts.vgg.settings.transferred_rows import Description
 
 DEFINITIONS = yaml.safe_load((ROOT / "config/models.yaml").read_text())
 COST = (ROOT / "docs/cost.md").read_text()
@@ -333,6 +344,212 @@ def test_every_seed_has_boxes_of_its_own_nets_and_guesses_of_its_own_boxes(tmp_p
     assert {name for rule, name in named if rule == "guess_one_box"} == {"val_fixed", "val_mean"}
 
 
+# Features for other data sets
+
+
+COUNTED = {"voc2012_action": 9_200, "caltech101": 9_100, "caltech256": 30_600}
+BOTH = ["D_S256-512", "E_S256-512"]
+STACKED = {"name": "stacked", "descriptors": {"models": BOTH, "scale_pooling": "stack"}}
+POOLED = {"name": "pooled", "descriptors": {"models": BOTH, "Q": [256, 384]}}
+ACTING = {"name": "acting", "descriptors": {"models": BOTH, "regions": ["image", "box"]}}
+RANDOM = {"name": "unlearnt", "descriptors": {"models": BOTH[:1], "Q": [256], "weights": "random"}}
+
+
+def counted():
+    """The configuration's data sets with numbers of images that it leaves open."""
+    return {"data_sets": {name: {"images": number} for name, number in COUNTED.items()}}
+
+
+def test_a_descriptor_takes_two_passes_without_the_last_layer(tmp_path):
+    of = planner(tmp_path, transfer=counted())
+    job = describing(of, "voc2007", Description("D_S256-512", "image", 384))
+    flop = 2 * dense_by_hand(384, 512, outputs=0)
+    assert (job.flop_per_image, job.flop) == (flop, 9_963 * flop)
+    assert job.hours == job.wall_hours == pytest.approx(job.flop / 100e12 / 3600)
+    assert job.disk == 9_963 * 4096 * 4
+    assert (job.rule, job.name) == ("describe_images", "voc2007_D_S256-512_image_Q384")
+    assert job.after == [("pack_shard", "voc2007"), ("train_convnet", "D_S256-512")]
+
+    unlearnt = describing(of, "caltech101", Description("D_S256-512", "image", 256, "random"))
+    assert unlearnt.flop_per_image == 2 * dense_by_hand(256, 384, outputs=0)  # of 200 × 300 pixels
+    assert unlearnt.name == "caltech101_D_S256-512.random_image_Q256"
+    assert unlearnt.after[1:] == [("draw_weights", "D_S256-512")]
+
+    boxed = describing(of, "voc2012_action", Description("D_S256-512", "box", 256))
+    assert boxed.flop_per_image == 2 * dense_by_hand(512, 256, outputs=0)
+    assert boxed.images == round(9_200 * 6278 / 4588)  # persons
+    assert ("index_examples", "voc2012_action") in boxed.after
+
+
+def test_classifiers_take_the_inner_products_and_machines_at_each_c(tmp_path):
+    of = planner(tmp_path, transfer=counted() | {"C": [1, 2]})
+    job = classifying(of, "voc2007", POOLED)
+    # Half of the matrix; then a quarter of the images at each C, and half of them at the best.
+    learning = 2 * 84 * 20 * (2 * (9_963 / 4) ** 2 + (9_963 / 2) ** 2)
+    assert job.dimensions == 2 * 4096
+    assert job.flop == pytest.approx(9_963**2 * 2 * 4096 + learning)
+    assert job.hours == pytest.approx(job.flop / 77e9 / 3600)
+    assert job.wall_hours == pytest.approx(job.hours / 16)
+    assert job.disk == 0.75 * 9_963 * (4 * 20 + feature_costs.EXAMPLE)
+    assert (job.rule, job.name) == ("train_classifiers", "voc2007_pooled")
+    assert job.after == [
+        ("index_examples", "voc2007"),
+        *(("describe_images", f"voc2007_{model}_image_Q{Q}") for model in BOTH for Q in (256, 384)),
+    ]
+    rule = (ROOT / "rules/transfer.smk").read_text().split("rule train_classifiers:")[1]
+    assert f"threads: RUN.by_size({feature_costs.CORES}, 1)" in rule.split("rule ")[0]
+    small = planner(tmp_path, convnet={"width_divisor": 16})
+    alone = classifying(small, "voc2007", POOLED)
+    assert alone.wall_hours == alone.hours
+
+    learnt = planner(tmp_path, choices={"svm_refit": "learnt"}, transfer={"C": [1, 2]})
+    less = learnt.config["transfer"]["data_sets"]["voc2007"] | {"test": "absent"}
+    learnt.config["transfer"]["data_sets"]["voc2007"] = less
+    without = classifying(learnt, "voc2007", POOLED)
+    learning = 2 * 84 * 20 * 2 * (9_963 / 2) ** 2
+    assert without.flop == pytest.approx(9_963**2 * 2 * 4096 + learning)
+
+    classes = round(30_600 / 119)
+    stacked = classifying(of, "caltech256", STACKED)
+    assert (stacked.dimensions, stacked.classes) == (2 * 3 * 4096, classes)
+    learning = 3 * 2 * 84 * classes * (2 * (48 * classes) ** 2 + (60 * classes) ** 2)
+    assert stacked.flop == pytest.approx(30_600**2 * 6 * 4096 + learning)
+    assert len(stacked.after) == 1 + 2 * 3
+    tested = 3 * (30_600 - 60 * classes)
+    assert stacked.disk == tested * (4 * classes + feature_costs.EXAMPLE)
+    few = classifying(of, "caltech101", STACKED)
+    assert few.disk == 3 * 50 * few.classes * (4 * few.classes + feature_costs.EXAMPLE)
+    acting = classifying(of, "voc2012_action", ACTING)
+    assert (acting.dimensions, acting.classes) == (2 * 2 * 4096, 11)
+    assert acting.images == round(9_200 * 6278 / 4588)
+
+
+def test_another_data_set_is_packed_as_it_is_in_its_own_number_of_shards(tmp_path):
+    of = planner(tmp_path, transfer=counted())
+    voc, caltech = of.packing("voc2007"), of.packing("caltech256")
+    assert (voc.rule, voc.name, voc.jobs) == ("pack_shard", "voc2007", 4)
+    assert voc.after == [("index_examples", "voc2007")]
+    assert voc.hours == pytest.approx(9_963 / 890 / 3600)
+    assert voc.wall_hours == pytest.approx(voc.hours / 4)
+    assert caltech.hours == pytest.approx(30_600 * (200 * 300) / (375 * 500) / 890 / 3600)
+    assert caltech.disk == 30_600 * 33_000
+    drawn = planner(tmp_path, transfer={"drawn": "resources/caltech"} | counted())
+    assert drawn.typical_size_of("caltech256") == (375, 500)  # at the crop of the run's nets
+    assert drawn.packing("caltech256").hours == pytest.approx(30_600 / 890 / 3600)
+
+
+def test_an_archive_of_two_data_sets_counts_once(tmp_path):
+    folder = tmp_path / "voc"
+    both, other = ({"directory": str(folder), "images": n} for n in (100, 50))
+    of = planner(tmp_path, transfer={"data_sets": {"voc2012": both, "voc2012_action": other}})
+    two = ["voc2012", "voc2012_action"]
+    assert source_bytes(of, two) == 150 * 109_000
+    unknown = planner(tmp_path, transfer={"data_sets": {"caltech101": {"images": None}}})
+    assert source_bytes(unknown, ["caltech101"]) is None
+    folder.mkdir()
+    for name in FULL["transfer"]["data_sets"]["voc2012"]["sources"]:
+        (folder / name).write_bytes(b"12345")
+    assert source_bytes(of, two) == 10
+    assert source_bytes(of, [*two, "voc2007"]) == 10 + 9_963 * 109_000
+
+
+def test_a_data_set_that_is_indexed_and_packed_is_known(tmp_path, packed):
+    data_set = "voc2012_action"
+    shards = sorted((packed / "shards/val").glob("*.arrow"))
+    (tmp_path / f"shards/{data_set}").mkdir(parents=True)
+    for number, shard in enumerate(shards):
+        (tmp_path / f"shards/{data_set}/{number:05d}.arrow").symlink_to(shard)
+    of = planner(tmp_path, transfer={"data_sets": {data_set: {"shards": 2}}})
+    assert of.images(data_set) == 24
+    boxed = Description("D_S256-512", "box", 256)
+    assumed = describing(of, data_set, boxed)
+    assert (assumed.images, assumed.flop_per_image) == (33, 2 * dense_by_hand(512, 256, outputs=0))
+
+    names = sorted(Shards(shards).ids())
+    images = np.repeat(np.arange(24), 2)
+    write_examples(
+        tmp_path / f"examples/{data_set}.parquet",
+        Examples(
+            ids=[f"{names[place]}:{k + 1}" for place in range(24) for k in (0, 1)],
+            image_ids=names,
+            images=images,
+            parts=["train"] * 48,
+            labels=np.ones((48, 3), np.int8),
+            known=np.ones(48, bool),
+            boxes=np.tile([[0.5, 0, 31.5, 32], [8, 8, 40, 24]], (24, 1)).astype(float),
+            classes=["a", "b", "c"],
+            scored=np.ones(3, bool),
+        ),
+        {},
+    )
+    counts = {"examples": {"train": 20, "val": 12, "test": 16}, "classes": ["a", "b", "c"]}
+    write_json(tmp_path / f"examples/{data_set}.json", counts)
+    of = planner(tmp_path, transfer={"C": [1], "data_sets": {data_set: {"shards": 2}}})
+    job = describing(of, data_set, boxed)
+    assert job.images == 48
+    # 32 × 32 and 16 × 32 pixels
+    sides = dense_by_hand(256, 256, outputs=0) + dense_by_hand(256, 512, outputs=0)
+    assert job.flop_per_image == sides
+    row = classifying(of, data_set, RANDOM)
+    assert (row.images, row.classes) == (48, 3)
+    assert row.flop == 48**2 * 4096 + 2 * 84 * 3 * (20**2 + 32**2)
+    other = planner(tmp_path, transfer={"data_sets": {data_set: {"shards": 1}}})  # of half of them
+    assert describing(other, data_set, boxed).flop_per_image == assumed.flop_per_image
+
+
+def test_an_index_tells_the_images_of_a_data_set_and_none_is_no_number(tmp_path, packed):
+    of = planner(tmp_path, transfer={"data_sets": {"caltech101": {"images": None}}})
+    rows = [("caltech101", RANDOM)]
+    jobs = of.jobs(["train_S256-512", "caltech101"], BOTH[:1], [], classified=rows)
+    of_set = [job for job in jobs if job.split == "caltech101"]
+    assert [job.rule for job in of_set] == [
+        "index_examples", "pack_shard", "describe_images", "train_classifiers"
+    ]  # fmt: skip
+    for job in of_set:
+        assert (job.images, job.hours, job.disk, job.classes) == (None, None, None, None)
+    (tmp_path / "index").mkdir()
+    (tmp_path / "index/caltech101.parquet").symlink_to(packed / "index/train.parquet")
+    assert of.images("caltech101") == reading(of, "caltech101").images == 60
+    assert of.packing("caltech101").images == 60
+
+
+def test_every_seed_describes_by_its_own_nets_and_trains_its_own_classifiers(tmp_path):
+    of = planner(tmp_path, seeds=[5, 2], weights={"import": {}})
+    of.config["weights"]["import"] = {"E_S256-512": {"file": "a", "format": "own"}}
+    alone = {"name": "alone", "descriptors": {"models": BOTH[1:], "Q": [256]}}
+    rows = [("voc2007", row) for row in (POOLED, alone, RANDOM)]
+    stores = ["train_S256", "train_S256-512", "val", "voc2007"]
+    models = ["A_S256", "D_S256", "D_S384", *BOTH]
+    jobs = of.jobs(["train_S384", *stores], models, [], classified=rows)
+    named = {job.key: job for job in jobs}
+    assert len(named) == len(jobs)
+    keys = list(named)
+    for job in jobs:
+        assert all(keys.index(key) < keys.index(job.key) for key in job.after)
+    assert ("import_weights", "E_S256-512") in named
+    assert {name for rule, name in named if rule == "describe_images"} == {
+        *(f"{own}voc2007_D_S256-512_image_Q{Q}" for own in ("", "seed2/") for Q in (256, 384)),
+        *(f"voc2007_E_S256-512_image_Q{Q}" for Q in (256, 384)),
+        *(f"{own}voc2007_D_S256-512.random_image_Q256" for own in ("", "seed2/")),
+    }
+    assert {name for rule, name in named if rule == "train_classifiers"} == {
+        *(f"{own}voc2007_{row}" for own in ("", "seed2/") for row in ("pooled", "unlearnt")),
+        "voc2007_alone",
+    }
+    assert named["train_classifiers", "voc2007_alone"].seed is None
+    again = named["train_classifiers", "seed2/voc2007_pooled"]
+    assert again.after == [
+        ("index_examples", "voc2007"),
+        *(("describe_images", f"seed2/voc2007_D_S256-512_image_Q{Q}") for Q in (256, 384)),
+        *(("describe_images", f"voc2007_E_S256-512_image_Q{Q}") for Q in (256, 384)),
+    ]
+    unlearnt = named["describe_images", "seed2/voc2007_D_S256-512.random_image_Q256"]
+    assert unlearnt.after == [("pack_shard", "voc2007"), ("draw_weights", "seed2/D_S256-512")]
+    drawing = named["draw_weights", "seed2/D_S256-512"]
+    assert drawing.after == [("train_convnet", "seed2/D_S256-512")]
+    assert (drawing.hours, drawing.disk) == (0, 4 * 138_357_544)
+
+
 def planned_by_rules(tmp_path, monkeypatch, **changes):
     """The plan that the rule `plan` makes of the paper's run with some changes."""
     run = run_of(FULL_PATH, **changes)
@@ -363,14 +580,17 @@ def test_submissions_box_the_test_set_and_no_row_else_does(tmp_path, monkeypatch
     }  # fmt: skip
     of_test = next(j for j in content["jobs"] if j["name"] == "test_D_S256_pcr_dense_Q256")
     assert {name for rule, name in of_test["after"] if rule == "evaluate_convnet"} == labels
-    disk = {rule: sum(j["disk"] for j in content["jobs"] if j["rule"] == rule) for rule in named}
+    disk = {
+        rule: sum(j["disk"] or 0 for j in content["jobs"] if j["rule"] == rule) for rule in named
+    }
     floats = 5 * 5 * 4 * (8 + 40 + 60) * 150_000  # classes, numbers, bytes, places, images
     assert disk["evaluate_boxes"] == pytest.approx(floats, rel=0.03)
     (part,) = (part for part in content["disk"] if part["part"] == "boxes")
     of_boxes = ("read_boxes", "evaluate_boxes", "localise", "guess_one_box")
     assert part["bytes"] == pytest.approx(sum(disk[rule] for rule in of_boxes))
     of_cores = ("pack_shard", "localise", "read_boxes", "guess_one_box")
-    hours = sum(j["hours"] for j in content["jobs"] if j["rule"] in of_cores)
+    of_cores += ("index_examples", "train_classifiers")
+    hours = sum(j["hours"] or 0 for j in content["jobs"] if j["rule"] in of_cores)
     assert content["totals"]["core_hours"] == pytest.approx(hours)
 
 
@@ -382,12 +602,62 @@ def test_a_run_without_boxes_plans_no_localisation(tmp_path, monkeypatch):
         assert not named[rule]
     assert len(named["train_convnet"]) == 14
     assert "boxes" not in {part["part"] for part in content["disk"]}
-    assert "boxes" not in " ".join(plan_tables.summary(content)).lower()
+    assert "net of boxes" not in " ".join(plan_tables.summary(content))  # persons have others
     tested = {"test_boxes": "t.tgz"}
     content, named = planned_by_rules(
         tmp_path, monkeypatch, data={"archives": without | tested, "test": "labelled"}
     )
     assert not named["guess_one_box"]
+
+
+@pytest.mark.slow
+def test_the_readme_states_the_hours_of_features_by_data_set(tmp_path, monkeypatch):
+    content, named = planned_by_rules(tmp_path, monkeypatch, transfer=counted())
+    titles = {name: entry["title"] for name, entry in FULL["transfer"]["data_sets"].items()}
+    images = {entry["split"]: entry["images"] for entry in content["assumptions"]["splits"]}
+    hours = {(name, rule): sum(job["hours"] for job in content["jobs"]
+                               if (job["split"], job["rule"]) == (name, rule))
+             for name in titles for rule in ("describe_images", "train_classifiers")}  # fmt: skip
+    expected = [
+        (title, f"{images[name]:,}", *(f"{hours[name, rule]:.2f}" for rule in
+                                       ("describe_images", "train_classifiers")))
+        for name, title in titles.items()
+    ]  # fmt: skip
+    assert (
+        re.findall(r"^\| (\S.*?) \| ([\d,]+) \| ([\d.]+) \| ([\d.]+) \|$", COST, re.M) == expected
+    )
+    text = " ".join(COST.split())
+    for rule, said in (
+        ("describe_images", "{} passes of D and E"),
+        ("train_classifiers", "{} rows of classifiers"),
+    ):
+        assert said.format(len(named[rule])) in text
+    assert named["draw_weights"] == {"D_S256-512"}
+    assert content["totals"]["unknown"] == 0
+    parts = {part["part"]: part["bytes"] for part in content["disk"]}
+    descriptors = [job["disk"] for job in content["jobs"] if job["rule"] == "describe_images"]
+    assert parts["descriptors"] == pytest.approx(sum(descriptors))
+    assert f"{parts['descriptors'] / 1e9:.0f} GB of descriptors" in text
+    assert f"{parts['weights'] / 1e9:.0f} GB of weights" in text
+
+
+@pytest.mark.slow
+def test_a_data_set_that_is_left_out_is_not_planned(tmp_path, monkeypatch):
+    kept = {"voc2007"}
+    without = dict.fromkeys(FULL["transfer"]["data_sets"].keys() - kept)
+    content, named = planned_by_rules(tmp_path, monkeypatch, transfer={"data_sets": without})
+    assert named["index_examples"] == kept
+    assert len(named["describe_images"]) == 2 * 5 + 1
+    assert len(named["train_classifiers"]) == 8
+    assert "persons" not in " ".join(plan_tables.summary(content))
+    nothing = dict.fromkeys(FULL["transfer"]["data_sets"])
+    content, named = planned_by_rules(tmp_path, monkeypatch, transfer={"data_sets": nothing})
+    for rule in ("index_examples", "draw_weights", "describe_images", "train_classifiers"):
+        assert not named[rule]
+    assert not {"descriptors", "examples and classifiers' scores"} & {
+        part["part"] for part in content["disk"]
+    }
+    assert "escriptors" not in " ".join(plan_tables.summary(content))
 
 
 def chain_of(jobs):
@@ -531,6 +801,57 @@ def test_localisation_stands_beside_the_rest_with_what_it_has_cost(tmp_path):
     lines = lines_of_jobs(content).set_index("name")
     assert lines.loc["val_fused", "boxes"] == 108
     assert lines.loc["val_fused", "actual_images_per_second"] == 30
+
+
+def test_features_stand_beside_the_rest_with_what_they_have_cost(tmp_path):
+    own = planner(tmp_path, transfer=counted())
+    rows = [("voc2012_action", ACTING), ("caltech101", STACKED), ("caltech101", RANDOM)]
+    jobs = own.jobs(
+        ["train_S256", "train_S384", "train_S256-512", "val", "voc2012_action", "caltech101"],
+        ["A_S256", "D_S256", "D_S384", "E_S256", "E_S384", *BOTH],
+        [],
+        classified=rows,
+    )
+    persons = round(9_200 * 6278 / 4588)
+    boxed = "voc2012_action_E_S256-512_box_Q768"
+    records = {
+        ("index_examples", "caltech101"): record(images=9_100, images_per_second=900.0),
+        ("pack_shard", "caltech101_00000"): record(images=9_100, images_per_second=321.0),
+        ("draw_weights", "D_S256-512"): record(images=None, images_per_second=None),
+        ("describe_images", boxed): record(images=persons, images_per_second=20.0),
+        ("train_classifiers", "caltech101_stacked"): record(images=None, images_per_second=None),
+    }
+    content = json.loads(json.dumps(make_plan(own, jobs, records)))
+    assert {row["rule"] for row in content["by_rule"] if row["actual"]} == {r for r, _ in records}
+    totals = content["totals"]
+    assert (totals["descriptions"], totals["classifiers"]) == (20 + 6 + 1, 3)
+    by_rule = {row["rule"]: row for row in content["by_rule"]}
+    assert totals["device_hours"] == pytest.approx(
+        by_rule["train_convnet"]["hours"] + by_rule["describe_images"]["hours"]
+    )
+    page, printed = Page(pages.render_plan(content, FULL)), plan_tables.as_text(content)
+    unseen = ("after", "batch_size", "S", "assumptions", "flop_per_image", "unknown", "core_hours")
+    assert numbers(content, without=unseen) <= page.numbers()
+    for title, name, shown in (
+        ("Descriptors", "E_S256-512", ["box", "768", f"{persons:,}", "20"]),
+        ("Descriptors", "random", ["caltech101", "D_S256-512", "256", "149 MB"]),
+        ("Classifiers", "stacked", ["caltech101", "D_S256-512, E_S256-512", "24,576", "2.0 h"]),
+        ("Examples", "caltech101", ["9,100", "900"]),
+        ("Random weights", "D_S256-512", ["553 MB"]),
+        ("Packing", "caltech101", ["321"]),
+    ):
+        rows_of_name = [line for line in printed_table(printed, title) if name in line]
+        assert any(all(text in row for text in shown) for row in rows_of_name), (title, name)
+    for text in (page.text, printed):
+        text = " ".join(text.split())
+        for said in ("without the last layer", "1.37 persons", "77 GFLOP/s", "measured once",
+                     "caltech101 9,100", "those of caltech101 of 300×200"):  # fmt: skip
+            assert said in text
+    assert "passes for descriptors" in page.text
+    assert "rows of classifiers" in page.text
+    lines = lines_of_jobs(content).set_index("name")
+    assert lines.loc["caltech101_stacked", "dimensions"] == 24_576
+    assert lines.loc[boxed, "actual_images_per_second"] == 20
 
 
 def test_jobs_of_an_unknown_number_of_images_are_named_and_in_no_total(tmp_path):

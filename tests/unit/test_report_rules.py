@@ -7,7 +7,8 @@ from tests.helpers.runs import FULL, RELEASED, run_of
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.settings import report_rules
 
-TABLES = [*(f"table{number}" for number in range(1, 11)), "fixed_boxes"]
+TABLES = [*(f"table{number}" for number in range(1, 13)), "fixed_boxes"]
+TABLES += ["feature_scales", "random_features"]
 MINE = {
     "mine": {
         "title": "Mine",
@@ -191,7 +192,7 @@ def test_pages_are_the_tables_and_what_is_about_all_of_them():
     assert report_rules.pages(run_of()) == ["index", *TABLES, "pictures", "plan"]
     assert report_rules.pages(run_of(pictures=None)) == ["index", *TABLES, "plan"]
     assert report_rules.pages(run_of(RELEASED)) == [
-        "index", *TABLES, "released_weights", "pictures", "plan",
+        "index", *TABLES, "released_weights", "voc2007", "pictures", "plan",
     ]  # fmt: skip
 
 
@@ -230,7 +231,7 @@ def test_pages_link_to_those_that_are_made_or_there(elsewhere):
     [
         (["all"], "table1", "--next table2 --index"),
         (["all"], "table4", "--previous table3 --next table5 --index"),
-        (["all"], "fixed_boxes", "--previous table10 --index"),
+        (["all"], "fixed_boxes", "--previous table12 --next feature_scales --index"),
         (["tables"], "table4", "--previous table3 --next table5"),
         (["reports/table3.html", "reports/table4.html"], "table4", "--previous table3"),
         (["reports/table4.html"], "table4", ""),

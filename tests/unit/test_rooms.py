@@ -10,14 +10,13 @@ import pytest
 from tests.helpers.clones import ROOT
 
 SCRIPTS = ROOT / "workflow_scripts"
-# From the lowest room to the highest; those of one floor do not import each other. A room to come
-# has a place here: features of other data sets, beside localisation.
+# From the lowest room to the highest; those of one floor do not import each other.
 FLOORS = [
     {"core"},
     {"settings"},
     {"nets", "data"},
     {"evaluation", "training"},
-    {"localisation"},
+    {"localisation", "transfer"},
     {"planning"},
     {"results"},
     {"report"},

@@ -109,6 +109,9 @@ TRAININGS = [
 ]  # fmt: skip
 
 
+OTHER_SETS = ["voc2007", "voc2012", "voc2012_action", "caltech101", "caltech256"]
+
+
 def test_the_miniature_trains_all_models_and_tests_on_both_splits():
     run = run_of()
     assert run.available == run.trained == TRAININGS
@@ -116,7 +119,8 @@ def test_the_miniature_trains_all_models_and_tests_on_both_splits():
     assert run.labelled_splits == ["val", "test"]
     assert run.described == ["table1", "table2"]
     assert run.measured == ["table3", "table4", "table5", "table6", "table7"]
-    assert run.packed_stores == ["train_S256", "train_S384", "train_S256-512", "val", "test"]
+    of_ilsvrc = ["train_S256", "train_S384", "train_S256-512", "val", "test"]
+    assert run.packed_stores == of_ilsvrc + OTHER_SETS
     assert run.by_size(32000, 1500) == 1500
     assert list(run.submitted) == ["ilsvrc_submission", "D_E_dense", "D_E_both", "E_both"]
     assert run.device == run.place == "--device auto"
@@ -125,7 +129,7 @@ def test_the_miniature_trains_all_models_and_tests_on_both_splits():
 def test_released_weights_are_tested_and_nothing_is_trained():
     run = run_of(RELEASED)
     assert (run.available, run.trained) == (["D_S256-512", "E_S256-512"], [])
-    assert run.packed_splits == run.packed_stores == ["val"]
+    assert (run.packed_splits, run.packed_stores) == (["val"], ["val", *OTHER_SETS])
     assert run.submitted == {}
     assert run.by_size(32000, 1500) == 32000
     assert list(run.measurable) == list(test_time_choices.MEASURED_BY)
@@ -198,7 +202,7 @@ def test_the_schema_has_the_choices_that_a_stage_declares(stage, declarations):
 
 def test_every_choice_decides_something_and_those_of_evaluation_are_measured():
     stages = {"training", "packing", "evaluation", "box_training", "boxes", "localisation"}
-    stages |= {"scoring"}
+    stages |= {"scoring", "descriptors", "classifiers", "measuring"}
     assert all(entry["decides"] and set(entry["decides"]) <= stages for entry in KNOWN.values())
     assert list(run_of().choices_deciding("evaluation")) == list(test_time_choices.MEASURED_BY)
 

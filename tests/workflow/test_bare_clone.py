@@ -32,13 +32,17 @@ def test_table_5_needs_d_and_e_and_their_ancestors_only(bare):
     }
 
 
-def test_every_seed_has_trainings_and_evaluations_of_its_own(bare, tmp_path):
+OF_SEED = ("weights", "history", "posteriors", "random", "descriptors", "classifiers")
+
+
+@pytest.mark.parametrize("target", ["table5", "random_features"])
+def test_every_seed_has_trainings_evaluations_and_classifiers_of_its_own(bare, tmp_path, target):
     more = tmp_path / "seeds.yaml"
     more.write_text("seeds: [0, 2]")
-    one = outputs(bare, "reports/table5.html")
-    two = outputs(bare, "reports/table5.html", "--configfile", str(more))
+    one = outputs(bare, f"reports/{target}.html")
+    two = outputs(bare, f"reports/{target}.html", "--configfile", str(more))
     results = "results/miniature/"
-    of_seed = {p for p in one if re.search(r"/(weights|history|posteriors)/", p)}
+    of_seed = {p for p in one if re.search(rf"/({'|'.join(OF_SEED)})/", p)}
     assert two == one | {p.replace(results, f"{results}seed2/") for p in of_seed}
 
 
@@ -91,8 +95,10 @@ def test_the_full_dag_has_18_trainings_and_no_archives_among_its_inputs(bare):
     output = snakemake(bare, "-n", "--profile", "slurm", "all")
     assert re.search(r"^train_convnet +18$", output, flags=re.M)
     assert "make_miniature" not in output
-    inputs = ",".join(re.findall(r"^ +input: (.*)$", output, flags=re.M))
-    assert ".tar" not in inputs
+    inputs = ", ".join(re.findall(r"^ +input: (.*)$", output, flags=re.M)).split(", ")
+    made = "results/ilsvrc2012/submission/"  # the test server's files are archives too
+    assert not [p for p in inputs if ".tar" in p and not p.startswith(made)]
+    assert not [p for p in inputs if p.endswith(".zip")]
 
 
 def test_the_full_run_without_data_fails_at_once_and_says_what_is_missing(tmp_path):
@@ -111,7 +117,10 @@ def test_the_full_run_without_data_fails_at_once_and_says_what_is_missing(tmp_pa
 RELEASED = ("--configfile", "config/released_weights.yaml")
 
 
-def test_the_released_weights_need_the_validation_set_and_no_training(bare):
+SETS = {"voc2007", "voc2012", "voc2012_action", "caltech101", "caltech256"}
+
+
+def test_the_released_weights_need_test_and_other_sets_and_no_training(bare):
     jobs = planned(bare, "all", *RELEASED)
     assert jobs["import_weights"] == 2
     assert jobs["evaluate_convnet"] == 14  # dense and multi-crop at three Q and a crop, of D and E
@@ -120,11 +129,50 @@ def test_the_released_weights_need_the_validation_set_and_no_training(bare):
     }  # fmt: skip
     made = outputs(bare, "all", *RELEASED)
     stores = {p.split("/")[3] for p in made if "/shards/" in p}
-    assert stores == {"val"}
-    assert {p for p in made if "/index/" in p} == {"results/released_weights/index/val.parquet"}
+    assert stores == {"val", *SETS}
+    assert {Path(p).stem for p in made if "/index/" in p} == {"val", *SETS}
     assert {Path(p).stem for p in made if "/weights/" in p} == {"D_S256-512", "E_S256-512"}
     pages = {Path(p).stem for p in made if p.startswith("reports/")}
-    assert pages >= {"index", "released_weights", *(f"table{n}" for n in range(1, 11))}
+    assert pages >= {"index", "released_weights", "voc2007", *(f"table{n}" for n in range(1, 13))}
+
+
+FULL = ("--configfile", "config/ilsvrc2012.yaml")
+OF_NETS = {"list_classes", "index_images", "index_all", "measure_statistics", "train_convnet"}
+OF_SETS = {"index_examples", "pack_shard", "describe_images", "train_classifiers"}
+# Target and configuration → nets that are trained, data sets, files of descriptors, classifiers
+OF_FEATURES = {
+    ("table11", ()): (7, SETS - {"voc2012_action"}, 2 * (3 + 2 + 3 + 2), 3 * 4),
+    ("table12", ()): (7, {"voc2012_action"}, 2 * 2 * 2, 2),
+    ("table11", FULL): (7, SETS - {"voc2012_action"}, 2 * (5 + 5 + 3 + 3), 3 * 4),
+    ("table12", FULL): (7, {"voc2012_action"}, 2 * 2 * 5, 2),
+    ("table11", RELEASED): (0, SETS - {"voc2012_action"}, 2 * (5 + 5 + 3 + 3), 3 * 4),
+    ("table12", RELEASED): (0, {"voc2012_action"}, 2 * 2 * 5, 2),
+    ("voc2007", RELEASED): (0, {"voc2007"}, 2 * 5, 3),
+}
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    OF_FEATURES,
+    ids=[f"{t} {Path(w[1]).stem if w else 'miniature'}" for t, w in OF_FEATURES],
+)
+def test_tables_of_features_need_the_nets_and_the_sets_that_they_show_only(bare, target, words):
+    trained, sets, described, classified = OF_FEATURES[target, words]
+    output = snakemake(bare, "-n", f"reports/{target}.html", *words)
+    logs = re.findall(r"^ +log: logs/\w+/(\w+)(?:/(.*))?\.log$", output, flags=re.M)
+    jobs = {rule for rule, _ in logs}
+    drawn = {"make_miniature", "make_other_sets"} if not words else {"verify_source"}
+    drawn |= {"verify_archive"} if words == FULL else set()
+    drawn |= {"draw_splits"} if target == "table11" else set()
+    drawn |= {"import_weights"} if words == RELEASED else OF_NETS
+    assert jobs == OF_SETS | drawn | {"record_config", "tabulate", "render_table"}
+    count = {rule: sum(own == rule for own, _ in logs) for rule in jobs}
+    assert count.get("train_convnet", 0) == trained
+    assert (count["describe_images"], count["train_classifiers"]) == (described, classified)
+    assert {name for rule, name in logs if rule == "index_examples"} == sets
+    stores = {name[: -len("_00000")] for rule, name in logs if rule == "pack_shard"}
+    of_nets = {"val", "train_S256", "train_S384", "train_S256-512"} if trained else set()
+    assert stores == sets | of_nets
 
 
 def test_the_authors_figures_alone_need_eight_evaluations(bare):

@@ -19,8 +19,8 @@ from pypdf import PdfReader
 from tests.helpers.browser import PHONE, WIDE, focused_by_tab, opened, violations
 
 pytestmark = pytest.mark.browser
-TABLES = [f"table{number}" for number in range(3, 11)]
-LARGEST = 4_000_000  # bytes of a miniature's pages together
+TABLES = [f"table{number}" for number in range(3, 13)]
+LARGEST = 6_000_000  # bytes of a miniature's pages together
 
 
 @pytest.fixture(scope="session")
@@ -138,10 +138,16 @@ NUMBER_ROWS = """table => [...table.tBodies].filter(b => !b.classList.contains("
   .flatMap(b => [...b.rows]).forEach((row, place) => { row.dataset.place = place; })"""
 
 
+PUNCTUATION = " _-–,;:!?.'\"()[]{}@*/\\&#%"  # in the order of Unicode's collation
+
+
 def words_and_numbers(text: str) -> list[tuple[int, float | str]]:
     """A key by which punctuation stands before numbers, numbers before letters, as readers sort."""
     tokens = re.findall(r"\d+|.", text.casefold())
-    return [(1, int(t)) if t.isdigit() else (2 * t.isalpha(), t) for t in tokens]
+    return [
+        (1, int(t)) if t.isdigit() else (2, t) if t.isalpha() else (0, PUNCTUATION.find(t))
+        for t in tokens
+    ]
 
 
 def in_order(values: pd.Series, descending: bool) -> list:
@@ -154,10 +160,25 @@ def in_order(values: pd.Series, descending: bool) -> list:
 def sortable_columns(table: dict) -> list[str]:
     """The CSV's names of the columns that sort, in the order of their headings in the document.
 
-    Differences from the paper are no column of the miniature's pages.
+    Differences from the paper are no column of the miniature's pages, and of features, that
+    beside which the paper has no number has no column for it.
     """
-    kinds = ("", "_paper")
-    return table["columns"] + [metric + kind for metric in table["metrics"] for kind in kinds]
+    columns, rows = list(table["columns"]), [row["metrics"] for row in table["rows"]]
+    for metric in table["metrics"]:
+        printed = [row[metric].get(key) for row in rows for key in ("paper", "paper_starred")]
+        beside = not table.get("higher_is_better") or any(value is not None for value in printed)
+        columns += [metric, f"{metric}_paper"] if beside else [metric]
+    return columns
+
+
+def lines_of(finished_results, table: dict) -> pd.DataFrame:
+    """A table's CSV file; a number of the paper's that has a star alone stands as one without."""
+    path = finished_results / f"tables/{table['name']}.csv"
+    lines = pd.read_csv(path, dtype=dict.fromkeys(table["columns"], str))
+    for metric in table["metrics"] if table.get("higher_is_better") else ():
+        starred = lines[f"{metric}_paper_starred"]
+        lines[f"{metric}_paper"] = lines[f"{metric}_paper"].fillna(starred)
+    return lines
 
 
 def check_sorted(page, lines: pd.DataFrame, column: str, order: str | None) -> None:
@@ -181,9 +202,7 @@ def headings(page):
 @pytest.mark.parametrize("name", TABLES)
 def test_a_click_on_a_heading_sorts(browser, page_of, stored, finished_results, name):
     table = stored(name)
-    lines = pd.read_csv(
-        finished_results / f"tables/{name}.csv", dtype=dict.fromkeys(table["columns"], str)
-    )
+    lines = lines_of(finished_results, table)
     with opened(browser, page_of(name)) as page:
         grid = page.locator("table.evaluation")
         own_text = grid.inner_text()
@@ -254,13 +273,18 @@ def sha256(path: Path) -> str:
 
 @pytest.fixture(scope="session")
 def weights_hash(finished):
-    """`weights_hash(path)`: of the weights that posteriors or boxes belong to by their place."""
+    """`weights_hash(path)`: of the weights that a file is of by its place.
+
+    Of posteriors, boxes or descriptors; those of random weights name them by an ending.
+    """
     known = {}
 
     def of(path: str) -> str:
         parts = Path(path).parts
-        place = parts.index("boxes" if "boxes" in parts else "posteriors")
-        weights = Path(*parts[:place], "weights", f"{parts[place + 2]}.safetensors")
+        (place,) = (i for i, p in enumerate(parts) if p in ("posteriors", "boxes", "descriptors"))
+        model = parts[place + 2].removesuffix(".random")
+        folder = "weights" if model == parts[place + 2] else "random"
+        weights = Path(*parts[:place], folder, f"{model}.safetensors")
         if weights not in known:
             known[weights] = sha256(finished / weights)
         return known[weights]
@@ -268,7 +292,7 @@ def weights_hash(finished):
     return of
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", [*TABLES, "random_features"])
 def test_a_click_on_a_number_shows_where_it_came_from(
     browser, page_of, stored, finished, weights_hash, name
 ):
@@ -276,7 +300,7 @@ def test_a_click_on_a_number_shows_where_it_came_from(
     with opened(browser, page_of(name)) as page:
         for place, row in enumerate(table["rows"], start=1):
             for metric, cell in row["metrics"].items():
-                split = metric.split("_")[1]
+                split = metric.split("_", 1)[1]  # or the data set
                 own = [e for e in row["evaluations"] if e["split"] == split]
                 if cell["measured"] is None or cell["entered"]:
                     continue
@@ -288,8 +312,11 @@ def test_a_click_on_a_number_shows_where_it_came_from(
                 assert panel.is_visible()
                 text = panel.text_content()
                 files = set(re.findall(r"[\w./-]+\.parquet", text))
-                guesses = {g["guesses"] for g in row.get("guesses", []) if g["split"] == split}
-                assert {e["posteriors"] for e in own} | guesses <= files
+                behind = {g["guesses"] for g in row.get("guesses", []) if g["split"] == split}
+                behind |= {
+                    c["scores"] for c in row.get("classifiers", []) if c["data_set"] == split
+                }
+                assert {e["posteriors"] for e in own} | behind <= files
                 assert all((finished / path).is_file() for path in files)
                 hashes = set(re.findall(r"\b[0-9a-f]{64}\b", text))
                 assert {weights_hash(e["posteriors"]) for e in own} <= hashes
@@ -302,6 +329,19 @@ def test_a_click_on_a_number_shows_where_it_came_from(
     assert shown == sum(
         c["measured"] is not None for r in table["rows"] for c in r["metrics"].values()
     )
+
+
+def test_what_only_the_server_knows_opens_its_file(browser, page_of, finished):
+    with opened(browser, page_of("table12")) as page:
+        cells = page.locator("button.number", has_text="withheld").all()
+        assert len(cells) == 2
+        for cell in cells:
+            cell.click()
+            text = page.locator("[popover]:popover-open").text_content()
+            assert "only the organisers’ server has the labels" in text
+            (file,) = re.findall(r"results/\S+?\.tar\.gz", text)
+            assert (finished / file).is_file()
+            page.keyboard.press("Escape")
 
 
 def test_the_keyboard_opens_and_closes_provenance(browser, page_of):
@@ -343,6 +383,48 @@ def test_a_number_of_the_index_leads_to_its_provenance(browser, page_of):
         assert page.locator(f"#{target}").is_visible()
         numbers = page.locator(f"[popovertarget={target}] data").all()
         assert value in [number.get_attribute("value") for number in numbers]
+
+
+def test_the_index_covers_all_tables_and_claims(browser, page_of, stored):
+    with opened(browser, page_of("index")) as page:
+        contents = page.locator("nav[aria-label=Contents]")
+        for number in range(1, 13):
+            link = contents.get_by_role("link", name=f"Table {number}", exact=True)
+            assert link.get_attribute("href") == f"#table{number}"
+        headline = page.locator("dl.headline").inner_text()
+        assert "of 19" in headline
+        for name in ("table11", "table12"):
+            article = page.locator(f"article[aria-labelledby={name}]")
+            numbers = {float(d.get_attribute("value")) for d in article.locator("data").all()}
+            cells = [cell for row in stored(name)["rows"] for cell in row["metrics"].values()]
+            assert {c["measured"] for c in cells if c["measured"] is not None} <= numbers
+            article.locator("a.number").first.click()
+            assert f"/{name}.html#{name}-1-" in page.url
+            assert page.locator("[popover]:popover-open").is_visible()
+            page.go_back()
+
+
+def test_features_are_pictured_and_their_choices_compared(browser, page_of, finished_results):
+    with opened(browser, page_of("pictures")) as page:
+        page.locator("nav[aria-label=Contents]").get_by_role("link", name="Features").click()
+        section = page.locator("section[aria-labelledby=features]")
+        assert section.locator("h2").is_visible()
+        curves = section.locator("svg").first
+        assert curves.bounding_box()["width"] > 300
+        pictured = json.loads((finished_results / "pictures/features.json").read_text())
+        numbers = {float(d.get_attribute("value")) for d in section.locator("data").all()}
+        assert pictured["recalled"]["mean"] in numbers
+        photos = section.locator("img").all()
+        assert len(photos) == 2 * 3 * 4  # classes, kinds, images
+        assert all(p.evaluate("e => e.complete && e.naturalWidth > 0") for p in photos)
+    path = finished_results / "choices_features.csv"
+    if not path.exists():  # in a run in which choices were not compared
+        return
+    lines = pd.read_csv(path)
+    with opened(browser, page_of("choices")) as page:
+        section = page.locator("section[aria-labelledby=features]")
+        numbers = {float(d.get_attribute("value")) for d in section.locator("data").all()}
+        assert set(lines["measure"]) <= numbers
 
 
 def test_commands_of_a_number_make_it_again(browser, page_of, finished, tmp_path):

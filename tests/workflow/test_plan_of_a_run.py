@@ -26,7 +26,8 @@ CONFIGURATIONS = {
     "released_weights": ("--configfile", "config/released_weights.yaml"),
     "mixed": ("--configfile", "mixed.yaml"),
     "seeds": ("--configfile", "seeds.yaml"),
-    "boxless": ("--configfile", "config/ilsvrc2012.yaml", "boxless.yaml"),
+    "classifying": ("--configfile", "config/ilsvrc2012.yaml", "classifying.yaml"),
+    "fewer_sets": ("--configfile", "fewer_sets.yaml"),
 }
 # A and D are imported, which others start from, and a net of boxes; there are no test images
 MIXED = {
@@ -52,9 +53,19 @@ SEEDS = {
         }
     },
 }
-BOXLESS = {
-    "experiment": "boxless",
+DATA_SETS = ("voc2007", "voc2012", "voc2012_action", "caltech101", "caltech256")
+# Neither boxes nor other data sets
+CLASSIFYING = {
+    "experiment": "classifying",
     "data": {"archives": dict.fromkeys(("train_boxes", "val_boxes", "blacklist"))},
+    "transfer": {"data_sets": dict.fromkeys(DATA_SETS)},
+}
+# Of the nets that describe images, one is imported; the other one is trained with two seeds.
+FEWER_SETS = {
+    "experiment": "fewer_sets",
+    "seeds": [0, 4],
+    "weights": {"import": {"E_S256-512": {"file": "E_S256-512.safetensors", "format": "own"}}},
+    "transfer": {"data_sets": dict.fromkeys(("voc2012_action", "caltech256"))},
 }
 
 
@@ -62,7 +73,7 @@ BOXLESS = {
 def bare(tmp_path_factory):
     """A clone in which nothing was run but plans."""
     folder = clone(tmp_path_factory.mktemp("bare"))
-    for changes in (MIXED, SEEDS, BOXLESS):
+    for changes in (MIXED, SEEDS, CLASSIFYING, FEWER_SETS):
         (folder / f"{changes['experiment']}.yaml").write_text(yaml.safe_dump(changes))
     return folder
 
@@ -101,6 +112,9 @@ def test_the_plan_of_the_full_run_needs_no_data_and_lists_all_that_is_trained_an
 ):
     plan, printed, page = plans("ilsvrc2012")
     assert not (bare / "resources").exists()
+    # Data sets whose number of images the configuration leaves open
+    unknown = {job["split"] for job in plan["jobs"] if job["hours"] is None}
+    assert unknown == {"voc2012_action", "caltech101", "caltech256"}
     for title, rows in (
         ("Trainings", 18),
         ("Evaluations", 76),
@@ -108,17 +122,23 @@ def test_the_plan_of_the_full_run_needs_no_data_and_lists_all_that_is_trained_an
         ("Boxes", 9),
         ("Guesses", 13),
         ("True boxes", 2),
-        ("Packing", 5),
+        ("Descriptors", 56),
+        ("Classifiers", 34),
+        ("Examples", 5),
+        ("Packing", 10),
     ):
         heading, *lines, last = printed_table(printed, title)
         assert len(lines) == rows, title
         assert re.search(r"(device|core) time", heading)
-        assert all(re.search(r"\d (h|min|s)\b", line) for line in [*lines, last])
-    assert {job["hours"] for job in plan["jobs"]} <= Page(page).values
+        known = [line for line in lines if not unknown & set(line.split())]
+        assert all(re.search(r"\d (h|min|s)\b", line) for line in [*known, last])
+    assert "58 jobs work on an unknown number of images" in " ".join(printed.split())
+    assert {job["hours"] for job in plan["jobs"]} - {None} <= Page(page).values
     lines = pd.read_csv(bare / "results/ilsvrc2012/plan.csv")
     counts = lines["rule"].value_counts()
     assert (counts[["train_convnet", "evaluate_convnet", "evaluate_boxes"]] == [18, 76, 9]).all()
-    assert lines["hours"].sum() == pytest.approx(sum(job["hours"] for job in plan["jobs"]))
+    hours = [job["hours"] for job in plan["jobs"] if job["hours"] is not None]
+    assert lines["hours"].sum() == pytest.approx(sum(hours))
 
 
 def test_the_readme_states_the_hours_of_the_plan(plans):

@@ -17,9 +17,13 @@ from pypdf import PdfReader
 
 from tests.helpers import debian
 from tests.helpers.clones import ROOT
+from tests.helpers.feature_results import NAMES as FEATURES
+from tests.helpers.feature_results import made_table, write_results
+from workflow_scripts.vgg.results.formats.layout import is_withheld
 from workflow_scripts.vgg.results.tables import write_table
 
-NAMES = [f"table{number}" for number in range(1, 11)]
+NAMES = [f"table{number}" for number in range(1, 13)]
+ERRORS, MEASURES = NAMES[2:10], NAMES[10:]
 PACKAGES = ("texlive-latex-base", "texlive-latex-recommended")
 OVERFULL = 10  # points that a line may be too long
 # Bold in the paper's Table 1: what a net adds to the one on its left.
@@ -46,11 +50,22 @@ def cells(table: dict) -> list[dict]:
 
 
 def shown_numbers(table: dict) -> Counter:
-    """The numbers with a decimal point that a table of errors shows."""
-    keys = ("measured", "low", "high", "paper", "seed_sd")
+    """The numbers with a decimal point that the cells of a table of errors or measures show."""
+    keys = ("measured", "low", "high", "paper", "seed_sd", "split_sd", "paper_sd", "paper_starred")
     return Counter(
-        f"{cell[key]:.1f}" for cell in cells(table) for key in keys if cell[key] is not None
+        f"{cell[key]:.1f}" for cell in cells(table) for key in keys if cell.get(key) is not None
     )
+
+
+def check_measures(table: dict, page: str) -> None:
+    """A page of a table of measures has the cells' numbers, and says what is withheld.
+
+    It may have more numbers, in its notes.
+    """
+    shown, found = shown_numbers(table), Counter(re.findall(r"\d+\.\d", page))
+    assert shown <= found, shown - found
+    withheld = [is_withheld(row, metric) for row in table["rows"] for metric in row["metrics"]]
+    assert page.count("withheld") == sum(withheld), table["name"]
 
 
 @pytest.fixture
@@ -145,6 +160,9 @@ def test_all_tables_of_a_run_compile_and_show_its_numbers(finished_results, pdfl
         assert re.sub(r"\W", "", table["title"]) in re.sub(r"\W", "", squeezed(page))
         if table["kind"] != "evaluation":
             continue
+        if table["name"] in MEASURES:
+            check_measures(table, page.partition("over images")[2])
+            continue
         assert Counter(re.findall(r"\d+\.\d", page)) == shown_numbers(table)
         bold = Counter(f"{cell['paper']:.1f}" for cell in cells(table) if cell["bold"])
         assert Counter(re.findall(r"\\textbf{([\d.]+)}", text)) == bold
@@ -159,7 +177,7 @@ def test_all_tables_of_a_run_compile_and_show_its_numbers(finished_results, pdfl
 
 @pytest.mark.latex
 def test_tables_of_several_trainings_fit_the_page_too(finished_results, pdflatex, tmp_path):
-    tables, texts = [stored(finished_results, name) for name in NAMES[2:]], []
+    tables, texts = [stored(finished_results, name) for name in ERRORS], []
     for table in tables:
         table["seeds"] = [0, 1, 2]
         for cell in cells(table):
@@ -169,6 +187,18 @@ def test_tables_of_several_trainings_fit_the_page_too(finished_results, pdflatex
     for table, page in zip(tables, typeset(tmp_path, texts), strict=True):
         assert Counter(re.findall(r"\d+\.\d", page)) == shown_numbers(table)
         assert len(re.findall(r"±\s*1\.3", page)) == sum(c["seeds"] == 3 for c in cells(table))
+
+
+@pytest.mark.latex
+@pytest.mark.parametrize("seeds", [(3,), (3, 5)])
+def test_tables_of_features_compile_and_show_their_numbers(pdflatex, tmp_path, seeds):
+    results = str(tmp_path / "m")
+    write_results(results, seeds)
+    answers = {"features_E": {"map_voc2012": 83.25, "date": "2026-11-24"}}
+    tables = [made_table(name, results, seeds, answers) for name in FEATURES]
+    pages = typeset(tmp_path, [written(tmp_path, table)[0] for table in tables])
+    for table, page in zip(tables, pages, strict=True):
+        check_measures(table, page.partition("over images")[2])
 
 
 @pytest.mark.latex
@@ -232,7 +262,7 @@ def value(text: str) -> float | None:
     return None if text == "–" else float(text)
 
 
-@pytest.mark.parametrize("name", NAMES[2:])
+@pytest.mark.parametrize("name", ERRORS)
 def test_rendered_cells_are_the_runs_numbers(finished_results, name):
     table = stored(finished_results, name)
     found = rendered((finished_results / f"tables/{name}.md").read_text())
@@ -253,6 +283,37 @@ def test_rendered_cells_are_the_runs_numbers(finished_results, name):
         assert marked == [
             mark for pair in zip([False] * 9, expected, strict=False) for mark in pair
         ]
+
+
+def measure(cell: dict, withheld: bool) -> str:
+    """A measured cell's text."""
+    if cell["measured"] is None:
+        return "withheld" if withheld else "–"
+    spreads = [cell[key] for key in ("split_sd", "seed_sd") if cell[key] is not None]
+    texts = [f"{cell['measured']:.1f}", *(f"± {spread:.1f}" for spread in spreads)]
+    return " ".join([*texts, f"({cell['low']:.1f}–{cell['high']:.1f})"])
+
+
+def printed_measure(cell: dict) -> str:
+    """The text of a cell of the paper's."""
+    texts = [] if cell["paper"] is None else [f"{cell['paper']:.1f}"]
+    texts += [] if cell["paper_sd"] is None else [f"± {cell['paper_sd']:.1f}"]
+    texts += [] if cell["paper_starred"] is None else [f"[{cell['paper_starred']:.1f}*]"]
+    return " ".join(texts) or "–"
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_rendered_cells_are_the_runs_measures(finished_results, name):
+    table = stored(finished_results, name)
+    found = rendered((finished_results / f"tables/{name}.md").read_text())
+    assert len(found.rows) == 1 + len(table["rows"])
+    for row, own in zip(table["rows"], found.rows[1:], strict=True):
+        expected = list(row["labels"])
+        for metric, cell in row["metrics"].items():
+            expected.append(measure(cell, is_withheld(row, metric)))
+            if not metric.startswith("mapval_"):  # which the paper has no numbers of
+                expected.append(printed_measure(cell))
+        assert [" ".join(cell) for cell in own] == expected
 
 
 def test_rendered_tables_1_and_2_are_the_nets(finished_results):

@@ -2,7 +2,9 @@
 
 import os
 import re
+import shutil
 import signal
+import time
 
 import pytest
 
@@ -12,6 +14,7 @@ from tests.helpers.slurm_cluster import read_proc
 from workflow_scripts.vgg.core.files import sha256
 
 DEADLINE = 300  # seconds
+COMMANDS = {"train_convnet": "train", "evaluate_convnet": "evaluate"}  # others are their rules'
 WEIGHTS = "results/tiny/weights/A_S256.safetensors"
 POSTERIORS = "results/tiny/posteriors/val/A_S256/dense_Q256.parquet"
 OTHERS = "results/tiny/posteriors/val/A_S256/center_Q256.parquet"
@@ -46,7 +49,7 @@ def left_alone(tree):
 
 def working(run, rule):
     """Process of the run's job of a rule, once it has Python running."""
-    command = f"workflow_scripts.{rule.split('_')[0]}"
+    command = f"workflow_scripts.{COMMANDS.get(rule, rule)}"
     for pid in run.others():
         words = read_proc(pid, "cmdline").split("\0")
         if command in words and words[0].endswith("python"):
@@ -93,3 +96,33 @@ def test_what_jobs_finish_alone_is_kept_and_its_settings_are_remembered(tree, le
         tree, POSTERIORS, OTHERS, "--allowed-rules", "evaluate_convnet", "--configfile", str(other)
     )
     assert jobs == {"evaluate_convnet": 2}
+
+
+KILLED = {  # rule → what its job makes
+    "describe_images": ["descriptors/voc2007/D_S256-512/image_Q512.parquet"],
+    "train_classifiers": [f"classifiers/caltech101/D_E.{suffix}" for suffix in ("parquet", "json")],
+}
+
+
+@pytest.mark.parametrize("rule", KILLED)
+def test_features_whose_job_is_killed_are_whole_or_absent_and_made_again_alike(run, rule, tmp_path):
+    folder = shutil.copytree(run, tmp_path / "tree", symlinks=True)
+    paths = [folder / "results/tiny" / name for name in KILLED[rule]]
+    kept = [path.read_bytes() for path in paths]
+    paths[0].unlink()
+    target = str(paths[0].relative_to(folder))
+    workflow = Run(folder, [target, "--cores", "1"])
+    try:
+        wait_until(lambda: working(workflow, rule) or workflow.ended(), DEADLINE)
+        assert working(workflow, rule), workflow.output
+        time.sleep(1.8)  # so that images are being described, on most machines
+    finally:
+        workflow.kill()
+    for path, content in zip(paths, kept, strict=True):
+        assert not path.exists() or path.read_bytes() == content
+    snakemake(folder, "--unlock")
+    snakemake(folder, target, "--cores", "1")
+    assert [path.read_bytes() for path in paths] == kept
+    assert not [
+        path for path in paths[0].parent.iterdir() if path.suffix not in (".parquet", ".json")
+    ]

@@ -27,7 +27,7 @@ def copy(finished, finished_results, tmp_path):
     (folder / "logs").symlink_to(finished / "logs")
     results.mkdir(parents=True)
     for path in finished_results.iterdir():
-        if path.name in ("tables", "posteriors", "localisation", "history"):
+        if path.name in ("tables", "posteriors", "localisation", "classifiers", "history"):
             shutil.copytree(path, results / path.name)
         elif path.name in ("config.yaml", "packing.json", "plan.json") or path.suffix == ".csv":
             shutil.copy(path, results / path.name)
@@ -41,7 +41,8 @@ def test_the_reports_numbers_are_those_of_the_posteriors(finished, capsys):
         main(["--tree", str(finished)])
     assert ended.value.code == 0
     counts = dict(re.findall(r"^(\S+) +(\d+) numbers$", capsys.readouterr().out, flags=re.M))
-    tables = [*(f"table{n}" for n in range(1, 11)), "fixed_boxes"]
+    tables = [f"table{n}" for n in range(1, 13)]
+    tables += ["fixed_boxes", "feature_scales", "random_features"]
     pages = {f"{name}.html" for name in tables} | {"index.html"}
     files = {f"{name}.csv" for name in tables[2:]} | {"claims.csv", "evaluations.csv"}
     assert counts.keys() == pages | files
@@ -64,6 +65,19 @@ DIGITS = [
     ("reports/table9.html", r"<summary>[^<]*<code>results/\w+/boxes/val/\w_S"),
     ("reports/table10.html", r'<tbody class="literature">(?s:.*?)<data value="[^"]*">'),
     ("reports/fixed_boxes.html", r'<ul class="counts">\s*<li>[^<]*<data value="[^"]*">'),
+    ("reports/table11.html", r'<button[^>]*class="number"[^>]*><data value="[^"]*">'),
+    ("reports/table11.html", r'<td class="interval">\[<data value="[^"]*">'),
+    ("reports/table11.html", r'<td class="n paper last"><data value="[^"]*">'),
+    (
+        "reports/table11.html",
+        r'<td class="n paper last"><data value="[^>]*>[^<]*</data> ± <data value="',
+    ),
+    ("reports/table11.html", r'<tbody class="literature">(?s:.*?)<data value="[^"]*">'),
+    ("reports/table12.html", r'<button[^>]*class="number"[^>]*><data value="'),
+    ("reports/table12.html", r'<ul class="counts">(?s:.*?)<data value="[^"]*">'),
+    ("reports/table12.html", r"<summary>Scores: <code>results/\w+/classifiers/voc"),
+    ("reports/feature_scales.html", r'<button[^>]*class="number"[^>]*><data value="[^"]*">'),
+    ("reports/random_features.html", r'<button[^>]*class="number"[^>]*><data value="[^"]*">'),
     ("reports/table1.html", r'<data value="'),
     ("reports/table2.html", r'<data value="[^"]*">'),
     ("reports/index.html", r'<dl class="headline">(?s:.*?)<data value="[^"]*">'),
@@ -78,8 +92,11 @@ DIGITS = [
     ("results/*/tables/table3.csv", r"\nA,256,256,False,"),
     ("results/*/tables/table6.csv", r"\npost-submission.*?dense,False,[^,]*,"),
     ("results/*/tables/table8.csv", r"\nall,PCR,False,"),
+    ("results/*/tables/table11.csv", r"\nVGG Net-E[^,]*,False,"),
+    ("results/*/tables/random_features.csv", r"\nD at Q = 256,random,False,"),
     ("results/*/claims.csv", r"\n1,[^\n]*?top1_val,"),
     ("results/*/claims.csv", r"\n11,[^\n]*?gtloc_val,"),
+    ("results/*/claims.csv", r"\n19,[^\n]*?mapval_voc2012_action,"),
     ("results/*/evaluations.csv", r"\nA_S256,[^\n]*?,dense,256,\d+,1,"),
 ]
 OTHERS = [
@@ -133,6 +150,15 @@ def test_another_guess_is_noticed(copy):
     assert "table8" not in found
 
 
+def test_another_score_is_noticed(copy):
+    (path,) = copy.glob("results/*/classifiers/voc2007/D_E.parquet")
+    write_rolled_scores(path, path, 1)
+    found = "\n".join(Check(Run(copy)).differences)
+    for place in ("table11.html, row 3", "table11.csv, row 3", "claims.csv, claim 16"):
+        assert place in found
+    assert "table12" not in found
+
+
 def write_rolled(source, target, places):
     """Posteriors as those of `source`, but each image has another one's."""
     table = pq.read_table(source)
@@ -158,6 +184,26 @@ def write_rolled_guesses(source, target, places, seed=None):
     if seed is not None:
         metadata = dict(table.schema.metadata)
         metadata[b"boxes"] = metadata[b"boxes"].replace(b"/boxes/", b"/seed%d/boxes/" % seed)
+        table = table.replace_schema_metadata(metadata)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_parquet(target, table)
+
+
+def write_rolled_scores(source, target, places, seed=None):
+    """Classifiers' scores as those of `source`, but each example has another one's of its part.
+
+    seed: whose descriptors they are made of; those of the first if None.
+    """
+    table = pq.read_table(source)
+    rolled, parts = np.arange(len(table)), table.select(["part", "split"]).to_pandas()
+    for own in parts.groupby(["part", "split"]).indices.values():
+        rolled[own] = np.roll(own, places)
+    column = table.schema.get_field_index("scores")
+    values = table["scores"].combine_chunks().take(pa.array(rolled))
+    table = table.set_column(column, table.schema.field(column), values)
+    if seed is not None:
+        metadata, old = dict(table.schema.metadata), b"/descriptors/"
+        metadata[b"descriptors"] = metadata[b"descriptors"].replace(old, b"/seed%d%s" % (seed, old))
         table = table.replace_schema_metadata(metadata)
     target.parent.mkdir(parents=True, exist_ok=True)
     write_parquet(target, table)
@@ -194,6 +240,9 @@ def test_the_numbers_of_several_seeds(copy, monkeypatch):
             if json.loads(pq.read_schema(path).metadata[b"boxes"]):  # else without a seed
                 target = results / f"seed{seed}" / path.relative_to(results)
                 write_rolled_guesses(path, target, places, seed)
+        for path in results.glob("classifiers/*/*.parquet"):
+            target = results / f"seed{seed}" / path.relative_to(results)
+            write_rolled_scores(path, target, places, seed)
         shutil.copytree(results / "history", results / f"seed{seed}/history")
     configure(copy, seeds=[0, 5, 7])
 
@@ -217,7 +266,8 @@ def test_the_numbers_of_several_seeds(copy, monkeypatch):
     assert Check(run).differences
     run_again(copy, REPORTING, changed)
     assert Check(run).differences == []
-    assert "±" in (copy / "reports/table3.html").read_text()
+    for name in ("table3", "table12"):
+        assert "±" in (copy / f"reports/{name}.html").read_text()
     # Mean and deviation of the seeds, in brief and in full; both are noticed.
     for name in ("table3", "index"):
         path = copy / f"reports/{name}.html"
@@ -231,7 +281,10 @@ def test_numbers_that_the_test_server_answered(copy, monkeypatch):
     (results,) = copy.glob("results/*")
     shutil.rmtree(results / "posteriors/test")
     shutil.rmtree(results / "localisation/test")
-    (copy / "answers.yaml").write_text("E_both: {top5_test: 25.5, date: 2026-11-24}\n")
+    (copy / "answers.yaml").write_text(
+        "E_both: {top5_test: 25.5, date: 2026-11-24}\n"
+        "actions_image: {map_voc2012_action: 71.5, date: 2026-11-24}\n"
+    )
     configure(copy, server_answers="answers.yaml")
 
     def changed(rule, words):
@@ -241,7 +294,8 @@ def test_numbers_that_the_test_server_answered(copy, monkeypatch):
 
     monkeypatch.chdir(copy)
     run_again(copy, REPORTING, changed)
-    assert "†" in (copy / "reports/table7.html").read_text()
+    for name in ("table7", "table12"):
+        assert "†" in (copy / f"reports/{name}.html").read_text()
     assert Check(Run(copy)).differences == []
 
 

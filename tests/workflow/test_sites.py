@@ -59,6 +59,7 @@ def asked(tmp_path_factory):
 def test_the_rules_that_can_have_gpus_are_found(wanting):
     assert wanting >= {"train_convnet", "evaluate_convnet", "evaluate_choice", "look_through_net"}
     assert wanting >= {"evaluate_boxes", "evaluate_box_choice", "evaluate_tuning_boxes"}
+    assert wanting >= {"describe_images", "describe_choice"}
     assert not wanting & {"all", "tables", "pack_shard", "tabulate"}
 
 

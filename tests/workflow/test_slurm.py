@@ -41,6 +41,7 @@ SMALL = merged(
         "pictures": "small/pictures.yaml",
         "server_answers": None,
         "data": {"directory": "resources/small", "shards": {"train": 1}},
+        "transfer": {"data_sets": dict.fromkeys(("voc2007", "voc2012_action"))},
     },
 )
 TABLES = {
@@ -65,6 +66,12 @@ TABLES = {
                 ],
             },
         ],
+    },
+    "features": {
+        "title": "Features",
+        "columns": ["ConvNet"],
+        "metrics": ["recall_caltech101"],
+        "rows": [{"name": "one", "labels": ["A"], "descriptors": {"models": ["A_S256"]}}],
     },
 }
 CLAIMS = [
@@ -225,17 +232,21 @@ def test_the_miniature_runs_through_the_profile(run, slurm, say):
     lines = slurm.run("squeue", "--noheader", "--states=COMPLETED", columns)
     jobs = re.findall(r"^(\w+) +(\S+) +rule_([a-z_]+?)(?:_wildcards\S*)? *$", lines, flags=re.M)
     for partition, gpus, rule in jobs:
-        with_gpu = rule in ("train_convnet", "evaluate_convnet", "look_through_net")
+        with_gpu = rule in (
+            "train_convnet", "evaluate_convnet", "look_through_net", "describe_images",
+        )  # fmt: skip
         assert (partition, gpus) == (("gpu", "gres:gpu:1") if with_gpu else ("cpu", "N/A")), rule
     assert {rule for _, _, rule in jobs} >= {
         "make_miniature", "list_classes", "index_images", "pack_shard", "report_packing",
         "measure_statistics", "train_convnet", "evaluate_convnet", "describe_convnets",
         "tabulate", "judge_claims", "write_submission", "list_evaluations", "draw_figures",
-        "look_through_net", "examine_errors", "draw_filters",
+        "look_through_net", "examine_errors", "draw_filters", "make_other_sets",
+        "index_examples", "draw_splits", "describe_images", "train_classifiers",
     }  # fmt: skip
     for name in (*TABLES, "pictures", "index"):
         assert (run / f"reports/{name}.html").stat().st_size
-    assert len(pd.read_csv(run / "results/small/tables/errors.csv")) == 2
+    for name, rows in (("errors", 2), ("features", 1)):
+        assert len(pd.read_csv(run / f"results/small/tables/{name}.csv")) == rows
     assert np.loadtxt(run / "results/small/submission/A_B.txt", dtype=int).shape == (12, 5)
     # --configfile stands in place of the profile's, which is the full run's.
     assert not (run / "results/ilsvrc2012").exists()

@@ -10,7 +10,8 @@ import pytest
 from tests.helpers.clones import snakemake
 
 pytestmark = pytest.mark.browser
-TABLES = [*(f"table{number}" for number in range(1, 11)), "fixed_boxes"]
+TABLES = [f"table{number}" for number in range(1, 13)]
+TABLES += ["fixed_boxes", "feature_scales", "random_features"]
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +54,7 @@ def entries(page, category: str) -> dict[tuple, object]:
 
 def test_tables_and_claims_have_labels_and_captions_and_are_the_files(page, unpacked, finished):
     config = finished / "config/tables.yaml"
-    titles = dict(
-        re.findall(r"^(table\d+|fixed_boxes):\n  title: (.*)$", config.read_text(), flags=re.M)
-    )
+    titles = dict(re.findall(r"^(\w+):\n  title: (.*)$", config.read_text(), flags=re.M))
     assert list(titles) == TABLES
     lines = entries(page, "Tables")
     assert sorted(lines) == sorted(titles.items())  # in an order of its own
@@ -63,10 +62,13 @@ def test_tables_and_claims_have_labels_and_captions_and_are_the_files(page, unpa
     for (name, _), buttons in lines.items():
         packed = unpacked / buttons.first.get_attribute("href")
         assert packed.read_bytes() == (results / f"tables/{name}.csv").read_bytes()
-    lines["table5", titles["table5"]].last.click()
-    told = page.locator("body").inner_text()
-    assert f"table5 of the experiment {results.name}" in told
-    assert "95% intervals" in told
+    for name in ("table5", "table11"):
+        lines[name, titles[name]].last.click()
+        told = page.locator("body").inner_text()
+        assert f"{name} of the experiment {results.name}" in told
+        assert "95% intervals" in told
+        page.goto((unpacked / "report.html").as_uri())
+        lines = entries(page, "Tables")
     page.goto((unpacked / "report.html").as_uri())
     (claims,) = entries(page, "Claims").values()
     packed = unpacked / claims.first.get_attribute("href")
@@ -96,7 +98,7 @@ def test_pages_stand_alone_in_it_without_links_to_each_other(page, finished):
     lines = entries(page, "Pages")
     assert {name for (name,) in lines} == {"index", *TABLES, "What the nets see"}
     frame = page.frame_locator("iframe")
-    for name, title in (("index", "reproduced"), ("table3", "Table 3")):
+    for name, title in (("index", "reproduced"), ("table11", "Table 11"), ("table3", "Table 3")):
         lines[name,].first.click()
         frame.locator("h1", has_text=title).wait_for()
         links = [a.get_attribute("href") for a in frame.locator("a").all()]

@@ -18,7 +18,7 @@ from tests.helpers.clones import clone, outputs, planned, snakemake
 
 
 def test_the_run_makes_every_table_and_page(run):
-    for number in range(1, 11):
+    for number in range(1, 13):
         for suffix in (".csv", ".json", ".tex", ".md"):
             assert (run / f"results/tiny/tables/table{number}{suffix}").stat().st_size
         assert "Miniature numbers" in (run / f"reports/table{number}.html").read_text()
@@ -37,7 +37,7 @@ def test_the_run_makes_every_table_and_page(run):
 
 def test_the_run_ends_with_errors_times_and_the_reports_path(run):
     output = (run / "output.txt").read_text()
-    for number in (3, 4, 5, 6, 8, 9, 10):
+    for number in (3, 4, 5, 6, 8, 9, 10, 11, 12):
         assert f"table{number}: " in output
     assert re.search(r"^train_convnet +18 +[\d.]+ +[\d.]+$", output, flags=re.M)
     assert str(run / "reports/index.html") in output
@@ -45,8 +45,9 @@ def test_the_run_ends_with_errors_times_and_the_reports_path(run):
 
 def test_the_run_ends_with_the_cost_of_every_planned_job(run):
     jobs = json.loads((run / "results/tiny/plan.json").read_text())["jobs"]
-    # Trainings, evaluations, stores of shards; boxes of nets, rows of guesses, splits' true boxes
-    assert len(jobs) == 18 + 76 + 5 + 9 + (11 + 4) + 3
+    # Trainings, evaluations, stores of shards; boxes of nets, rows of guesses, splits' true boxes;
+    # of other data sets examples, random weights, descriptors, and rows' classifiers
+    assert len(jobs) == 18 + 76 + (5 + 3) + 9 + (11 + 4) + 3 + 3 + 1 + (7 + 7 + 4) + (8 + 8 + 2)
     assert [job["name"] for job in jobs if not job["actual"]] == []
     assert 'href="plan.html"' in (run / "reports/index.html").read_text()
     assert "actual wall" in (run / "reports/plan.html").read_text()
@@ -92,8 +93,9 @@ def test_posteriors_name_the_weights_that_made_them(run):
     assert json.loads(metadata["Q"]) == 384
     config = yaml.safe_load((run / "config/config.yaml").read_text())["choices"]
     recorded = json.loads(metadata["training_choices"]) | json.loads(metadata["choices"])
-    of_boxes = ("box_", "merge_", "overlap_", "blacklisted")
-    assert recorded == {k: v for k, v in config.items() if not k.startswith(of_boxes)}
+    others = ("box_", "merge_", "overlap_", "blacklisted")  # of boxes
+    others += ("feature_", "svm_", "action_box", "average_precision")
+    assert recorded == {k: v for k, v in config.items() if not k.startswith(others)}
 
 
 def test_guesses_name_the_boxes_that_made_them_and_all_choices_of_boxes(run):
@@ -104,8 +106,9 @@ def test_guesses_name_the_boxes_that_made_them_and_all_choices_of_boxes(run):
     for file, said in metadata["boxes"]:
         assert (run / file).is_file()
         recorded |= said["choices"] | said["training_choices"]
-    scoring = {"overlap_bound", "overlap_pixels", "blacklisted", "score_average", "crop_grid"}
-    assert recorded == {k: v for k, v in config["choices"].items() if k not in scoring}
+    others = ("overlap_", "blacklisted", "score_average", "crop_grid")  # of scoring
+    others += ("feature_", "svm_", "action_box", "average_precision")
+    assert recorded == {k: v for k, v in config["choices"].items() if not k.startswith(others)}
     distance = config["choices"]["merge_distance"]
     assert metadata["merge_threshold"] == config["localise"]["thresholds"][distance]
 
@@ -155,16 +158,24 @@ def test_another_learning_rate_runs_the_model_its_descendants_and_their_tables(r
     assert tables == {"table3", "table4", "table6", "table7"} | pages
 
 
-def test_an_answer_of_the_test_server_makes_the_tables_that_show_it_anew(run):
+@pytest.mark.parametrize(
+    ("answer", "table"),
+    [
+        ("E_both: {top5_test: 7, date: 2026-11-24}", "table7"),
+        ("actions_image: {map_voc2012_action: 71.5, date: 2026-11-24}", "table12"),
+    ],
+    ids=["classification", "actions"],
+)
+def test_an_answer_of_the_test_server_makes_the_table_that_shows_it_anew(run, answer, table):
     path = run / "config/server_answers.yaml"
     text = path.read_text()
-    path.write_text("E_both: {top5_test: 7, date: 2026-11-24}\n")
+    path.write_text(f"{answer}\n")
     try:
         made = outputs(run, "all")
     finally:
         path.write_text(text)
-    pages = {"table7.html", "index.html", "plan.html"}
-    files = {f"table7.{suffix}" for suffix in ("csv", "json", "tex", "md")}
+    pages = {f"{table}.html", "index.html", "plan.html"}
+    files = {f"{table}.{suffix}" for suffix in ("csv", "json", "tex", "md")}
     assert {Path(p).name for p in made} == pages | files | {"plan.csv", "plan.json"}
 
 

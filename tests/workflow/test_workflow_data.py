@@ -13,6 +13,9 @@ from tests.helpers.clones import TINY, clone, planned, snakemake
 from tests.helpers.forms import WRITERS, read_archives
 from workflow_scripts.vgg.core.parquet import read_frame, write_frame
 
+# Appendix B's data sets, where the subject is ILSVRC's
+LEFT_OUT = {"transfer": {"data_sets": dict.fromkeys(TINY["transfer"]["data_sets"])}}
+
 
 def with_members(path, change):
     """Write a tar anew, its members' contents changed by `change(name, content)`; None drops."""
@@ -65,14 +68,51 @@ def test_a_spoilt_data_set_stops_the_run_by_name_before_anything_is_packed(
     folder = clone(tmp_path / "broken")
     shutil.copy(run / "config/config.yaml", folder / "config/config.yaml")
     shutil.copytree(run / "resources", folder / "resources")
+    (folder / "left_out.yaml").write_text(yaml.safe_dump(LEFT_OUT))
     spoil(folder / "resources/tiny")
-    output = snakemake(folder, "shards", "--cores", "2", "--keep-going", check=False)
+    words_given = ("shards", "--cores", "2", "--keep-going", "--configfile", "left_out.yaml")
+    output = snakemake(folder, *words_given, check=False)
     for word in words:
         assert word in output
     assert "Traceback" not in output
     results = folder / "results/tiny"
     assert (results / "index/train.parquet").exists()
     assert not list(results.rglob("*.arrow"))
+    assert not list(results.rglob("*.tmp"))
+
+
+def cut_the_test_images(folder):
+    archive = folder / "VOCtest_06-Nov-2007.tar"
+    archive.write_bytes(archive.read_bytes()[:50_000])
+
+
+def drop_an_image(folder):
+    name = "VOCdevkit/VOC2007/JPEGImages/000007.jpg"
+    for part in ("trainval", "test"):
+        archive = folder / f"VOC{part}_06-Nov-2007.tar"
+        with_members(archive, lambda member, content: None if member == name else content)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (cut_the_test_images, ("VOCtest_06-Nov-2007.tar: not a complete tar, or a damaged",)),
+        (drop_an_image, ("VOC2007", "000007", "JPEGImages")),
+    ],
+)
+def test_a_spoilt_set_of_others_stops_what_is_made_of_it_alone(spoil, words, run, tmp_path):
+    folder = clone(tmp_path / "broken")
+    shutil.copy(run / "config/config.yaml", folder / "config/config.yaml")
+    shutil.copytree(run / "resources", folder / "resources")
+    spoil(folder / "resources/other_sets")
+    stores = [f"results/tiny/shards/{name}/00000.arrow" for name in ("voc2007", "caltech101")]
+    output = snakemake(folder, *stores, "--cores", "2", "--keep-going", check=False)
+    for word in words:
+        assert word in output
+    assert "Traceback" not in output
+    assert [(folder / path).exists() for path in stores] == [False, True]
+    results = folder / "results/tiny"
+    assert not list(results.rglob("voc2007*"))
     assert not list(results.rglob("*.tmp"))
 
 
@@ -108,7 +148,9 @@ def test_every_source_gives_the_same_shards_through_the_workflow(run, tmp_path, 
     splits, words = read_archives(run / "resources/tiny")
     WRITERS[source](folder / "data", splits, words)
     data = {"source": source, "directory": "data", "archives": {"devkit": None}, "test": "absent"}
-    (folder / "mine.yaml").write_text(yaml.safe_dump({"experiment": "mine", "data": data}))
+    (folder / "mine.yaml").write_text(
+        yaml.safe_dump({"experiment": "mine", "data": data} | LEFT_OUT)
+    )
     snakemake(folder, "shards", "--cores", "2", "--configfile", "mine.yaml")
     made = sorted((folder / "results/mine/shards").rglob("*.arrow"))
     assert len(made) == 3 * 2 + 1

@@ -10,6 +10,7 @@ import yaml
 
 from tests.helpers.clones import ROOT, planned, snakemake
 from tests.helpers.localised_errors import localised_wrong, overlaps, pixels
+from tests.helpers.measured_features import mean_average_precision, told_of
 
 
 @pytest.fixture(scope="session")
@@ -157,6 +158,50 @@ def test_a_mirrored_pass_adds_as_many_boxes(compared):
             np.testing.assert_array_equal(first, before)
 
 
+OF_DESCRIPTORS = {  # alternative → the regions that it describes anew
+    "resize_filter=bilinear": ["image"],
+    "pool_rounding=ceil": ["image"],
+    "feature_relu=before": ["image"],
+    "action_box=with-margin": ["box"],
+}
+OF_CLASSIFIERS = ["feature_l2=whole", "svm_loss=hinge", "svm_refit=learnt"]
+OF_CLASSIFIERS += ["svm_difficult=negatives"]
+OF_MEASURING = ["average_precision=eleven-point", "average_precision=area"]
+
+
+@pytest.mark.parametrize("alternative", [*OF_DESCRIPTORS, *OF_CLASSIFIERS, *OF_MEASURING])
+def test_an_alternatives_measure_is_that_of_classifiers_that_learned_under_it(
+    compared, alternative
+):
+    results = compared / "results/tiny"
+    choice, _, value = alternative.partition("=")
+    lines = pd.read_csv(results / "choices_features.csv")
+    (line,) = lines[(lines["choice"] == choice) & (lines["value"] == value)].to_dict("records")
+    data_set, row, part = "voc2007", "D_E", "test"
+    if choice == "action_box":
+        data_set, row, part = "voc2012_action", "D_E_image_box", "val"
+    folder = results if alternative in OF_MEASURING else results / f"choices/{alternative}"
+    path = folder / f"classifiers/{data_set}/{row}.parquet"
+    told = told_of(path)
+    behind = told["descriptors"]
+    assert len(behind) == 2 * (2 if choice == "action_box" else 1)  # nets, and regions
+    for source, said in behind:
+        anew = said["method"] in OF_DESCRIPTORS.get(alternative, [])
+        assert source.startswith(f"results/tiny/choices/{alternative}/descriptors/") == anew
+        if choice in said["choices"]:
+            assert (said["choices"][choice] == value) == anew
+    assert alternative not in OF_CLASSIFIERS or told["options"][choice] == value
+
+    definition = "area" if choice == "action_box" or value == "area" else "eleven-point"
+    examples = results / f"examples/{data_set}.parquet"
+    expected = mean_average_precision(path, examples, part, definition)
+    assert line["measure"] == pytest.approx(expected)
+    assert line["examples"] == (pd.read_parquet(path)["part"] == part).sum()
+    assert f"{line['measure']:.2f} [" in (compared / "output.txt").read_text()
+    (C,) = {one["C"] for one in told["chosen"] if one["part"] == part}
+    assert float(line["C"]) == C
+
+
 def test_the_threshold_is_tuned_on_boxed_training_images(compared):
     from workflow_scripts.vgg.data.shards import Shards
     from workflow_scripts.vgg.localisation.box_files import joined
@@ -195,6 +240,8 @@ def test_the_index_links_to_the_compared_choices_once_there_are_any(compared):
     page = (compared / "reports/choices.html").read_text()
     for value, _, _ in ALTERNATIVES.values():
         assert value in page
+    for alternative in (*OF_DESCRIPTORS, *OF_CLASSIFIERS):
+        assert alternative.partition("=")[2] in page
     assert planned(compared, "all") == {"render_index": 1, "all": 1}
     snakemake(compared, "all", "--cores", "2")
     assert 'href="choices.html"' in (compared / "reports/index.html").read_text()

@@ -9,6 +9,7 @@ import pytest
 from safetensors.torch import load_file
 
 from tests.helpers.clones import TINY, configured_clone, snakemake
+from tests.helpers.measured_features import class_recalls
 from workflow_scripts.vgg.nets.weights import read_metadata
 
 MINE = """
@@ -19,6 +20,12 @@ mine:
   rows:
     - {name: A, labels: [A], evaluations: [{model: A_S256, method: center, Q: [256]}]}
     - {name: B, labels: [B], evaluations: [{model: B_S256, method: center, Q: [256]}]}
+described:
+  title: Features of A
+  columns: [ConvNet]
+  metrics: [recall_caltech101]
+  rows:
+    - {name: A, labels: [A], descriptors: {models: [A_S256]}}
 """
 DEEPER = """
 - number: 1
@@ -31,14 +38,19 @@ DEEPER = """
 
 def test_a_seed_added_later_is_trained_from_its_own_parents_and_enters_tables_and_claims(tmp_path):
     own = {"seeds": [3], "tables": ["mine.yaml"], "claims": "claims.yaml", "pictures": None}
-    folder = configured_clone(tmp_path / "seeds", TINY, own, {"server_answers": None})
+    others = {"data_sets": dict.fromkeys(("voc2007", "voc2012_action"))}
+    own |= {"server_answers": None, "transfer": others}
+    folder = configured_clone(tmp_path / "seeds", TINY, own)
     (folder / "mine.yaml").write_text(MINE)
     (folder / "claims.yaml").write_text(DEEPER)
-    targets = ["reports/mine.html", "claims"]
+    targets = ["reports/mine.html", "reports/described.html", "claims"]
     snakemake(folder, *targets, "--cores", "2")
     results = folder / "results/tiny"
     first = {p: p.stat().st_mtime_ns for p in results.glob("[wp]*/**/*[ts]") if p.is_file()}
     assert len(first) == 4  # two nets, and their posteriors
+    features = [*results.glob("descriptors/**/*.parquet"), *results.glob("classifiers/**/*.*")]
+    assert len(features) == 3  # descriptors, scores and what is said of these
+    first |= {p: p.stat().st_mtime_ns for p in features}
     more = tmp_path / "more.yaml"
     more.write_text("seeds: [3, 1]")
     snakemake(folder, *targets, "--cores", "2", "--configfile", str(more))
@@ -68,6 +80,17 @@ def test_a_seed_added_later_is_trained_from_its_own_parents_and_enters_tables_an
     assert lines["top1_val_seed_sd"].tolist() == pytest.approx(
         [np.std(errors[:2], ddof=1), np.std(errors[2:], ddof=1)]
     )
+    (line,) = pd.read_csv(results / "tables/described.csv").to_dict("records")
+    examples = results / "examples/caltech101.parquet"
+    recalls = [
+        class_recalls(results / f"{seed}classifiers/caltech101/A.parquet", examples)
+        for seed in ("", "seed1/")
+    ]
+    assert recalls[0] != recalls[1]
+    means = [np.mean(of_splits) for of_splits in recalls]
+    assert line["recall_caltech101"] == pytest.approx(np.mean(means))
+    assert line["recall_caltech101_seed_sd"] == pytest.approx(np.std(means, ddof=1))
+    assert line["recall_caltech101_split_sd"] == pytest.approx(np.std(recalls[0], ddof=1))
     (claim,) = json.loads((results / "claims.json").read_text())["claims"]
     (comparison,) = claim["comparisons"]
     assert comparison["seeds"] == 2

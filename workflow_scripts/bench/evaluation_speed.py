@@ -7,7 +7,7 @@ classifier, stand beside dense evaluation, whose two passes are of the image and
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
@@ -38,12 +38,22 @@ BOX_SCALE, BOXED_CLASSES, MOST_OVER_DENSE = 384, 5, 1.05
 
 
 class Straightforward:
-    """One image, one scale, one view or one image's crops at a time, decoded for each scale."""
+    """One image, one scale, one view or one image's crops at a time, decoded for each scale.
 
-    def __init__(self, files: Sequence[Path], device: torch.device):
+    weights: of the net, by torchvision's names; random ones if None.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[Path],
+        device: torch.device,
+        weights: Mapping[str, torch.Tensor] | None = None,
+    ):
         from torchvision import models
 
         net = models.vgg16(weights=None, num_classes=1000).eval().to(device)
+        if weights is not None:
+            net.load_state_dict(weights)
         layers, side = [], 7
         for layer in net.classifier:
             if isinstance(layer, nn.Linear):

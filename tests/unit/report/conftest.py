@@ -72,6 +72,7 @@ def claims():
         "alpha": 0.05,
         "family": 29,
         "family_of_localisation": 0,
+        "family_of_features": 0,
         "claims": [
             dict(zip(keys, row, strict=True))
             for row in (

@@ -21,6 +21,7 @@ class Stream(enum.IntEnum):
     HELD_OUT = 5
     BOXES = 6
     SAMPLE = 7
+    SPLITS = 8
 
 
 def model_seed(seed: int, model: str) -> int:

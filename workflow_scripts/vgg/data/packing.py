@@ -27,6 +27,7 @@ class Packing:
     only_shrink: keep the original bytes of images that are no larger than that.
     crop: side of the nets' input in pixels.
     on_bad_image: "error" stops at an image that cannot be decoded, "skip" leaves it out.
+    cure: what the error says can be done about it.
     """
 
     smallest_side: int | None
@@ -35,6 +36,7 @@ class Packing:
     jpeg_quality: int
     crop: int
     on_bad_image: str = "error"
+    cure: str = BAD_IMAGE_CURE
     packed: int = 0
     source_bytes: int = 0
     stored_bytes: int = 0
@@ -56,7 +58,7 @@ class Packing:
                 stored, height, width = self.encoded(encoded, row)
             except InputError as error:
                 if self.on_bad_image == "error":
-                    raise InputError(f"{error}; {BAD_IMAGE_CURE}") from error
+                    raise InputError(f"{error}; {self.cure}") from error
                 logging.warning("left out: %s", error)
                 self.skipped.append({"id": row.id, "reason": str(error)})
             else:

@@ -31,6 +31,8 @@ class RescaledImages(Dataset):
     central: only the central crop of each image is wanted, not the whole image.
     batch_size: crops in a batch, or as many pixels of whole images.
     places: int [images], those of the shards' images that are wanted, in this order; all if None.
+    regions: int [images, 4], the part of each wanted image that counts as the image, as edges in
+        its pixels, xmin, ymin, xmax, ymax; the whole if None.
     kept: batches of these images from an earlier pass, which are not read again.
 
     Raises InputError if no crop fits into an image of this scale.
@@ -43,14 +45,11 @@ class RescaledImages(Dataset):
     resize_filter: str = "bicubic"
     batch_size: int = BATCH_SIZE
     places: np.ndarray | None = None
+    regions: np.ndarray | None = None
     kept: KeptBatches | None = None
 
     def __post_init__(self):
-        if self.smallest_side < self.crop:
-            raise InputError(
-                f"Q of {self.smallest_side} pixels is smaller than the net's input of {self.crop} "
-                "pixels; no window fits, choose a Q of at least 224 in the paper's units"
-            )
+        check_scale(self.smallest_side, self.crop)
 
     @cached_property
     def shards(self) -> Shards:
@@ -68,6 +67,8 @@ class RescaledImages(Dataset):
         if self.central:
             return groups_of(np.arange(len(self.wanted)), self.batch_size)
         heights, widths = self.shards.heights[self.wanted], self.shards.widths[self.wanted]
+        if self.regions is not None:
+            widths, heights = (self.regions[:, 2:] - self.regions[:, :2]).T
         pixels = self.batch_size * self.crop**2
         return groups_of_equal_size(heights, widths, self.smallest_side, pixels)
 
@@ -82,9 +83,13 @@ class RescaledImages(Dataset):
     def __getitem__(self, group: int) -> torch.Tensor:
         """uint8 [N, 3, height, width], channels last in memory."""
         batch = []
-        for place in self.wanted[self.groups[group]]:
+        for row in self.groups[group]:
+            place = self.wanted[row]
             name = f"image {self.shards.id(place)}"
             pixels = decode(self.shards.jpeg(place), name)
+            if self.regions is not None:
+                left, top, right, bottom = self.regions[row]
+                pixels = pixels[top:bottom, left:right]
             pixels = rescale(pixels, self.smallest_side, self.resize_filter, name=name)
             batch.append(centre_crop(pixels, self.crop) if self.central else pixels)
         return torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2)
@@ -115,6 +120,15 @@ class RescaledImages(Dataset):
         )
         with told_by_workers():
             yield from loader
+
+
+def check_scale(smallest_side: int, crop: int) -> None:
+    """Raise InputError if no crop fits into an image of a test scale; both in pixels."""
+    if smallest_side < crop:
+        raise InputError(
+            f"Q of {smallest_side} pixels is smaller than the net's input of {crop} "
+            "pixels; no window fits, choose a Q of at least 224 in the paper's units"
+        )
 
 
 @dataclass

@@ -26,7 +26,7 @@ GRID_SIDE = 5
 
 
 class NotFinite(InputError):
-    """The posteriors that a net gives are not finite."""
+    """The posteriors, or descriptors, that a net gives are not finite."""
 
 
 class SlidingLayer(nn.Module):
@@ -221,18 +221,40 @@ def evaluate(
     Raises what `pass_over` does, and NotFinite if posteriors are not.
     """
     posteriors_of = method.of(net)
+    classes = net.architecture.classes
+    return gathered(images, net, posteriors_of, classes, mean, what="posteriors", **options)
+
+
+@torch.inference_mode()
+def gathered(
+    images: RescaledImages,
+    net: ConvNet,
+    function: Callable[[torch.Tensor], torch.Tensor],
+    width: int,
+    mean: Sequence[float],
+    *,
+    what: str,
+    **options: Any,
+) -> np.ndarray:
+    """What a function gives for each image, float32 [images, width], in the order of the images.
+
+    function: of a batch as `pass_over` has it, to float [N, width]. what: it is, for errors.
+    net, mean, options: as for `pass_over`.
+
+    Raises what `pass_over` does, and NotFinite if a number is not finite.
+    """
     device = next(net.parameters()).device
     # On the device until the end: to fetch each batch's would make a GPU wait for the next one.
-    result = torch.empty(len(images.wanted), net.architecture.classes, device=device)
+    result = torch.empty(len(images.wanted), width, device=device)
 
     def keep(rows: np.ndarray, batch: torch.Tensor) -> None:
-        result[sent(torch.from_numpy(rows), device)] = posteriors_of(batch)
+        result[sent(torch.from_numpy(rows), device)] = function(batch)
 
     pass_over(images, net, mean, keep, **options)
-    posteriors = result.cpu().numpy()
-    if not np.isfinite(posteriors).all():
+    found = result.cpu().numpy()
+    if not np.isfinite(found).all():
         raise NotFinite(
-            "the net's posteriors are not finite: its weights are not, or its activations exceed "
+            f"the net's {what} are not finite: its weights are not, or its activations exceed "
             "the precision's largest number"
         )
-    return posteriors
+    return found

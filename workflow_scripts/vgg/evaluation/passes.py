@@ -21,6 +21,11 @@ def add_pass_options(parser: argparse.ArgumentParser) -> None:
     """Give a command the options for its images, their scale, and where it computes."""
     parser.add_argument("--shards", nargs="+", required=True, help="the split's shards")
     parser.add_argument("--scale", type=int, required=True, help="Q, in the paper's units")
+    add_place_options(parser)
+
+
+def add_place_options(parser: argparse.ArgumentParser) -> None:
+    """Give a command the options for where and how precisely it computes."""
     parser.add_argument("--precision", choices=precision.OF_EVALUATION, default="float32")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, …")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads, loader included")
@@ -31,18 +36,23 @@ def add_pass_options(parser: argparse.ArgumentParser) -> None:
 
 
 def provenance(
-    given: argparse.Namespace, weights: dict, device: torch.device, *declarations: type
+    given: argparse.Namespace,
+    weights: dict,
+    device: torch.device,
+    *declarations: type,
+    method: str,
+    scale: int | list[int],
 ) -> dict:
-    """What a file of posteriors or boxes says of itself.
+    """What a file of posteriors, boxes or descriptors says of itself.
 
-    given: the command's options, with `weights`, `method` and those of `add_pass_options`. weights:
-    metadata of the weights. declarations: of the choices that decide the numbers.
+    given: the command's options, with `weights` and those of `add_place_options`. weights: metadata
+    of the weights. declarations: of the choices that decide the numbers. scale: Q.
     """
     return {
         "model": weights["model"],
         "weights_sha256": sha256(given.weights),
-        "method": given.method,
-        "Q": given.scale,
+        "method": method,
+        "Q": scale,
         "choices": {name: getattr(given, name) for name in choices_of(*declarations)},
         "training_choices": weights.get("choices"),
         "iterations": weights["iterations"],

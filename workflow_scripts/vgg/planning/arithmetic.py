@@ -95,6 +95,15 @@ def evaluation_flop(net: ConvNet, method: str, smallest_side: int, heights, widt
     return np.full(len(heights), views * forward_flop(net, crop, crop))
 
 
+def descriptor_flop(net: ConvNet, smallest_side: int, heights, widths) -> np.ndarray:
+    """FLOP of one image's descriptor, for each image size: as dense evaluation without its last
+    layer (appendix B). The arguments and the result are as for `evaluation_flop`.
+    """
+    heights, widths = np.atleast_1d(heights), np.atleast_1d(widths)
+    *kept, _ = layer_flop(net, *rescaled_sizes(smallest_side, heights, widths))
+    return 2 * np.sum([flop for _, flop in kept], axis=0)
+
+
 def boxes_flop(
     net: ConvNet, classifier: ConvNet, method: str, smallest_side: int, heights, widths
 ) -> np.ndarray:

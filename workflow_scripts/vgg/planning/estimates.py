@@ -1,24 +1,28 @@
 """What a plan takes for granted: a configuration's images, nets and sustained rates.
 
-No data are read, but where a split is packed already, its own number and sizes of images are taken.
-Unknown numbers are None.
+No data are read, but where a split or another data set is packed already, its own number and sizes
+of images are taken. Unknown numbers are None.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from ..core.parquet import rows_of
+from ..core.text_artefacts import read_json
+from ..data.examples import read_examples
 from ..data.sampling import HELD_OUT_SHARE
 from ..data.shards import Shards
 from ..nets.convnets import Architecture, ConvNet
 from ..settings.experiments import Evaluation, scale_name
 from ..settings.localised_rows import BoxEvaluation
+from ..transfer.regions import BoxReading, regions_of
+from . import feature_costs
 from .arithmetic import built
 from .jobs import Job, Key
 from .packing_costs import packed_image, typical_size
@@ -52,20 +56,31 @@ class Estimates:
         bytes_per_image: float,
     ) -> Job:
         """A pass over a split's images, whatever is kept of it."""
-        model, images = self.models[evaluation.model], self.images(split)
+        return self.pass_of(
+            Job(
+                rule=rule,
+                name=pass_name(split, evaluation),
+                after=[("pack_shard", split), *self.weights(evaluation.model)],
+                split=split,
+                method=evaluation.method,
+                Q=evaluation.Q,
+                images=self.images(split),
+            ),
+            evaluation.model,
+            flop_per_image,
+            bytes_per_image,
+        )
+
+    def pass_of(self, job: Job, model: str, flop_per_image: float, bytes_per_image: float) -> Job:
+        """The job with what its images cost in a pass through a model's net."""
+        entry, images = self.models[model], job.images
         flop = None if images is None else images * flop_per_image
         hours = None if flop is None else self.hours("evaluate", flop)
-        return Job(
-            rule=rule,
-            name=pass_name(split, evaluation),
-            after=[("pack_shard", split), *self.weights(evaluation.model)],
-            model=evaluation.model,
-            net=model["net"],
-            S=scale_name(model["S"]),
-            split=split,
-            method=evaluation.method,
-            Q=evaluation.Q,
-            images=images,
+        return replace(
+            job,
+            model=model,
+            net=entry["net"],
+            S=scale_name(entry["S"]),
             flop_per_image=flop_per_image,
             flop=flop,
             hours=hours,
@@ -98,34 +113,75 @@ class Estimates:
         return set(self.config["weights"]["import"])
 
     @property
+    def data_sets(self) -> dict[str, dict]:
+        """The other data sets that the configuration has, by name."""
+        known = self.config["transfer"]["data_sets"]
+        return {name: entry for name, entry in known.items() if entry is not None}
+
+    @property
     def typical_size(self) -> tuple[int, int]:
-        """Height and width that are assumed of images that are not packed yet."""
+        """Height and width that are assumed of ILSVRC's images that are not packed yet."""
         return typical_size(self.config)
+
+    def typical_size_of(self, split: str) -> tuple[int, int]:
+        """The same of a split, or of another data set."""
+        if split in self.data_sets:
+            return feature_costs.typical_size(self.config, split)
+        return self.typical_size
 
     @cached_property
     def sizes(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Heights and widths, int32 [images], of the splits to evaluate that are packed."""
+        """Heights and widths, int32 [images], of splits to evaluate, and data sets, if packed."""
+        shards = self.config["data"]["shards"]
+        numbers = {split: shards[split] for split in ("val", "test")}
+        numbers |= {name: entry["shards"] for name, entry in self.data_sets.items()}
         found = {}
-        for split in ("val", "test"):
-            number = self.config["data"]["shards"][split]
+        for split, number in numbers.items():
             paths = [self.results / f"shards/{split}/{n:05d}.arrow" for n in range(number)]
             if all(path.exists() for path in paths):
-                shards = Shards(paths)
-                found[split] = shards.heights, shards.widths
+                packed = Shards(paths)
+                found[split] = packed.heights, packed.widths
+        return found
+
+    @cached_property
+    def indexed(self) -> dict[str, dict]:
+        """What was counted of other data sets that are indexed, by name."""
+        paths = {name: self.results / f"examples/{name}.json" for name in self.data_sets}
+        return {name: read_json(path) for name, path in paths.items() if path.exists()}
+
+    @cached_property
+    def persons(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Heights and widths, int64 [persons], of persons' boxes in data sets that are packed."""
+        reading, found = BoxReading(self.config["choices"]["action_box"]), {}
+        for name in self.indexed.keys() & self.sizes.keys():
+            if self.data_sets[name]["kind"] != "actions":
+                continue
+            examples = read_examples(self.results / f"examples/{name}.parquet")
+            sizes = np.stack(self.sizes[name][::-1], axis=1)
+            if examples.boxes is not None and len(sizes) == len(examples.image_ids):
+                edges = regions_of(examples.boxes, sizes[examples.images], reading)
+                widths, heights = (edges[:, 2:] - edges[:, :2]).T
+                found[name] = heights, widths
         return found
 
     def images(self, split: str) -> int | None:
-        """A split's number of images: as packed, as configured, or as indexed."""
+        """Images of a split or another data set: as packed, as configured, or as indexed."""
         if split in self.sizes:
             return len(self.sizes[split][0])
+        stated = self.config["data"]["images"] | {n: e["images"] for n, e in self.data_sets.items()}
         index = self.results / f"index/{split}.parquet"
-        if self.config["data"]["images"][split] is None and index.exists():
+        if stated[split] is None and index.exists():
             return rows_of(index)
-        return self.config["data"]["images"][split]
+        return stated[split]
 
     def sizes_of(self, split: str) -> tuple[np.ndarray, np.ndarray]:
-        """Heights and widths of a split's images, or of one that stands for all, int [images]."""
-        height, width = self.sizes.get(split, self.typical_size)
+        """Heights and widths of the images, or of one that stands for all, int [images]."""
+        height, width = self.sizes.get(split, self.typical_size_of(split))
+        return np.atleast_1d(height), np.atleast_1d(width)
+
+    def box_sizes_of(self, data_set: str) -> tuple[np.ndarray, np.ndarray]:
+        """The same of persons' boxes, int [persons]."""
+        height, width = self.persons.get(data_set, feature_costs.SHAPE)
         return np.atleast_1d(height), np.atleast_1d(width)
 
     def validation_images(self) -> int | None:

@@ -12,12 +12,15 @@ class Job:
     """One job of the workflow, or all shards of a store.
 
     rule and name: those of its log. jobs: of the workflow that it stands for. after: those that it
-    waits for. seed: of the models' trainings; None if they have none. row: of the tables, that is
-    guessed; models: the nets behind its boxes. images: that are packed, read about or guessed, or
-    pass through the net once. boxes: of a class and image, in the mean. flop: in all, that of a
-    training's validations included. hours: of one device or core, validation_hours of them.
-    wall_hours: from start to end. disk: bytes that it leaves. checkpoints: bytes that it needs
-    meanwhile. actual: what its records say, from `records.compare`.
+    waits for. seed: of the models' trainings; None if they have none. split: or other data set.
+    method: of an evaluation, or the region that is described. weights: of the net that describes,
+    "trained" or "random". row: of the tables, that is guessed or classified; models: the nets
+    behind it. images: that are packed, read about or guessed, or pass through the net once; of
+    persons and classifiers, the examples. boxes: of a class and image, in the mean. dimensions: of
+    an example that is classified, and classes. flop: in all, that of a training's validations
+    included. hours: of one device or core, validation_hours of them. wall_hours: from start to end.
+    disk: bytes that it leaves. checkpoints: bytes that it needs meanwhile. actual: what its records
+    say, from `records.compare`.
     """
 
     rule: str
@@ -35,10 +38,13 @@ class Job:
     split: str | None = None
     method: str | None = None
     Q: int | None = None
+    weights: str | None = None
     row: str | None = None
     models: list[str] = field(default_factory=list)
     images: int | None = None
     boxes: float | None = None
+    dimensions: int | None = None
+    classes: int | None = None
     flop_per_image: float | None = None
     flop: float | None = None
     hours: float | None = None

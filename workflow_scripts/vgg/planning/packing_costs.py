@@ -21,8 +21,11 @@ RESCALED = {256: (210, 46_000), 384: (135, 91_000)}
 
 def typical_size(config: dict) -> tuple[int, int]:
     """Height and width assumed of an image before any is read; the miniature's are small."""
-    if config["data"]["source"] != "miniature":
-        return TYPICAL_SIZE
+    return drawn_size(config) if config["data"]["source"] == "miniature" else TYPICAL_SIZE
+
+
+def drawn_size(config: dict) -> tuple[int, int]:
+    """Height and width of a drawn image, whatever it is to stand for."""
     height, width = (pixels_at(side, config["convnet"]["crop"]) for side in TYPICAL_SIZE)
     return height, width
 

@@ -7,13 +7,20 @@ from dataclasses import asdict
 
 import pandas as pd
 
+from . import feature_jobs
 from .arithmetic import forward_flop, training_flop
 from .jobs import Job
 from .planner import Planner, critical_path, most_checkpoints
 from .records import by_rule, compare, total
 
-DEVICE_RULES = ("train_convnet", "evaluate_convnet", "evaluate_choice", "evaluate_boxes")
-CORE_RULES = ("pack_shard", "read_boxes", "localise")
+DEVICE_RULES = (
+    "train_convnet",
+    "evaluate_convnet",
+    "evaluate_choice",
+    "evaluate_boxes",
+    "describe_images",
+)
+CORE_RULES = ("pack_shard", "read_boxes", "localise", "index_examples", "train_classifiers")
 
 
 def convnets(planner: Planner, jobs: Sequence[Job]) -> list[dict]:
@@ -46,10 +53,18 @@ def assumptions(planner: Planner, splits: Sequence[str]) -> dict:
         "processes": config["train"]["processes"],
         "typical_height": height,
         "typical_width": width,
-        "splits": [
-            {"split": split, "images": planner.images(split), "packed": split in planner.sizes}
-            for split in splits
-        ],
+        "splits": [_of_split(planner, split) for split in splits],
+    }
+
+
+def _of_split(planner: Planner, split: str) -> dict:
+    height, width = planner.typical_size_of(split)
+    return {
+        "split": split,
+        "images": planner.images(split),
+        "packed": split in planner.sizes,
+        "typical_height": height,
+        "typical_width": width,
     }
 
 
@@ -60,12 +75,16 @@ def disk(planner: Planner, jobs: Sequence[Job], splits: Sequence[str]) -> list[d
         own = [job.disk for job in jobs if job.rule in rules]
         return total(own) if own else 0.0
 
+    data_sets = [split for split in splits if split in planner.data_sets]
+    came = [planner.source_bytes(split) for split in splits if split not in data_sets]
     parts = {
-        "images as they came": total(planner.source_bytes(split) for split in splits),
+        "images as they came": total([*came, feature_jobs.source_bytes(planner, data_sets)]),
         "shards": left_by("pack_shard"),
-        "weights": left_by("train_convnet", "import_weights"),
+        "weights": left_by("train_convnet", "import_weights", "draw_weights"),
         "posteriors": left_by("evaluate_convnet", "evaluate_choice"),
         "boxes": left_by("read_boxes", "evaluate_boxes", "localise", "guess_one_box"),
+        "descriptors": left_by("describe_images"),
+        "examples and classifiers' scores": left_by("index_examples", "train_classifiers"),
         "checkpoints, at most at a time": most_checkpoints(jobs),
     }
     return [{"part": part, "bytes": size} for part, size in parts.items() if size != 0]
@@ -102,6 +121,8 @@ def make_plan(planner: Planner, jobs: Sequence[Job], records: dict) -> dict:
             "trainings": sum(job.rule == "train_convnet" for job in jobs),
             "evaluations": sum(job.rule == "evaluate_convnet" for job in jobs),
             "box_evaluations": sum(job.rule == "evaluate_boxes" for job in jobs),
+            "descriptions": sum(job.rule == "describe_images" for job in jobs),
+            "classifiers": sum(job.rule == "train_classifiers" for job in jobs),
             "flop": total(job.flop for job in jobs),
             "device_hours": total(job.hours for job in jobs if job.rule in DEVICE_RULES),
             "core_hours": total(job.hours for job in jobs if job.rule in CORE_RULES),

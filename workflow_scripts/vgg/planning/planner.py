@@ -1,6 +1,6 @@
 """The cost of a run, by arithmetic from its configuration and the nets themselves.
 
-No data are read, but where a split is packed already, its own number and sizes of images are taken.
+No data are read, but where images are packed already, their own number and sizes are taken.
 Hours are of one device (a GPU where there is one) for trainings and evaluations, of one core for
 the rest; wall hours are for as many devices and cores as there are jobs. Unknown numbers are None.
 """
@@ -14,8 +14,9 @@ from dataclasses import replace
 from ..data.images import pixels_at
 from ..settings.experiments import STAGES, Evaluation, scale_name
 from ..settings.localised_rows import BoxEvaluation, boxes_of, is_of_boxes, is_of_true_class
+from ..settings.transferred_rows import transferred
 from ..training.checkpoints import KEPT
-from . import box_jobs
+from . import box_jobs, feature_jobs
 from .arithmetic import evaluation_flop, forward_flop, training_flop
 from .estimates import FLOAT, Estimates
 from .jobs import Job, Key
@@ -35,15 +36,17 @@ class Planner(Estimates):
         guesses: Sequence[tuple[str, Mapping]] = (),
         boxed: Sequence[str] = ("val",),
         labels: Sequence[Evaluation] = (),
+        classified: feature_jobs.Rows = (),
     ) -> list[Job]:
         """All jobs, each behind those that it waits for.
 
-        stores: of shards, such as train_S256-512 or val. models: that the run has, trained or
-        imported. evaluations: each with its split. labelled: the splits that nets of every seed are
-        tested on; others, whose answers go to the test server, are for the first seed's alone.
+        stores: of shards, such as train_S256-512, val, voc2007. models: that the run has, trained
+        or imported. evaluations: each with its split. labelled: the splits that nets of every seed
+        are tested on; others, whose answers go to the test server, are for the first seed's alone.
         checked: evaluations of the first seed's nets that are done in float32 as well.
         guesses: rows of localisation, each with its split. boxed: as `labelled`, for them. labels:
-        the evaluations that name the five classes of such a row.
+        the evaluations that name the five classes of such a row. classified: rows of classifiers,
+        each with a data set that it is measured on.
         """
         trained = [name for name in models if name not in self.imported]
         named = [split for split, row in guesses if not is_of_true_class(row)]
@@ -53,6 +56,7 @@ class Planner(Estimates):
         used |= {evaluation.model for _, evaluation in needed}
         used |= {own.model for _, own in predicted}
         used |= {self.models[own.model]["parent"] for _, own in predicted if own.method == "dense"}
+        used |= {model for _, row in classified for model in transferred(row).models}
         names = list(self.models)
 
         def place(own: tuple[str, Evaluation | BoxEvaluation]) -> tuple:
@@ -63,7 +67,11 @@ class Planner(Estimates):
         guessing = [box_jobs.guesses(self, split, row, labels) for split, row in guesses]
         read = {key for job in (*trainings, *guessing) for key in job.after}
         scored = {split for split, _ in guesses if split in boxed}
+        described = feature_jobs.described(self, classified)
+        data_sets = list(dict.fromkeys(data_set for data_set, _ in classified))
+        unlearnt = dict.fromkeys(own.model for _, own in described if own.weights == "random")
         made = [
+            *(feature_jobs.reading(self, data_set) for data_set in data_sets),
             *map(self.packing, stores),
             *(
                 box_jobs.true_boxes(self, split)
@@ -78,6 +86,9 @@ class Planner(Estimates):
             ([self.check(evaluation) for evaluation in checked], ()),
             ([box_jobs.boxes(self, *own, labels) for own in sorted(predicted, key=place)], boxed),
             (guessing, boxed),
+            ([feature_jobs.drawing(self, model) for model in unlearnt], ()),
+            ([feature_jobs.describing(self, *own) for own in described], data_sets),
+            ([feature_jobs.classifying(self, *own) for own in classified], data_sets),
         ):
             made += self.of_all_seeds(group, splits, made)
         return made
@@ -106,7 +117,9 @@ class Planner(Estimates):
         return replace(job, name=f"seed{seed}/{job.name}", seed=seed, after=after)
 
     def packing(self, store: str) -> Job:
-        """Packing all shards of a store such as train_S256, train_S256-512, val."""
+        """Packing all shards of a store such as train_S256, train_S256-512, val, voc2007."""
+        if store in self.data_sets:
+            return feature_jobs.packing(self, store)
         split, _, scale = store.partition("_S")
         images, shards = self.images(split), self.config["data"]["shards"][split]
         crop, ends = self.config["convnet"]["crop"], scale.split("-")

@@ -9,6 +9,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ..results.paper_tables import MEASURES
+from ..settings.transferred_rows import measure_of
+
 WORDS = {  # for the verdicts of a ledger
     "reproduced": "as in the paper",
     "not reproduced": "unlike the paper",
@@ -29,9 +32,9 @@ class Differences:
 class Directions:
     """The directions of all measured comparisons; a pair that several claims compare counts once.
 
-    pairs: of which the paper has one with the lower error. with_paper, against: those that are so
-    here, and the other way round; a difference of zero is neither. equal: of the pairs that the
-    paper calls equivalent, the number of each verdict.
+    pairs: of which the paper has one that is better, of lower error or higher measure. with_paper,
+    against: those that are so here, and the other way round; a difference of zero is neither.
+    equal: of the pairs that the paper calls equivalent, the number of each verdict.
     """
 
     pairs: int
@@ -41,19 +44,36 @@ class Directions:
 
 
 def directions(claims: Sequence[dict]) -> Directions:
-    """The directions in a ledger's claims."""
-    found: dict[str, dict[frozenset, dict]] = {"lower_error": {}, "equivalent": {}}
+    """The directions in a ledger's claims.
+
+    Features that are compared by several measures are a pair by each.
+    """
+    better: dict[tuple, dict] = {}
+    equal: dict[tuple, dict] = {}
     for claim in claims:
         for each in claim["comparisons"]:
             if each["difference"] is not None:
-                found[each["expect"]][frozenset((each["candidate"], each["baseline"]))] = each
-    lower = found["lower_error"].values()
+                found = equal if each["expect"] == "equivalent" else better
+                found[_pair(each)] = each
     return Directions(
-        pairs=len(lower),
-        with_paper=_counted(each for each in lower if each["difference"] < 0),
-        against=_counted(each for each in lower if each["difference"] > 0),
-        equal=Counter(each["verdict"] for each in found["equivalent"].values()),
+        pairs=len(better),
+        with_paper=_counted(each for each in better.values() if _gain(each) > 0),
+        against=_counted(each for each in better.values() if _gain(each) < 0),
+        equal=Counter(each["verdict"] for each in equal.values()),
     )
+
+
+def _pair(comparison: dict) -> tuple[frozenset, str | None]:
+    metric = comparison["metric"]
+    of_features = measure_of(metric)[0] in MEASURES
+    sides = frozenset((comparison["candidate"], comparison["baseline"]))
+    return sides, metric if of_features else None
+
+
+def _gain(comparison: dict) -> float:
+    """By how much the side that the paper has as the better one is so."""
+    difference = comparison["difference"]
+    return difference if comparison["expect"] == "higher" else -difference
 
 
 def _counted(comparisons: Iterable[dict]) -> Differences:

@@ -1,4 +1,5 @@
-"""The report's drawings as SVG: learning curves, errors against depth and against test scale.
+"""The report's drawings as SVG: learning curves, errors against depth and against test scale,
+precision against recall.
 
 Each stands alone as a file, and a page may hold it as it is: text stays text, and lines and words
 take the colour of the text around them (`currentColor`). Series differ in marker and line, never in
@@ -12,7 +13,7 @@ import contextlib
 import io
 import itertools
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 from xml.sax.saxutils import escape
 
@@ -31,6 +32,7 @@ PALETTE = ("#0072b2", "#d55e00", "#009e73", "#b8609a")
 DASHES: tuple[str | tuple, ...] = ("-", (0, (4, 1.5)), (0, (6, 1.5, 1, 1.5)), (0, (1, 1)))
 HOLLOW = {"markersize": 7, "markerfacecolor": "none", "markeredgewidth": 0.9, "linewidth": 0.7}
 DROP = {"color": INK, "linestyle": (0, (3, 3)), "linewidth": 0.8, "alpha": 0.7}
+FAINT = {"color": INK, "linewidth": 0.8, "alpha": 0.25}
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 STYLE = {
     "svg.fonttype": "none",
@@ -73,6 +75,8 @@ SERIES = tuple(
     Series(color, marker, dash) for color, marker, dash in zip(PALETTE, "os^D", DASHES, strict=True)
 )
 CURVES = dict(zip((*METRICS, *OF_BOXES), SERIES, strict=False))
+OF_ROLES = dict(zip(("best", "median", "worst"), SERIES, strict=False))
+APART = 7  # percent of an axis between the names at curves' ends
 
 
 def learning_curves(histories: Sequence[History], limits: Limits) -> str:
@@ -196,6 +200,70 @@ def error_against_scale(
         panels[1].set_xlim(scales[0] - 0.08 * span, scales[-1] + 0.08 * span)
         title = f"Error of {model} against the test scale"
         return _svg(figure, title, _whole(told, evaluations))
+
+
+def precision_against_recall(ranked: Mapping) -> str:
+    """Precision against recall of a data set's classes, of which three stand out and have names.
+
+    Hollow, if average precision is of eleven points, is each of them.
+
+    ranked: as `examine_features` has it: `title`, `images`, `mean` and `classes`.
+    """
+    drawn = sorted(ranked["classes"], key=lambda each: each["role"] is not None)
+    named = [each for each in ranked["classes"] if each["role"]]
+    with _figure("precision-recall", 360, 310) as figure:
+        axes = figure.subplots()
+        for each in drawn:
+            line = {**OF_ROLES[each["role"]]._asdict(), "marker": ""} if each["role"] else FAINT
+            (curve,) = axes.plot(each["recall"], each["precision"], **line)
+            curve.set_gid(f"curve-{ranked['classes'].index(each)}")
+        for each in named:
+            look, points = OF_ROLES[each["role"]], each["interpolated"]
+            if points:
+                recalls = [100 * k / (len(points) - 1) for k in range(len(points))]
+                (marks,) = axes.plot(recalls, points, look.marker, color=look.color, **HOLLOW)
+                marks.set(markersize=5.5, clip_on=False, gid=f"eleven-{each['role']}")
+        axes.set(xlim=(0, 100), ylim=(0, 105), xlabel="recall (%)", title="precision (%)")
+        for each, height in zip(
+            named, _spread([each["precision"][-1] for each in named], APART, 105), strict=True
+        ):
+            axes.annotate(
+                f"{each['class']} {each['average_precision']:.1f}",
+                xy=(100, each["precision"][-1]),
+                xytext=(106, height),
+                va="center",
+                annotation_clip=False,
+                arrowprops={
+                    "arrowstyle": "-",
+                    "color": OF_ROLES[each["role"]].color,
+                    "linewidth": 0.8,
+                    "shrinkA": 0,
+                    "shrinkB": 0,
+                    "relpos": (0, 0.5),
+                },
+            )
+        marks = [each for each in named if each["interpolated"]]
+        handles = [
+            _handle(look if marks else look._replace(marker=""), role, markerfacecolor="none")
+            for role, look in OF_ROLES.items()
+            if role in {each["role"] for each in named}
+        ]
+        if len(named) < len(drawn):
+            handles.append(_handle(Series(INK, "", "-"), "others", alpha=FAINT["alpha"]))
+        figure.legend(
+            handles=handles,
+            title=f"{ranked['title']}, by average precision",
+            title_fontproperties={"weight": "bold", "size": 10},
+            alignment="left",
+            loc="outside upper left",
+            ncols=4,
+        )
+        told = [
+            f"Curves of {len(drawn)} classes, of {ranked['images']} test images; the mean average "
+            f"precision is {ranked['mean']:.1f}%.",
+            *map(_told_of_class, named),
+        ]
+        return _svg(figure, f"Precision against recall on {ranked['title']}", " ".join(told))
 
 
 def curve_limits(histories: Sequence[History]) -> Limits:
@@ -323,6 +391,21 @@ def _aside(series: T, order: Iterable[T], present: Collection[T], step: float) -
     return step * (beside.index(series) - (len(beside) - 1) / 2)
 
 
+def _spread(heights: Sequence[float], apart: float, end: float) -> list[float]:
+    """Heights as near to those given as can be, `apart` and between 0 and `end`, in their order."""
+    order = sorted(range(len(heights)), key=lambda place: heights[place])
+    found = list(heights)
+    lowest = apart / 2
+    for place in order:
+        found[place] = lowest = max(found[place], lowest)
+        lowest += apart
+    highest = end - apart / 2
+    for place in reversed(order):
+        found[place] = highest = min(found[place], highest)
+        highest -= apart
+    return found
+
+
 def _side_by_side(layers: dict[str, int]) -> dict[str, float]:
     """Where nets stand on an axis of weight layers, those of the same number around it."""
     places: dict[str, float] = {}
@@ -391,6 +474,19 @@ def _told(history: History, metrics: Sequence[str]) -> str:
         sentences.append(", ".join(rates))
     seed = "" if history.seed is None else f"Seed {history.seed}: "
     return _begin(f"{seed}{'; '.join(sentences)}.")
+
+
+def _told_of_class(each: Mapping) -> str:
+    """A class's curve in words and numbers."""
+    words = f"{each['role']}, {each['class']}: average precision {each['average_precision']:.1f}%"
+    if each["interpolated"]:
+        points = ", ".join(f"{point:.1f}" for point in each["interpolated"])
+        words += (
+            f", the mean of {points}, the greatest precisions at recalls of 0, 10 and so on to 100%"
+        )
+    return _begin(
+        f"{words}; precision at the end, a recall of 100%, is {each['precision'][-1]:.1f}%."
+    )
 
 
 def _begin(sentence: str) -> str:

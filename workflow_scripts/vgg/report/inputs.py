@@ -15,6 +15,7 @@ from ..results.ledger import COMPARISON_KEYS
 from ..results.throughput import SPEED_KEYS
 from ..settings.experiments import read_yaml
 from ..settings.localised_rows import is_localised
+from ..settings.transferred_rows import is_transferred
 
 VERDICTS = ("reproduced", "not reproduced", "inconclusive", "unmeasured")
 TABLE_KEYS = ["name", "title", "section", "experiment", "kind", "rows", "notes"]
@@ -42,9 +43,14 @@ TRAINING_KEYS = [  # of posteriors, which `evaluate` writes
     "node",
     "torch",
 ]
+FEATURE_CELL_KEYS = [*CELL_KEYS, "split_sd", "paper_sd", "paper_starred"]
+CLASSIFIERS_KEYS = ["scores", "data_set", "seed", "options", "chosen"]
+CHOSEN_KEYS = ["part", "split", "C", "grid", "figures", "at_end"]
+CHOSEN_KEYS += ["learnt", "validated", "tested"]
 SCORED_KEYS = ["images", "boxless", "blacklisted", "scored"]
 GUESS_KEYS = ["guesses", "split", "seed", "box", "merging"]
-LEDGER_KEYS = ["experiment", "seeds", "alpha", "family", "family_of_localisation", "claims"]
+LEDGER_KEYS = ["experiment", "seeds", "alpha", "family", "family_of_localisation"]
+LEDGER_KEYS += ["family_of_features", "claims"]
 CLAIM_KEYS = ["number", "section", "claim", "note", "comparisons", "throughput", "verdict"]
 THROUGHPUT_KEYS = ["expected_processes", "expected_speedup", "margin", "measured"]
 TRUTH_KEYS = ["images", "boxed_images", "boxes", "blacklisted", "oddities"]
@@ -60,6 +66,9 @@ VALUE_KEYS += [*COMPARED_ERROR_KEYS, "changed_class", "changed_outcome"]
 LOCALISED_KEYS = ["row", "boxes", "metric", "choices"]
 LOCALISED_VALUE_KEYS = ["value", "configured", "images", "merge_threshold", "changed_outcome"]
 LOCALISED_VALUE_KEYS += [key.replace("top1", "top5loc") for key in COMPARED_ERROR_KEYS[:7]]
+FEATURE_CHOICE_KEYS = ["choice", "row", "metric", "values"]
+FEATURE_VALUE_KEYS = ["value", "configured", "examples", "measure", "low", "high"]
+FEATURE_VALUE_KEYS += ["difference", "difference_low", "difference_high", "p", "C", "at_end"]
 PLAN_KEYS = ["experiment", "totals", "by_rule", "jobs", "critical_path", "disk", "nets"]
 FORMS = {
     ".csv": ("CSV", "text/csv"),
@@ -91,13 +100,18 @@ def load_table(path: str | Path) -> dict:
         facts = _mapping(path, table, ("localisation",))["localisation"]
         for split, counts in _mapping(where, facts, ("scoring", "images"))["images"].items():
             _mapping(f"{where}, {split}", counts, SCORED_KEYS)
+    transferred = is_transferred(table)
+    if transferred:
+        _mapping(path, table, ("higher_is_better", "data_sets"))
+        _mapping(f"{path}: data_sets", table["data_sets"], ())
     for position, row in enumerate(table["rows"], start=1):
         where = f"{path}, row {position}"
         _mapping(where, row, ROW_KEYS[table["kind"]])
         if table["kind"] == "evaluation":
             _mapping(where, row["metrics"], table["metrics"])
             for name, cell in row["metrics"].items():
-                _mapping(f"{where}, {name}", cell, CELL_KEYS)
+                keys = FEATURE_CELL_KEYS if transferred else CELL_KEYS
+                _mapping(f"{where}, {name}", cell, keys)
             for evaluation in row["evaluations"]:
                 _mapping(f"{where}, evaluations", evaluation, ORIGIN_KEYS)
                 if evaluation["training"] is not None:
@@ -105,7 +119,21 @@ def load_table(path: str | Path) -> dict:
         if localised and not row["literature"]:
             for guesses in _mapping(where, row, ("name", "guesses"))["guesses"]:
                 _mapping(f"{where}, guesses", guesses, GUESS_KEYS)
+        if transferred and not row["literature"]:
+            _check_classifiers(where, row)
     return table
+
+
+def _check_classifiers(where: str, row: dict) -> None:
+    """Raise InputError for what a row of features lacks of its classifiers."""
+    _mapping(where, row, ("name", "classifiers", "per_class"))
+    for metric, classes in _mapping(f"{where}, per_class", row["per_class"], ()).items():
+        _mapping(f"{where}, per_class, {metric}", classes, ())
+    for own in row["classifiers"]:
+        _mapping(f"{where}, classifiers", own, CLASSIFIERS_KEYS)
+        _mapping(f"{where}, classifiers, options", own["options"], ())
+        for chosen in own["chosen"]:
+            _mapping(f"{where}, classifiers, chosen", chosen, CHOSEN_KEYS)
 
 
 def load_downloads(path: str | Path) -> list[Download]:
@@ -155,7 +183,7 @@ def load_choices(path: str | Path) -> dict[str, dict]:
 def load_compared_choices(path: str | Path) -> dict:
     """The comparison that `compare_choices` wrote: `experiment`, `split`, a list `choices`.
 
-    `localisation`: that of localisation's choices, None without.
+    `localisation`, `features`: those of localisation's choices and of features', None without.
     """
     compared = _mapping(path, read_json(path), ("experiment", "split", "choices"))
     for position, choice in enumerate(compared["choices"], start=1):
@@ -167,6 +195,11 @@ def load_compared_choices(path: str | Path) -> dict:
         for choice in _mapping(where, localised, LOCALISED_KEYS)["choices"]:
             for value in _mapping(where, choice, ("choice", "values"))["values"]:
                 _mapping(where, value, LOCALISED_VALUE_KEYS)
+    if features := compared.setdefault("features", None):
+        where = f"{path}, features"
+        for choice in _mapping(where, features, ("data_sets", "choices"))["choices"]:
+            for value in _mapping(where, choice, FEATURE_CHOICE_KEYS)["values"]:
+                _mapping(where, value, FEATURE_VALUE_KEYS)
     return compared
 
 

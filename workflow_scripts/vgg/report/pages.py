@@ -26,13 +26,29 @@ from ..core.text_artefacts import read_svg
 from ..data.oddities import KINDS
 from ..planning.jobs import Key
 from ..planning.records import joined
-from ..results.formats.layout import blocks, groups, label
-from ..results.paper_tables import METRICS, NAMES
+from ..results.formats.layout import (
+    blocks,
+    groups,
+    has_reference,
+    is_withheld,
+    label,
+    measure_name,
+)
+from ..results.paper_tables import MEASURES, METRICS, NAMES
 from ..settings.localised_rows import is_localised
+from ..settings.transferred_rows import is_transferred, measure_of
 from ..training.history import History
 from . import directions, plan_tables
 from .inputs import VERDICTS, Download
-from .provenance import guesses, job, sources, workflow_command
+from .provenance import (
+    classifiers,
+    described_by,
+    guesses,
+    job,
+    opened_sets,
+    sources,
+    workflow_command,
+)
 
 TEMPLATES = Path(__file__).resolve().parents[3] / "reports" / "templates"
 
@@ -55,6 +71,7 @@ def render(template: str, **context) -> str:
         function.__name__: function
         for function in (
             blocks,
+            compared_metrics,
             data_uri,
             duration,
             groups,
@@ -63,16 +80,26 @@ def render(template: str, **context) -> str:
             metric,
             moment,
             number,
+            of_part,
+            opened_sets,
             plain,
             probability,
             referenced,
+            section,
             shell,
             size,
             unmeasured,
+            unmeasured_sets,
+            withheld,
             wrong,
         )
     }
-    environment.tests |= {"outside": outside, "localised": is_localised}
+    environment.tests |= {
+        "outside": outside,
+        "localised": is_localised,
+        "of_features": is_transferred,
+        "measure": is_measure,
+    }
     config = context["config"]
     weights = config.get("weights", {})
     script = (TEMPLATES / "script.js").read_text(encoding="utf-8")
@@ -85,6 +112,8 @@ def render(template: str, **context) -> str:
         "verdict_words": directions.WORDS if _is_miniature(config) else {v: v for v in VERDICTS},
         "seeds": config.get("seeds", []),
         "script": Markup(script),
+        "classifiers_behind": classifiers,
+        "described_by": described_by,
         "guesses_behind": guesses,
         "job": job,
         "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -112,7 +141,7 @@ def render_table(
     pages: names of other pages beside this one, to which its notes link.
     """
     return render(
-        f"{table['kind']}.html",
+        "features.html" if is_transferred(table) else f"{table['kind']}.html",
         table=table,
         config=config,
         previous=previous,
@@ -165,6 +194,7 @@ def render_index(
         directions=directions.directions(claims),
         span=_widest(claims, drawn),
         metric_of_side=_metrics_of_sides(tables),
+        data_sets={n: title for t in tables for n, title in t.get("data_sets", {}).items()},
         compared=_compared(tables),
         row_links=_row_links(tables, pages),
         drawings=drawings,
@@ -355,17 +385,53 @@ def data_uri(download: Download) -> str:
     return f"data:{download.media_type};charset=utf-8;base64,{content}"
 
 
-def metric(name: str) -> str:
-    """'top-1 error, val' for top1_val."""
+def metric(name: str, data_sets: Mapping[str, str] | None = None) -> str:
+    """'top-1 error, val' for top1_val, 'mean class recall, Caltech-101' for recall_caltech101.
+
+    data_sets: titles of data sets by name.
+    """
     kind, _, split = name.partition("_")
+    if kind in MEASURES:
+        return measure_name(name, data_sets or {})
     return f"{NAMES[kind]} error, {split}" if name in METRICS else name.replace("_", " ")
 
 
+def is_measure(name: str) -> bool:
+    """Whether a metric is a measure of features, of which higher is better."""
+    return measure_of(name)[0] in MEASURES
+
+
+def of_part(name: str) -> str:
+    """What a metric was measured on: 'val' for top1_val, 'voc2007' for map_voc2007."""
+    return measure_of(name)[1]
+
+
+def section(name: str) -> str:
+    """A section of the paper as a reader says it."""
+    return f"appendix {name}" if name.isalpha() else f"§{name}"
+
+
 def referenced(table: dict) -> bool:
-    """Whether a table of errors has numbers of the paper's, or of another reference."""
-    return any(
-        cell["paper"] is not None for row in table["rows"] for cell in row["metrics"].values()
-    )
+    """Whether a table has numbers of the paper's, or of another reference."""
+    return any(has_reference(table, metric) for metric in table["metrics"])
+
+
+def compared_metrics(table: dict) -> list[str]:
+    """The metrics of a table that stand beside the paper's numbers, or another reference's.
+
+    Of errors all or none, that columns may be alike; of measures those that the reference has.
+    """
+    if is_transferred(table):
+        return [metric for metric in table["metrics"] if has_reference(table, metric)]
+    return table["metrics"] if referenced(table) else []
+
+
+def withheld(row: dict, metric: str) -> bool:
+    """Whether a row has no number because its labels are withheld, and a file for their server."""
+    if is_measure(metric):
+        return is_withheld(row, metric)
+    unknown = row["metrics"][metric]["measured"] is None
+    return bool(unknown and row["submission"] and of_part(metric) == "test")
 
 
 def unmeasured(table: dict) -> list[str]:
@@ -376,6 +442,12 @@ def unmeasured(table: dict) -> list[str]:
         if not row["literature"]
         and all(cell["measured"] is None for cell in row["metrics"].values())
     ]
+
+
+def unmeasured_sets(table: dict) -> list[str]:
+    """The data sets of a table's metrics that the run has not."""
+    wanted = dict.fromkeys(of_part(metric) for metric in table["metrics"])
+    return [name for name in wanted if name not in table["data_sets"]]
 
 
 def plain(value) -> str:
@@ -394,26 +466,36 @@ def _is_miniature(config: dict) -> bool:
 
 
 def _compared(tables: Sequence[dict]) -> dict[str, list[dict]]:
-    """The measured cells that stand beside a reference, by whose it is, the paper's first."""
+    """The measured cells that stand beside a reference, by whose it is, the paper's first.
+
+    What a server answered without an interval is not among them.
+    """
     found: dict[str, list[dict]] = {"paper": []}
     for table in tables:
         for row in table["rows"] if table["kind"] == "evaluation" else []:
             cells = row["metrics"].values()
-            both = [c for c in cells if None not in (c["measured"], c["paper"])]
+            both = [c for c in cells if None not in (c["measured"], c["low"], c["paper"])]
             found.setdefault(table["reference"], []).extend(both)
     return {reference: cells for reference, cells in found.items() if cells}
 
 
-def _row_links(tables: Sequence[dict], pages: Collection[str]) -> dict[str, str]:
-    """Where the provenance of a row is, by the name that the ledger of claims gives it."""
-    return {
-        f"{label(table['name'])}: {' / '.join(row['labels'])}": f"{table['name']}.html"
-        f"#{table['name']}-{place}-val"
-        for table in tables
-        if table["kind"] == "evaluation" and table["name"] in pages
-        for place, row in enumerate(table["rows"], start=1)
-        if any(one["split"] == "val" for one in (*row["evaluations"], *row.get("guesses", ())))
-    }
+def _row_links(tables: Sequence[dict], pages: Collection[str]) -> dict[tuple[str, str], str]:
+    """Where the provenance of a row is, by the name that the ledger of claims gives it, and by
+    what it was measured on: "val", or a data set."""
+    found = {}
+    for table in tables:
+        if table["kind"] != "evaluation" or table["name"] not in pages:
+            continue
+        for place, row in enumerate(table["rows"], start=1):
+            side = f"{label(table['name'])}: {' / '.join(row['labels'])}"
+            if is_transferred(table):
+                parts = opened_sets(row)
+            else:
+                known = (*row["evaluations"], *row.get("guesses", ()))
+                parts = ["val"] if any(one["split"] == "val" for one in known) else []
+            for part in parts:
+                found[side, part] = f"{table['name']}.html#{table['name']}-{place}-{part}"
+    return found
 
 
 def _metrics_of_sides(tables: Sequence[dict]) -> dict[str, str]:
@@ -443,6 +525,8 @@ def _summary(tables: Sequence[dict], records: Mapping[Key, dict]) -> dict:
         "imports": rules["import_weights"],
         "evaluations": rules["evaluate_convnet"],
         "boxed": rules["evaluate_boxes"],
+        "described": rules["describe_images"],
+        "classifiers": rules["train_classifiers"],
         "started": min(record["started"] for record in records.values()),
         "finished": max(record["finished"] for record in records.values()),
         "torch": sorted({training["torch"] for training in trainings}),

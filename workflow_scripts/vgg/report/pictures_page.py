@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from ..core.files import InputError
 from ..core.text_artefacts import read_json
-from .pages import render
+from .pages import inline_svg, render
 
 # What each of the page's files holds at least; the keys are the files' names without suffix.
 KEYS = {
@@ -18,9 +18,10 @@ KEYS = {
     "images": ("experiment", "rows", "missing", "hardest", "best_fused"),
     "classes": ("experiment", "row", "missing", "classes", "worst", "best", "confusions", "pairs"),
     "boxes": ("experiment", "row", "nets", "has_true_boxes", "missing", "right", "wrong"),
+    "features": ("experiment", "row", "missing", "ranked", "recalled"),
     "filters": ("experiment", "nets"),
 }
-OPTIONAL = ("boxes",)  # files whose section is left out if they are not given
+OPTIONAL = ("boxes", "features")  # files whose section is left out if they are not given
 COLOURS = "viridis"  # ordered by lightness, for colour-blind readers and on grey pictures too
 DOUBLE = ("best-box", "true-box")  # kinds of boxes that are drawn twice
 FAINTEST = 0.35  # opacity of a merged box's line
@@ -37,12 +38,16 @@ def load(kind: str, path: str | Path) -> dict:
 
 
 def render_pictures(
-    pictures: Mapping[str, dict | None], config: dict, pages: Collection[str] = ()
+    pictures: Mapping[str, dict | None],
+    config: dict,
+    pages: Collection[str] = (),
+    curves: str | Path | None = None,
 ) -> str:
     """The page.
 
     pictures: the content of each of the files of KEYS; None for one of OPTIONAL. pages: names of
     the pages beside this one, such as "index" and "table5", the only ones that it links to.
+    curves: the drawing of precision against recall, if there is one.
     """
     classes = pictures["classes"]
     assert classes is not None
@@ -56,9 +61,11 @@ def render_pictures(
         colour=colour,
         heat=heat,
         outline=outline,
+        ends=ends,
         parts=parts,
         faint=faint,
         legend=[colour(stop / (STOPS - 1)) for stop in range(STOPS)],
+        curves=inline_svg(curves) if curves else None,
         config=config,
         pages=pages,
         index="index" in pages,
@@ -72,10 +79,14 @@ def extremes(classes: list[dict], worst: int, best: int) -> tuple[list[dict], li
     than `worst` and `best` together. Classes without images are left out.
     """
     measured = [c for c in classes if c["top1_error"] is not None]
-    order = sorted(measured, key=lambda c: (-c["top1_error"], c["label"]))
-    if len(order) <= worst + best:
+    return ends(sorted(measured, key=lambda c: (-c["top1_error"], c["label"])), worst, best)
+
+
+def ends(order: list[dict], first: int, last: int) -> tuple[list[dict], list[dict]]:
+    """The first and the last of a list; all of it, and none, if it has no more than both."""
+    if len(order) <= first + last:
         return order, []
-    return order[:worst], order[len(order) - best :]
+    return order[:first], order[len(order) - last :]
 
 
 def colour(value: float) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..core.progress import duration
+from ..planning import feature_costs
 from ..planning.records import total
 
 KINDS = {
@@ -19,6 +20,10 @@ KINDS = {
     "pack_shard": "shards",
     "read_boxes": "true boxes",
     "import_weights": "imported weights",
+    "describe_images": "descriptors",
+    "train_classifiers": "classifiers",
+    "index_examples": "examples",
+    "draw_weights": "random weights",
 }
 
 
@@ -169,12 +174,42 @@ GUESSES = (
     Column("wall", "wall_hours", hours),
 )
 GUESSES_DISK = (Column("guesses", "disk", size, True),)
+DESCRIPTORS = (
+    Column("descriptors of", "split", word),
+    Column("by", "model", word),
+    Column("weights", "weights", word),
+    Column("seed", "seed", count),
+    Column("region", "method", word),
+    Column("Q", "Q", count),
+    *EVALUATIONS[5:],
+)
+DESCRIPTORS_DISK = (Column("descriptors", "disk", size, True),)
+CLASSIFIERS = (
+    Column("classifiers of row", "row", word),
+    Column("data set", "split", word),
+    Column("seed", "seed", count),
+    Column("by", "models", words),
+    Column("examples", "images", count),
+    Column("numbers of each", "dimensions", count),
+    Column("classes", "classes", count),
+    Column("arithmetic", "flop", flop, True),
+    Column("core time", "hours", hours, True),
+    Column("wall", "wall_hours", hours),
+)
+CLASSIFIERS_DISK = (Column("scores", "disk", size, True),)
+EXAMPLES = (
+    Column("examples of", "split", word),
+    Column("images", "images", count, True),
+    Column("core time", "hours", hours, True),
+)
+EXAMPLES_DISK = (Column("examples", "disk", size, True),)
 TRUE_BOXES = (
     Column("true boxes of", "split", word),
     Column("images", "images", count, True),
     Column("core time", "hours", hours, True),
 )
 IMPORTS = (Column("model", "name", word),)
+RANDOM_WEIGHTS = (Column("random weights like", "model", word), Column("seed", "seed", count))
 IMPORTS_DISK = (Column("weights", "disk", size, True),)
 PACKING = (
     Column("store", "name", word),
@@ -265,6 +300,38 @@ def tables(plan: dict) -> list[Table]:
             disk=BOXES_DISK,
         ),
         table_of(
+            "descriptors",
+            "Descriptors",
+            jobs["describe_images"],
+            DESCRIPTORS,
+            actual=ACTUAL,
+            disk=DESCRIPTORS_DISK,
+        ),
+        table_of(
+            "classifiers",
+            "Classifiers",
+            jobs["train_classifiers"],
+            CLASSIFIERS,
+            actual=ACTUAL,
+            disk=CLASSIFIERS_DISK,
+        ),
+        table_of(
+            "examples",
+            "Examples",
+            jobs["index_examples"],
+            EXAMPLES,
+            actual=ACTUAL,
+            disk=EXAMPLES_DISK,
+        ),
+        table_of(
+            "random weights",
+            "Random weights",
+            jobs["draw_weights"],
+            RANDOM_WEIGHTS,
+            actual=ACTUAL,
+            disk=IMPORTS_DISK,
+        ),
+        table_of(
             "packing", "Packing", jobs["pack_shard"], PACKING, actual=ACTUAL, disk=PACKING_DISK
         ),
         table_of("disk", "Disk", plan["disk"], DISK),
@@ -276,11 +343,15 @@ def tables(plan: dict) -> list[Table]:
 def headline(plan: dict) -> dict[str, Cell]:
     """The plan's largest numbers by name."""
     totals = plan["totals"]
-    passes = totals["box_evaluations"]
+    parts = {
+        "passes for boxes": totals["box_evaluations"],
+        "passes for descriptors": totals["descriptions"],
+        "rows of classifiers": totals["classifiers"],
+    }
     return {
         "trainings": count(totals["trainings"]),
         "evaluations": count(totals["evaluations"]),
-        **({"passes for boxes": count(passes)} if passes else {}),
+        **{name: count(number) for name, number in parts.items() if number},
         "arithmetic": flop(totals["flop"]),
         "device-hours": hours(totals["device_hours"]),
         "longest chain": hours(totals["wall_hours"]),
@@ -316,19 +387,22 @@ def summary(plan: dict) -> list[str]:
             "rates them. Merging them and reading true boxes are planned in hours of one core, at "
             "rates measured once."
         )
+    if totals["descriptions"]:
+        lines.append(_of_features(any(job["method"] == "box" for job in plan["jobs"])))
     lines += [
         "Packing is planned in hours of one core, at rates measured once on photographs of "
         "500×375 pixels and scaled by pixels. Checking and indexing the archives, statistics, "
         "tables and pages are not planned.",
         f"Images: {'; '.join(map(_of_split, given['splits']))}. Those that are not packed yet are "
-        f"taken to be of {given['typical_width']}×{given['typical_height']} pixels.",
+        f"taken to be of {_sizes(given)}.",
     ]
     if given["processes"] > 1:
         lines.append(f"Each training runs on {given['processes']} devices.")
     if totals["unknown"]:
         lines.append(
             f"{totals['unknown']} jobs work on an unknown number of images and are in no total: "
-            "set data.images, or plan again once the images are indexed."
+            "state their numbers, data.images or images of a data set in transfer, or plan again "
+            "once they are indexed."
         )
     if totals["device_hours"]:
         lines.append(_least_time(totals["device_hours"], totals["wall_hours"]))
@@ -380,6 +454,34 @@ def _prefixed(number: float | None, unit: str) -> Cell:
         amount, prefix = amount / 1000, larger
     digits = max(0, 3 - len(f"{amount:.0f}")) if prefix else 0
     return Cell(f"{amount:.{digits}f} {prefix}{unit}", number)
+
+
+def _of_features(with_boxes: bool) -> str:
+    """What the plan of features for other data sets takes for granted."""
+    persons = (
+        f" Images of actions that are not packed yet are taken to show {feature_costs.PERSONS:.3g} "
+        "persons each, in boxes that are twice as high as wide."
+    )
+    return (
+        "Descriptors take two passes, of an image and of its mirror image, without the last layer."
+        f"{persons if with_boxes else ''} Classifiers, and reading what is said of their examples, "
+        "are planned in hours of one core, at rates measured once: "
+        f"{feature_costs.CORE_FLOP / 1e9:.3g} GFLOP/s, for the inner products of all pairs of "
+        f"examples and, at each C, {feature_costs.PRODUCTS} products of these with the vectors of "
+        "all classes."
+    )
+
+
+def _sizes(given: dict) -> str:
+    """The pixels that images are taken to have: most, then those of data sets that differ."""
+    usual = f"{given['typical_width']}×{given['typical_height']}"
+    others: dict[str, list[str]] = {}
+    for split in given["splits"]:
+        size = f"{split['typical_width']}×{split['typical_height']}"
+        others.setdefault(size, []).append(split["split"])
+    others.pop(usual, None)
+    apart = [f", those of {' and '.join(names)} of {size}" for size, names in others.items()]
+    return f"{usual} pixels{''.join(apart)}"
 
 
 def _of_split(split: dict) -> str:

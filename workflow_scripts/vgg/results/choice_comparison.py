@@ -89,14 +89,19 @@ def compare(found: Predictions, configured: Predictions, seed: int) -> dict:
 
 
 def write_comparison(
-    output: str, results: str, compared: Sequence[dict], localised: Mapping | None = None
+    output: str,
+    results: str,
+    compared: Sequence[dict],
+    localised: Mapping | None = None,
+    features: Mapping | None = None,
 ) -> None:
     """Write `<output>.json`, and `<output>.csv` with a line for each value of each choice.
 
-    localised: what `compared_localisation` found, for `localisation` in the JSON.
+    localised, features: what `compared_localisation` and `compared_features` found, for
+    `localisation` and `features` in the JSON.
     """
     content = {"experiment": Path(results).name, "split": SPLIT, "choices": list(compared)}
-    write_json(f"{output}.json", {**content, "localisation": localised})
+    write_json(f"{output}.json", {**content, "localisation": localised, "features": features})
     lines = [
         {
             "choice": choice["choice"],

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,28 +19,45 @@ from ..evaluation.posteriors import check_paired, outcomes
 from ..localisation.scoring import Scoring
 from ..settings.experiments import (
     SIDES,
-    Evaluation,
+    Measured,
     evaluations,
     find_row,
     has_models,
+    has_same_descriptors,
     seeded_paths,
     side_evaluations,
 )
 from ..settings.localised_rows import Guessed, error_of
+from ..settings.transferred_rows import Transferred, measure_of
+from .feature_measures import Measures
 from .ledger import Comparison
 from .paper_tables import paper_rows
 from .tables import paired_localisations
 from .throughput import speed_verdict
-from .uncertainty import ALPHA, PairedDifference, error_verdict, holm, paired_difference
+from .uncertainty import (
+    ALPHA,
+    PairedDifference,
+    error_verdict,
+    holm,
+    over_seeds,
+    paired_difference,
+)
 
-Side = tuple[Evaluation | Guessed, ...]
-Sides = tuple[Side, Side]  # a comparison's candidate and baseline
+Side = tuple[Measured, ...]
+
+
+class Sides(NamedTuple):
+    """A comparison's candidate and baseline, and the metric that features are compared by."""
+
+    candidate: Side
+    baseline: Side
+    metric: str | None = None
 
 
 def comparison_sides(comparison: dict, tables: dict) -> Sides:
-    """The evaluations of the two sides of a comparison of claims.yaml."""
+    """What the two sides of a comparison of claims.yaml are measured by."""
     candidate, baseline = (tuple(side_evaluations(comparison[side], tables)) for side in SIDES)
-    return candidate, baseline
+    return Sides(candidate, baseline, comparison.get("metric"))
 
 
 def side_name(side: str | list[dict], tables: dict) -> str:
@@ -50,15 +68,18 @@ def side_name(side: str | list[dict], tables: dict) -> str:
     return f"{table}: {' / '.join(find_row(side, tables)['labels'])}"
 
 
-def paper_error(side: str | list[dict], tables: dict, paper: dict) -> float | None:
-    """The paper's error of one side; None if no table of the paper has it."""
+def paper_error(
+    side: str | list[dict], tables: dict, paper: dict, metric: str | None = None
+) -> float | None:
+    """The paper's error, or measure, of one side; None if no table of the paper has it."""
     if not isinstance(side, str):
         return None
     table = tables[side.partition("/")[0]]
     if "paper" not in table:
         return None
     row = find_row(side, tables)
-    return paper_rows(paper[table["paper"]])[row["index"]][1][metric_of(row)]
+    printed = paper_rows(paper[table["paper"]])[row["index"]][1].get(metric or metric_of(row))
+    return printed["value"] if isinstance(printed, dict) else printed
 
 
 def metric_of(row: dict) -> str:
@@ -101,13 +122,15 @@ def holm_by_pair(found: Mapping[Sides, ComparedPair]) -> dict[frozenset, float]:
 
 def pair(sides: Sides) -> frozenset:
     """The same for two sides whichever is the candidate, and however their entries are ordered."""
-    return frozenset(tuple(sorted(side, key=str)) for side in sides)
+    of_sides = frozenset(tuple(sorted(side, key=str)) for side in sides[:2])
+    return frozenset((of_sides, sides.metric)) if sides.metric else of_sides
 
 
-def _is_of_boxes(sides: Sides) -> bool:
-    """True if two sides compare guesses: a family of their own, so that claims about classification
-    are judged the same with localisation and without."""
-    return isinstance(sides[0][0], Guessed)
+def family(sides: Sides) -> str:
+    """What two sides are about. Each has a family of tests of its own, so that claims about
+    classification are judged the same with localisation and features, and without."""
+    kind = type(sides.candidate[0])
+    return {Guessed: "localisation", Transferred: "features"}.get(kind, "classification")
 
 
 def claim_verdict(verdicts: list[str]) -> str:
@@ -131,7 +154,8 @@ def judge(
 ) -> Comparison:
     """A comparison of claims.yaml as the ledger has it."""
     sides = comparison_sides(comparison, tables)
-    ours, theirs = (paper_error(comparison[side], tables, paper) for side in SIDES)
+    metric = comparison.get("metric")
+    ours, theirs = (paper_error(comparison[side], tables, paper, metric) for side in SIDES)
     expect, margin = comparison["expect"], comparison.get("margin")
     measured = {}
     if sides in found:
@@ -149,7 +173,8 @@ def judge(
         baseline=side_name(comparison["baseline"], tables),
         expect=expect,
         margin=margin,
-        metric=metric_of(
+        metric=metric
+        or metric_of(
             find_row(side, tables)
             if isinstance(side := comparison["candidate"], str)
             else {"evaluations": side}
@@ -183,17 +208,17 @@ def wrong_images(
 
     Raises InputError unless all posteriors are of the same images, and all guesses.
     """
-    guesses = [sides for sides in compared if _is_of_boxes(sides)]
+    guesses = [sides for sides in compared if family(sides) == "localisation"]
     read = paired_localisations(results, scoring)
     localised = {}
-    for side in {side for sides in guesses for side in sides}:
+    for side in {side for sides in guesses for side in sides[:2]}:
         files = seeded_paths(side, results, "val", seeds=seeds, imported=imported)
         localised[side] = np.stack([read(tuple(own)).wrong for own in files])
     compared = [sides for sides in compared if sides not in guesses]
     paths = {
         side: seeded_paths(side, results, "val", seeds=seeds, imported=imported)
         for sides in compared
-        for side in sides
+        for side in sides[:2]
     }
     if paths:
         check_images([path for of_seeds in paths.values() for own in of_seeds for path in own])
@@ -209,6 +234,58 @@ def wrong_images(
     return of_classes | localised
 
 
+def compare_features(
+    sides: Sides,
+    results: str,
+    seeds: Sequence[int],
+    imported: Collection[str],
+    measures: Measures,
+) -> ComparedPair:
+    """Compare two sides' classifiers of features by a metric, higher is better.
+
+    Raises InputError if their scores are not of the data set's examples.
+    """
+    assert sides.metric is not None
+    measure, data_set = measures.of(sides.metric), measure_of(sides.metric)[1]
+    candidate, baseline = (
+        [
+            measures.read(path, measure.examples)
+            for (path,) in seeded_paths(side, results, data_set, seeds=seeds, imported=imported)
+        ]
+        for side in sides[:2]
+    )
+    found = measure.difference(candidate, baseline)
+    values = tuple(measure.interval(side).value for side in (candidate, baseline))
+    per_seed = np.array(found.per_seed)
+    seed_sd, seed_low, seed_high = over_seeds(per_seed)
+    difference = PairedDifference(
+        found.difference, found.low, found.high, found.p, len(per_seed), found.per_seed,
+        seed_sd=seed_sd, seed_low=seed_low, seed_high=seed_high,
+    )  # fmt: skip
+    return ComparedPair(difference, values, measure.count(candidate[0]))
+
+
+def measured_sides(
+    claims: Sequence[dict],
+    tables: dict,
+    models: Collection[str] | None,
+    measures: Measures,
+) -> list[Sides]:
+    """The sides of all comparisons that a run measures; models: that it has, None for all."""
+    found = []
+    for comparison in (each for claim in claims for each in claim["comparisons"]):
+        sides = comparison_sides(comparison, tables)
+        if not has_models([*sides.candidate, *sides.baseline], models):
+            continue
+        if sides.metric is not None:
+            if not measures.has(sides.metric):
+                continue
+            if has_same_descriptors(comparison, tables, measures.data_sets):
+                continue
+        found.append(sides)
+    return found
+
+
 def judged_ledger(
     claims: Sequence[dict],
     tables: dict,
@@ -221,32 +298,33 @@ def judged_ledger(
     speeds: Sequence[dict],
     bootstrap_seed: int,
     scoring: Scoring | None = None,
+    data_sets: Mapping[str, dict] | None = None,
 ) -> dict:
     """The ledger of all claims of claims.yaml.
 
     models: that the run has, None for all; comparisons of others stay unmeasured. speeds: as
-    throughput.speedups gives them. scoring: of localisation.
+    throughput.speedups gives them. scoring: of localisation. data_sets: the run's others, as
+    `Measures` has them.
     """
-    compared = [
-        sides
-        for claim in claims
-        for sides in (comparison_sides(each, tables) for each in claim["comparisons"])
-        if has_models([*sides[0], *sides[1]], models)
-    ]
-    wrong = wrong_images(compared, results, seeds, imported, scoring or Scoring())
+    measures = Measures(results, data_sets or {}, bootstrap_seed)
+    compared = dict.fromkeys(measured_sides(claims, tables, models, measures))
+    errors = [sides for sides in compared if family(sides) != "features"]
+    wrong = wrong_images(errors, results, seeds, imported, scoring or Scoring())
     found = {
-        (candidate, baseline): compare_sides(wrong[candidate], wrong[baseline], bootstrap_seed)
-        for candidate, baseline in dict.fromkeys(compared)
+        sides: compare_sides(wrong[sides.candidate], wrong[sides.baseline], bootstrap_seed)
+        if sides in errors
+        else compare_features(sides, results, seeds, imported, measures)
+        for sides in compared
     }
-    families = [
-        {sides: pair for sides, pair in found.items() if _is_of_boxes(sides) == of_boxes}
-        for of_boxes in (False, True)
-    ]
-    p_holm, p_holm_of_boxes = map(holm_by_pair, families)
+    families = {
+        name: holm_by_pair({s: pair for s, pair in found.items() if family(s) == name})
+        for name in ("classification", "localisation", "features")
+    }
+    p_holm = {own: p for of_family in families.values() for own, p in of_family.items()}
     judged = []
     for claim in claims:
         comparisons = [
-            asdict(judge(each, tables, paper, found=found, p_holm=p_holm | p_holm_of_boxes))
+            asdict(judge(each, tables, paper, found=found, p_holm=p_holm))
             for each in claim["comparisons"]
         ]
         speed, verdicts = judge_speed(claim.get("throughput"), speeds)
@@ -263,7 +341,8 @@ def judged_ledger(
         "experiment": Path(results).name,
         "seeds": seeds,
         "alpha": ALPHA,
-        "family": len(p_holm),
-        "family_of_localisation": len(p_holm_of_boxes),
+        "family": len(families["classification"]),
+        "family_of_localisation": len(families["localisation"]),
+        "family_of_features": len(families["features"]),
         "claims": judged,
     }

@@ -13,10 +13,12 @@ from .throughput import SPEED_KEYS
 class Comparison:
     """A comparison of two sides' errors on the validation set, and what it says of a claim.
 
-    candidate, baseline: names of the sides. expect, margin: as in claims.yaml. Errors are in
-    percent, differences candidate − baseline in points; see uncertainty.PairedDifference. p_holm:
-    p after Holm's correction over the ledger. paper_difference: None if the paper has no such
-    errors. What was not measured is None.
+    Or of their measures on another data set, of which higher is better; they stand where errors do.
+    candidate, baseline: names of the sides. expect, margin: as in claims.yaml. metric: the error or
+    measure. Both are in percent, differences candidate − baseline in points; see
+    uncertainty.PairedDifference. p_holm: p after Holm's correction over the ledger's comparisons of
+    the same kind: classification, localisation or features. paper_difference: None if the paper has
+    no such numbers. What was not measured is None.
     """
 
     candidate: str

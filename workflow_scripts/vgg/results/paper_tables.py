@@ -10,6 +10,16 @@ NAMES = {  # of the kinds of errors, such as those of top1_val, for people
 }
 KINDS = tuple(NAMES)
 METRICS = tuple(f"{kind}_{split}" for kind in KINDS for split in ("val", "test"))
+MEASURES = {  # of features on other data sets, higher is better, such as those of map_voc2007
+    "map": "mean average precision",
+    "mapval": "mean average precision (val.)",
+    "recall": "mean class recall",
+}
+
+
+def is_metric(name: str) -> bool:
+    """True if a column of a table, or a metric, is a number that is measured."""
+    return name in METRICS or name.partition("_")[0] in MEASURES
 
 
 def paper_rows(entry: dict) -> list[tuple[list, dict[str, float | None]]]:
@@ -20,8 +30,8 @@ def paper_rows(entry: dict) -> list[tuple[list, dict[str, float | None]]]:
         cells = dict(zip(columns, row, strict=True))
         rows.append(
             (
-                [cells[column] for column in columns if column not in METRICS],
-                {column: cells[column] for column in columns if column in METRICS},
+                [cells[column] for column in columns if not is_metric(column)],
+                {column: cells[column] for column in columns if is_metric(column)},
             )
         )
     return rows

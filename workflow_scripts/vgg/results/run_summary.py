@@ -1,4 +1,4 @@
-"""A run's errors, and where its time went, as text for a terminal."""
+"""A run's errors and measures, and where its time went, as text for a terminal."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
+from ..core.text_artefacts import read_json
 from ..planning.jobs import Key
+from ..settings.transferred_rows import is_transferred, measure_of
 from .paper_tables import NAMES
 from .tables import read_lines
 
+SHORT = {"map": "mAP {}", "mapval": "mAP {} val", "recall": "recall {}"}  # of a data set
+
 
 def errors_as_text(results: Path, tables: dict) -> str:
-    """The measured errors of all tables that exist, beside the paper's."""
+    """The errors, or measures of features, of all tables that exist, beside the paper's."""
     parts = []
     for name, table in tables.items():
         path = results / "tables" / f"{name}.csv"
@@ -22,15 +26,26 @@ def errors_as_text(results: Path, tables: dict) -> str:
         lines = lines[~lines["literature"]]
         text = lines[table["columns"]].astype(str).apply(lambda column: column.str.slice(0, 38))
         reference = table.get("reference", "paper")
+        titles, unit = {}, ""
+        if is_transferred(table):
+            titles = read_json(path.with_suffix(".json"))["data_sets"]
+            unit = " (in percent, higher is better)"
         for metric in table["metrics"]:
-            kind, split = metric.split("_")
-            heading = f"{NAMES[kind]} {split}"
+            heading = _heading(metric, titles)
             text[heading] = lines[metric]
             if lines[f"{metric}_paper"].notna().any():
                 text[f"{heading} ({reference})"] = lines[f"{metric}_paper"]
         shown = text.to_string(index=False, float_format="%.1f", na_rep="-")
-        parts.append(f"{name}: {table['title']}\n{shown}")
+        parts.append(f"{name}: {table['title']}{unit}\n{shown}")
     return "\n\n".join(parts)
+
+
+def _heading(metric: str, titles: Mapping[str, str]) -> str:
+    """'top-1 val', or 'mAP VOC-2007'; titles: of data sets by name."""
+    kind, part = measure_of(metric)
+    if kind in SHORT:
+        return SHORT[kind].format(titles.get(part, part))
+    return f"{NAMES[kind]} {part}"
 
 
 def times_as_text(records: Mapping[Key, dict]) -> str:

@@ -21,8 +21,14 @@ from ..localisation.guesses import recorded_options
 from ..localisation.outcomes import LocalisedOutcomes, localised_outcomes
 from ..localisation.scoring import Scoring
 from ..localisation.true_boxes import of_images
-from ..settings.experiments import Evaluation, has_models, row_evaluations, seeded_paths
-from ..settings.localised_rows import TEST_1, TEST_2, Guessed, error_of
+from ..settings.experiments import (
+    Evaluation,
+    Measured,
+    has_models,
+    row_evaluations,
+    seeded_paths,
+)
+from ..settings.localised_rows import TEST_1, TEST_2, error_of
 from .cells import ErrorCell, EvaluationOrigin, entered_cell, measured_cell
 from .formats.latex import latex
 from .formats.markdown import markdown
@@ -67,7 +73,7 @@ class Run:
     submissions: Collection[str] | None = None
     test_images: int | None = None
 
-    def files(self, own: Sequence[Evaluation | Guessed]) -> dict[str, list[list[str]]]:
+    def files(self, own: Sequence[Measured]) -> dict[str, list[list[str]]]:
         """The files behind a set of evaluations, or guesses, by split, one list for each seed.
 
         None of a set that needs models which the run does not have.
@@ -243,7 +249,7 @@ def literature_row(labels: list, metrics: list[str], paper: dict) -> dict:
 
 
 def guesses_behind(
-    own: Sequence[Evaluation | Guessed], files: Mapping[str, list[list[str]]], run: Run
+    own: Sequence[Measured], files: Mapping[str, list[list[str]]], run: Run
 ) -> list[dict]:
     """The files of a row's guesses, of each split and seed, with what they say of themselves.
 
@@ -314,9 +320,7 @@ def scoring_notes(metrics: Sequence[str], localisation: dict) -> list[str]:
     return notes
 
 
-def passes_behind(
-    own: Sequence[Evaluation | Guessed], paths: Sequence[str]
-) -> Iterator[tuple[str, dict]]:
+def passes_behind(own: Sequence[Measured], paths: Sequence[str]) -> Iterator[tuple[str, dict]]:
     """The files of posteriors or boxes behind a number, with what each says of itself.
 
     own: of which the files at `paths` are; a file of guesses tells of its boxes.

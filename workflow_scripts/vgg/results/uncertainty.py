@@ -103,7 +103,7 @@ def paired_difference(candidate: np.ndarray, baseline: np.ndarray, seed: int) ->
     draws = np.random.default_rng(seed).multinomial(images, counts / images, size=RESAMPLES)
     low, high = np.percentile(100 * (draws @ values) / (seeds * images), [2.5, 97.5])
     per_seed = 100 * differences.sum(1) / images
-    seed_sd, seed_low, seed_high = _over_seeds(per_seed)
+    seed_sd, seed_low, seed_high = over_seeds(per_seed)
     return PairedDifference(
         difference=100 * int(of_image.sum()) / (seeds * images),
         low=float(low),
@@ -117,7 +117,7 @@ def paired_difference(candidate: np.ndarray, baseline: np.ndarray, seed: int) ->
     )
 
 
-def _over_seeds(values: np.ndarray) -> tuple[float, float, float] | tuple[None, None, None]:
+def over_seeds(values: np.ndarray) -> tuple[float, float, float] | tuple[None, None, None]:
     """Sample standard deviation, and 95% t interval of the mean; None for one value."""
     from scipy.stats import t
 
@@ -177,7 +177,8 @@ def error_verdict(expect: str, found: PairedDifference, p_holm: float, margin: f
     Both the test-set interval and, with several seeds, the seeds' interval must say so.
 
     expect: "lower_error" is reproduced by intervals below 0 and refuted by intervals above, if
-        p_holm, the p value that Holm has adjusted over the ledger, is below 0.05; "equivalent" by
+        p_holm, the p value that Holm has adjusted over the ledger, is below 0.05; "higher", of
+        measures that are not errors, the other way round; "equivalent" by
         intervals inside ±margin, and refuted by intervals beyond one end of it. Equivalence is
         judged by its margin alone: p is of the hypothesis that there is no difference, and neither
         a small nor a large one shows that a difference is small, so Holm has no part in it.
@@ -185,9 +186,10 @@ def error_verdict(expect: str, found: PairedDifference, p_holm: float, margin: f
     intervals = [(found.low, found.high)]
     if found.seed_low is not None and found.seed_high is not None:
         intervals.append((found.seed_low, found.seed_high))
-    if expect == "lower_error":
-        yes = p_holm < ALPHA and all(high < 0 for _, high in intervals)
-        no = p_holm < ALPHA and all(low > 0 for low, _ in intervals)
+    if expect in ("lower_error", "higher"):
+        below = p_holm < ALPHA and all(high < 0 for _, high in intervals)
+        above = p_holm < ALPHA and all(low > 0 for low, _ in intervals)
+        yes, no = (below, above) if expect == "lower_error" else (above, below)
     elif expect == "equivalent" and margin is not None:
         yes = all(-margin < low and high < margin for low, high in intervals)
         no = all(low >= margin for low, _ in intervals) or all(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from .rule_options import in_text, options
-from .run import Run, split_of
+from .run import Run
 
 PACKED = (".tar", ".tar.gz", ".tgz")  # archives of boxes; folders and lists have no published sum
 
@@ -100,11 +100,24 @@ def index_options(run: Run, split: str) -> list[str]:
 
 
 def unpacked(run: Run, split: str, suffix: str) -> list[str]:
-    """The files that Hugging Face's parquet files are unpacked to; they cannot be read in place."""
+    """The files that Hugging Face's parquet files are unpacked to; they cannot be read in place.
+
+    Of another data set, what its compressed archives are unpacked to.
+    """
+    if split in run.data_sets:
+        return [f"{run.results}/unpacked/{split}.{suffix}"]
     if run.data["source"] != "huggingface":
         return []
     numbers = range(run.data["shards"][split])
     return [f"{run.results}/unpacked/{split}/{number:05d}.{suffix}" for number in numbers]
+
+
+def before_packing(run: Run, store: str) -> list[str]:
+    """What is done before a store is packed: all of ILSVRC's splits are indexed, see `index_all`.
+
+    Another split's new index makes no shard anew.
+    """
+    return [] if store in run.data_sets else [f"{run.results}/indexed"]
 
 
 def packing_options(run: Run, store: str) -> list[str]:
@@ -120,7 +133,7 @@ def packing_options(run: Run, store: str) -> list[str]:
             "jpeg_quality": run.data["jpeg_quality"],
         }
     return options(
-        shards=run.data["shards"][split_of(store)],
+        shards=len(run.shards(store)),
         crop=run.config["convnet"]["crop"],
         on_bad_image=run.data["on_bad_image"],
         **rescaling,

@@ -15,6 +15,16 @@ import yaml
 
 from ..core.files import InputError
 from .localised_rows import Guessed, box_submissions, check_classified, guessed, is_localised
+from .transferred_rows import (
+    Transferred,
+    answered_metrics,
+    descriptions,
+    is_transferred,
+    measure_of,
+    scale_pooling,
+    scales_of,
+    transferred,
+)
 
 SIDES = ("candidate", "baseline")  # of a claim's comparison
 # Entries of `train.stages`, by what a model inherits from its parent
@@ -42,6 +52,10 @@ class Evaluation:
     def path(self, results: str | Path, split: str) -> str:
         """Where its posteriors are, below the experiment's results."""
         return f"{results}/posteriors/{split}/{self.model}/{self.method}_Q{self.Q}.parquet"
+
+
+# What a number comes from: posteriors, guesses of localisation, or classifiers of features.
+Measured = Evaluation | Guessed | Transferred
 
 
 def read_yaml(path: str | Path) -> Any:
@@ -90,17 +104,19 @@ def read_answers(path: str | Path) -> dict[str, dict]:
 
 def check_answers(answers: Mapping, tables: dict) -> None:
     """Raise InputError for an answer to a submission that no row of the tables names."""
-    needed = dict.fromkeys(submissions(tables), "top5_test")
-    needed |= dict.fromkeys(box_submissions(tables), "top5loc_test")
+    needed = {
+        **{name: ["top5_test"] for name in submissions(tables)},
+        **{name: ["top5loc_test"] for name in box_submissions(tables)},
+        **answered_metrics(tables),
+    }
     for name, answer in answers.items():
         if name not in needed:
             raise InputError(
                 f"server answers: no row has a submission {name}; there are {', '.join(needed)}"
             )
-        if needed[name] not in answer:
-            raise InputError(
-                f"server answers: {name}: {needed[name]} is what the server tells of it"
-            )
+        if not set(needed[name]) & set(answer):
+            metrics = " or ".join(needed[name])
+            raise InputError(f"server answers: {name}: {metrics} is what the server tells of it")
 
 
 def scale_range(S: int | list[int]) -> list[int]:
@@ -124,7 +140,7 @@ def seed_folder(results: str | Path, seed: int, seeds: Sequence[int]) -> str:
 
 
 def seeded_paths(
-    own: Sequence[Evaluation | Guessed],
+    own: Sequence[Measured],
     results: str | Path,
     split: str,
     seeds: Sequence[int] = (0,),
@@ -132,8 +148,9 @@ def seeded_paths(
 ) -> list[list[str]]:
     """The files of a set of evaluations, or of guesses, one list for each seed of the trainings.
 
-    imported: models whose weights are files and have no seed. Of these alone there is one list; a
-    mean of theirs and trained models' takes theirs again for each seed.
+    split: or data set, of classifiers. imported: models whose weights are files and have no seed.
+    Of these alone there is one list; a mean of theirs and trained models' takes theirs again for
+    each seed.
     """
     without_seed = [set(evaluation.models) <= set(imported) for evaluation in own]
     if all(without_seed):
@@ -147,19 +164,21 @@ def seeded_paths(
     ]
 
 
-def has_models(own: Sequence[Evaluation | Guessed], models: Collection[str] | None) -> bool:
+def has_models(own: Sequence[Measured], models: Collection[str] | None) -> bool:
     """True if `models`, those that a run has, suffice for evaluations; None stands for all."""
     return models is None or all(set(evaluation.models) <= set(models) for evaluation in own)
 
 
 def is_measured(table: dict) -> bool:
-    """True if a table's rows come from posteriors, not from guesses or the nets themselves."""
-    return "rows" in table and not is_localised(table)
+    """True if a table's rows come from posteriors, not from guesses, features or the nets."""
+    return "rows" in table and not is_localised(table) and not is_transferred(table)
 
 
-def row_evaluations(row: dict) -> list[Evaluation | Guessed]:
-    """What a row of any table of errors is measured by: evaluations, or its guesses."""
-    return [*evaluations(row["evaluations"])] if "evaluations" in row else [guessed(row)]
+def row_evaluations(row: dict) -> list[Measured]:
+    """What a row of any table of numbers is measured by: evaluations, guesses, or classifiers."""
+    if "evaluations" in row:
+        return [*evaluations(row["evaluations"])]
+    return [transferred(row)] if "descriptors" in row else [guessed(row)]
 
 
 def splits_of(table: dict) -> list[str]:
@@ -228,8 +247,8 @@ def find_row(reference: str, tables: dict) -> dict:
     raise InputError(f"claims: {reference} is no row of tables.yaml; expected <table>/<name>")
 
 
-def side_evaluations(side: str | list[dict], tables: dict) -> list[Evaluation | Guessed]:
-    """The evaluations, or guesses, of one side of a claim's comparison."""
+def side_evaluations(side: str | list[dict], tables: dict) -> list[Measured]:
+    """The evaluations, guesses or classifiers of one side of a claim's comparison."""
     return row_evaluations(
         find_row(side, tables) if isinstance(side, str) else {"evaluations": side}
     )
@@ -237,8 +256,8 @@ def side_evaluations(side: str | list[dict], tables: dict) -> list[Evaluation | 
 
 def claim_evaluations(
     claims: list[dict], tables: dict, models: Collection[str] | None = None
-) -> list[Evaluation | Guessed]:
-    """All evaluations and guesses that the claims compare, each once.
+) -> list[Measured]:
+    """All evaluations, guesses and classifiers that the claims compare, each once.
 
     models: those that the run has; comparisons that need others are left out.
     """
@@ -310,19 +329,57 @@ def check_references(
     for claim in claims:
         for comparison in claim["comparisons"]:
             kinds = {
-                isinstance(own, Guessed)
-                for side in SIDES
-                for own in side_evaluations(comparison[side], tables)
+                type(own) for side in SIDES for own in side_evaluations(comparison[side], tables)
             }
             if len(kinds) > 1:
+                compared = " with ".join(sorted(map(_named, kinds)))
                 raise InputError(
-                    f"claims: {claim['number']} compares classification with localisation: "
-                    f"{comparison['candidate']} and {comparison['baseline']}; give two rows of one"
+                    f"claims: {claim['number']} compares {compared}: {comparison['candidate']} and "
+                    f"{comparison['baseline']}; give two rows of one"
                 )
+            _check_metric(claim["number"], comparison, tables, of_features=kinds == {Transferred})
     for name, table in tables.items():
         for net in table.get("nets", []):
             if net not in nets:
                 raise InputError(f"tables: {name} names net {net}, which models.yaml lacks")
+
+
+def _named(kind: type) -> str:
+    """What claims about one of the `Measured` are about."""
+    names = {Evaluation: "classification", Guessed: "localisation"}
+    return names.get(kind, "features of other data sets")
+
+
+def _check_metric(number: int, comparison: dict, tables: dict, of_features: bool) -> None:
+    """Raise InputError unless a comparison of features, and no other, names a metric of both."""
+    where = f"claims: {number}: {comparison['candidate']} and {comparison['baseline']}"
+    metric, expect = comparison.get("metric"), comparison["expect"]
+    if not of_features:
+        if metric or expect == "higher":
+            raise InputError(
+                f"{where}: metric and expect: higher are of features of other data sets; errors "
+                "are compared by lower_error"
+            )
+        return
+    shown = [tables[comparison[side].partition("/")[0]]["metrics"] for side in SIDES]
+    if metric is None or not all(metric in metrics for metrics in shown):
+        both = [name for name in shown[0] if name in shown[1]]
+        raise InputError(f"{where}: `metric` is to be one that both tables have: {', '.join(both)}")
+    if expect == "lower_error":
+        raise InputError(f"{where}: {metric} is better the higher it is; write expect: higher")
+
+
+def has_same_descriptors(comparison: dict, tables: dict, data_sets: Mapping[str, Any]) -> bool:
+    """True if both sides of a comparison of features are the same on the data set: nothing to test.
+
+    data_sets: the configuration's.
+    """
+    entry = data_sets[measure_of(comparison["metric"])[1]]
+    rows = [find_row(comparison[side], tables) for side in SIDES]
+    described = [descriptions(row, entry) for row in rows]
+    several = len(scales_of(rows[0], entry)) > 1
+    ways = {scale_pooling(row, entry) for row in rows} if several else {""}
+    return described[0] == described[1] and len(ways) == 1
 
 
 def check_rows(tables: dict, paper: dict) -> None:

@@ -7,10 +7,11 @@ from collections.abc import Collection
 from pathlib import Path
 
 from ..core.files import InputError
-from . import choice_rules, experiments, localisation_rules, test_time_choices
+from . import choice_rules, experiments, localisation_rules, test_time_choices, transfer_rules
 from .localised_rows import Guessed
 from .rule_options import options
 from .run import SPEED, Run
+from .transferred_rows import Transferred, data_sets_of, measure_of
 
 # Of commands that read posteriors
 
@@ -30,6 +31,8 @@ def trained_seeds(run: Run) -> list[str]:
 
 def measured_splits(run: Run, table: str) -> list[str]:
     """The splits that a table needs and that have labels, or for localisation boxes."""
+    if table in run.transferred:
+        return []
     known = run.boxed_splits if table in run.localised else run.labelled_splits
     return [split for split in experiments.splits_of(run.tables[table]) if split in known]
 
@@ -37,9 +40,12 @@ def measured_splits(run: Run, table: str) -> list[str]:
 def table_posteriors(run: Run, table: str) -> list[str]:
     """The posteriors that a table averages, and those in float32 that check a cell of it.
 
-    Of a table of localisation, the guesses, and the true boxes that they are scored by.
+    Of a table of localisation, the guesses, and the true boxes that they are scored by; of one of
+    features, the classifiers' scores, and the examples that they are of.
     """
     entry = run.tables[table]
+    if table in run.transferred:
+        return transfer_rules.table_classifiers(run, table)
     if table in run.localised:
         return localisation_rules.guesses(run, table, measured_splits(run, table))
     needed = experiments.table_evaluations(entry, run.available)
@@ -67,6 +73,12 @@ def table_options(run: Run, table: str) -> list[str]:
     rows = run.tables[table]["rows"]
     written = {**run.submitted, **run.box_submitted}
     names = [row["submission"] for row in rows if row.get("submission") in written]
+    of_features = []
+    if table in run.transferred:
+        sets = data_sets_of(run.tables[table])
+        own = {f"{row.get('submission')}_{name}" for row in rows for name in sets}
+        names = [name for name in run.feature_files if name in own]
+        of_features = [*transfer_rules.measuring_options(run), *options(seed=run.seeds[0])]
     # Splits and submissions are spelt out even if there are none: left out, they have defaults.
     return [
         *available_models(run),
@@ -77,6 +89,7 @@ def table_options(run: Run, table: str) -> list[str]:
         *options(precision=run.precision if run.precision != "float32" else None),
         *options(miniature=run.is_miniature),
         *(localisation_rules.scoring_options(run) if table in run.localised else []),
+        *of_features,
     ]
 
 
@@ -95,11 +108,28 @@ def table_labels(run: Run, table: str) -> dict[str, str]:
 
 
 def claim_posteriors(run: Run) -> list[str]:
-    """The posteriors that the claims compare."""
+    """The posteriors, guesses and classifiers that the claims compare."""
     needed = experiments.claim_evaluations(run.claims, run.tables, run.available)
     guessed = [own for own in needed if isinstance(own, Guessed)]
     truth = [f"{run.results}/truth/val.parquet"] if guessed else []
-    return [*run.posteriors(needed, "val"), *truth]
+    of_errors = [own for own in needed if not isinstance(own, Transferred)]
+    return [*run.posteriors(of_errors, "val"), *truth, *_claimed_classifiers(run)]
+
+
+def _claimed_classifiers(run: Run) -> list[str]:
+    """The classifiers' scores that the claims compare, and the examples that they are of."""
+    found: dict[str, None] = {}
+    for comparison in (each for claim in run.claims for each in claim["comparisons"]):
+        data_set = measure_of(comparison.get("metric") or "")[1]
+        sides = [
+            own
+            for side in experiments.SIDES
+            for own in experiments.side_evaluations(comparison[side], run.tables)
+        ]
+        if data_set in run.data_sets and experiments.has_models(sides, run.available):
+            found |= dict.fromkeys(run.posteriors(sides, data_set))
+            found[f"{run.results}/examples/{data_set}.parquet"] = None
+    return list(found)
 
 
 def claim_trainings(run: Run) -> list[str]:
@@ -113,9 +143,9 @@ def claim_trainings(run: Run) -> list[str]:
 def choice_posteriors(run: Run) -> list[str]:
     """The posteriors under every value of every test-time choice that this run can measure.
 
-    Raises InputError if it can measure none, nor a choice of localisation.
+    Raises InputError if it can measure none, nor a choice of localisation or of features.
     """
-    if not run.measurable and choice_rules.measured_row(run) is None:
+    if not _has_choices(run):
         needed = ", ".join(dict.fromkeys(test_time_choices.MEASURED_BY.values()))
         raise InputError(f"choices: no model of this run is measured by the rows {needed}")
     paths = [
@@ -129,16 +159,25 @@ def choice_posteriors(run: Run) -> list[str]:
     return list(dict.fromkeys(paths))
 
 
-def localised_choices_file(run: Run) -> list[str]:
-    """The comparison of localisation's choices as CSV, if the run can measure them."""
-    measured = choice_rules.measured_row(run)
-    return [] if measured is None else [f"{run.results}/choices_localisation.csv"]
+def _has_choices(run: Run) -> bool:
+    """True if the run can measure a test-time choice, by errors or by features."""
+    others = choice_rules.measured_row(run) or transfer_rules.measurable_choices(run)
+    return bool(run.measurable or others)
+
+
+def choice_files(run: Run) -> list[str]:
+    """The comparisons of localisation's and of features' choices as CSV, if the run can measure
+    them."""
+    measured = {
+        "localisation": choice_rules.measured_row(run),
+        "features": transfer_rules.measurable_choices(run),
+    }
+    return [f"{run.results}/choices_{name}.csv" for name, own in measured.items() if own]
 
 
 def compared_choices(run: Run) -> str | list:
     """The page on test-time choices, if someone had them compared: `snakemake choices`."""
-    measurable = run.measurable or choice_rules.measured_row(run)
-    compared = measurable and os.path.exists(f"{run.results}/choices.json")
+    compared = _has_choices(run) and os.path.exists(f"{run.results}/choices.json")
     return "reports/choices.html" if compared else []
 
 

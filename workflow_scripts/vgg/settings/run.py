@@ -14,20 +14,33 @@ from pathlib import Path
 import yaml
 
 from ..core.files import InputError
-from . import configuration, experiments, localised_rows, pictures_wanted, test_time_choices
-from .experiments import Evaluation
+from . import (
+    configuration,
+    experiments,
+    localised_rows,
+    pictures_wanted,
+    test_time_choices,
+    transferred_rows,
+)
+from .experiments import Evaluation, Measured
 from .launching import processes_per_node
 from .localised_rows import Guessed
 from .rule_options import in_text
 
+KEYS_OF_ORGANISED = (
+    "test",
+    "average_precision",
+    "server_folder",
+)  # in entries of `transfer.data_sets`
+KEYS_OF_FOLDERS = ("background", "train_per_class", "test_per_class", "splits")
 PAPER_TABLES = "config/paper_tables.yaml"
 CONFIG_SCHEMA = "config/schemas/config.schema.yaml"
 SPEED = "benchmarks/summary.json"  # of this machine, whatever the experiment
 
 
 def split_of(store: str) -> str:
-    """The split whose images a store of shards holds: train_S256 holds train."""
-    return store.split("_")[0]
+    """The split, or data set, whose images a store of shards holds: train_S256 holds train."""
+    return store.split("_S")[0]
 
 
 @dataclass(frozen=True)
@@ -163,9 +176,15 @@ class Run:
         return [name for name, table in self.tables.items() if localised_rows.is_localised(table)]
 
     @property
+    def transferred(self) -> list[str]:
+        """The tables whose rows come from classifiers of other data sets' descriptors."""
+        return [n for n, table in self.tables.items() if transferred_rows.is_transferred(table)]
+
+    @property
     def described(self) -> list[str]:
         """The tables of the nets themselves."""
-        return [name for name in self.tables if name not in (*self.measured, *self.localised)]
+        others = (*self.measured, *self.localised, *self.transferred)
+        return [name for name in self.tables if name not in others]
 
     @cached_property
     def guess_rows(self) -> dict[str, dict]:
@@ -216,6 +235,37 @@ class Run:
         if not self.has_submissions:
             return {}
         return experiments.submissions(self.tables, self.available)
+
+    @cached_property
+    def data_sets(self) -> dict[str, dict]:
+        """The other data sets that the run has, by name."""
+        known = self.config["transfer"]["data_sets"]
+        return {name: entry for name, entry in known.items() if entry is not None}
+
+    @cached_property
+    def transfer_rows(self) -> dict[str, dict]:
+        """The rows of classifiers that the run can measure on some data set, by name."""
+        rows = transferred_rows.transferred_rows(self.tables)
+        return {
+            name: row
+            for name, row in rows.items()
+            if experiments.has_models([transferred_rows.transferred(row)], self.available)
+            and self.sets_of_row(name)
+        }
+
+    def sets_of_row(self, row: str) -> list[str]:
+        """The data sets that the run measures a row of classifiers on."""
+        return [
+            name
+            for name in transferred_rows.classified_sets(self.tables, row)
+            if name in self.data_sets
+        ]
+
+    @cached_property
+    def feature_files(self) -> dict[str, tuple[str, transferred_rows.Transferred]]:
+        """The files for the organisers' server, by name: the data set and classifiers of each."""
+        known = self.config["transfer"]["data_sets"]
+        return transferred_rows.server_files(self.tables, known, self.available)
 
     @cached_property
     def single_evaluations(self) -> list[Evaluation]:
@@ -276,11 +326,14 @@ class Run:
 
     def posteriors(
         self,
-        evaluations: Sequence[Evaluation | Guessed],
+        evaluations: Sequence[Measured],
         split: str,
         seeds: Sequence[int] | None = None,
     ) -> list[str]:
-        """The files of evaluations or guesses on a split, for some seeds; None stands for all."""
+        """The files of evaluations or guesses on a split, or of classifiers on a data set.
+
+        seeds: of the trainings; None stands for all.
+        """
         seeds = self.seeds if seeds is None else seeds
         of_seeds = (
             experiments.seeded_paths([e], self.results, split, seeds, self.imported)
@@ -297,7 +350,8 @@ class Run:
 
     def shards(self, store: str, folder: str = "shards", suffix: str = "arrow") -> list[str]:
         """Paths of a store's shards, or of their packing reports."""
-        numbers = range(self.data["shards"][split_of(store)])
+        known = self.data["shards"] | {name: own["shards"] for name, own in self.data_sets.items()}
+        numbers = range(known[split_of(store)])
         return [f"{self.results}/{folder}/{store}/{number:05d}.{suffix}" for number in numbers]
 
     @property
@@ -309,7 +363,14 @@ class Run:
     @property
     def packed_stores(self) -> list[str]:
         """The stores that the run's trainings and evaluations read."""
-        return [store for split in self.packed_splits for store in self.stores(split)]
+        stores = [store for split in self.packed_splits for store in self.stores(split)]
+        return [*stores, *self.described_sets]
+
+    @property
+    def described_sets(self) -> list[str]:
+        """The other data sets whose images the run describes."""
+        wanted = {name for row in self.transfer_rows for name in self.sets_of_row(row)}
+        return [name for name in self.data_sets if name in wanted]
 
 
 def read_run(config: dict, files: Sequence[str | Path], given: Mapping | None = None) -> Run:
@@ -331,11 +392,13 @@ def read_run(config: dict, files: Sequence[str | Path], given: Mapping | None = 
     claims = configuration.read_valid("claims", config["claims"])
     experiments.check_references(convnets, models, tables, claims, config["weights"]["import"])
     localised_rows.check_localisation(tables, models, config["localise"]["labels"])
+    transferred_rows.check_transferred(tables, models, config["transfer"]["data_sets"])
     experiments.check_rows(tables, experiments.read_yaml(PAPER_TABLES))
     pictures = None
     if config["pictures"]:
         pictures = configuration.read_valid("pictures", config["pictures"])
-        pictures_wanted.check_pictures(pictures, models, tables)
+        data_sets = config["transfer"]["data_sets"]
+        pictures_wanted.check_pictures(pictures, models, tables, data_sets)
     answers = {}
     if config["server_answers"]:
         answers = experiments.read_answers(config["server_answers"])
@@ -388,4 +451,32 @@ def _check(run: Run) -> None:
             f"localise.labels: {run.config['localise']['labels']} needs models that this run does "
             f"not have, but the row {dense[0]['name']} needs its labels; name another row"
         )
+    _check_data_sets(run)
     processes_per_node(run.processes, run.nodes)
+
+
+def _check_data_sets(run: Run) -> None:
+    """Raise InputError for entries of `transfer` that the schema accepts, but that do not fit."""
+    drawn = run.config["transfer"]["drawn"]
+    in_resources = re.fullmatch(r"resources/[\w.-]+", drawn or "resources/none")
+    if not in_resources or drawn == run.data["directory"]:
+        raise InputError(
+            f"transfer.drawn: {drawn} is no folder in resources/ of its own, where alone data sets "
+            "are drawn; name one of letters, digits and _.-, such as resources/other_sets"
+        )
+    for name, entry in run.data_sets.items():
+        where = f"transfer.data_sets.{name}"
+        if len(entry["md5"]) != len(entry["sources"]):
+            raise InputError(
+                f"{where}: has {len(entry['sources'])} sources and {len(entry['md5'])} md5 sums; "
+                "give one for each, or null"
+            )
+        organised = entry["kind"] in transferred_rows.ORGANISED
+        for key in KEYS_OF_FOLDERS if organised else KEYS_OF_ORGANISED:
+            if key in entry:
+                raise InputError(f"{where}.{key}: is of no use for kind {entry['kind']}; remove it")
+        if entry.get("test") == "withheld" and "server_folder" not in entry:
+            raise InputError(
+                f"{where}: its test labels are withheld, so it needs server_folder, the folder in "
+                "results/ that the organisers' server expects, such as VOC2012"
+            )

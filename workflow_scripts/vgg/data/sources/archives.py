@@ -6,37 +6,26 @@ test archives are flat, or nested in one folder.
 
 from __future__ import annotations
 
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
 from ...core.files import InputError, reading
 from ...core.text_artefacts import read_json
-from .members import Hidden, Member, check_name
+from .members import Hidden, Member
+from .origins import ILSVRC, where_to_get
+from .tars import BLOCK, Entry, refuse_compressed, tar_entries
 from .text_lists import WNID
 
-WHERE_TO_GET = (
-    "ILSVRC-2012 is distributed by https://image-net.org/download after registration; "
-    "put its archives into the folder that `data.directory` names in the configuration"
-)
 
-COMPRESSED = {
-    b"\x1f\x8b": ("gzip", "gunzip"),
-    b"BZh": ("bzip2", "bunzip2"),
-    b"\xfd7zXZ": ("xz", "unxz"),
-    b"\x28\xb5\x2f\xfd": ("zstd", "unzstd"),
-    b"PK\x03\x04": ("zip", "unzip"),
-}  # how files begin that are no plain tars, what they are, and what makes them so
-BLOCK = 512
-CHUNK = 2**20
+def require(path: str | Path, origin: str | None = None) -> Path:
+    """The path, if it is a file. Raises InputError saying where it is obtained.
 
-
-def require(path: str | Path) -> Path:
-    """The path, if it is a file. Raises InputError saying where ILSVRC-2012 is obtained."""
+    origin: one of `origins`; if None, what the file's name tells.
+    """
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"{path}: no such file. {WHERE_TO_GET}")
+        raise InputError(f"{path}: no such file. {origin or where_to_get(path)}")
     return path
 
 
@@ -59,7 +48,7 @@ def image_members(path: str | Path) -> Iterator[Member]:
     Hidden files, such as macOS's, are left out and counted in the log.
     Raises InputError if the archive is missing, truncated, not a tar, or holds a foreign file.
     """
-    path = require(path)
+    path = require(path, ILSVRC)
     length = path.stat().st_size
     hidden = Hidden(str(path))
     with reading(path) as file:
@@ -72,13 +61,13 @@ def image_members(path: str | Path) -> Iterator[Member]:
                         "WNID; if an archive was packed into another, unpack the outer one"
                     )
                 where = f"{path}: {name}"
-                inner = _Slice(file, member.offset_data, member.size, length=length, where=where)
+                inner = _Slice(file, member.offset, member.size, length=length, where=where)
                 for image in _files(inner, where, hidden):
                     yield _member(
                         path,
                         where,
                         image,
-                        start=member.offset_data,
+                        start=member.offset,
                         length=length,
                         wnid=name.stem,
                     )
@@ -87,74 +76,17 @@ def image_members(path: str | Path) -> Iterator[Member]:
     hidden.tell()
 
 
-def _files(file: BinaryIO | _Slice, where: str, hidden: Hidden) -> Iterator[tarfile.TarInfo]:
-    _check_beginning(file, where)
-    try:
-        with tarfile.open(fileobj=cast(BinaryIO, file), mode="r:", encoding="utf-8") as archive:
-            while (member := archive.next()) is not None:
-                archive.members.clear()  # type: ignore[attr-defined] # 1.3 million headers
-                if member.isdir() or hidden.hides(member.name):
-                    continue
-                check_name(member.name, where)
-                if not member.isfile():
-                    raise InputError(
-                        f"{where}: {member.name} is a link or a device, not a file; this is not "
-                        "one of ILSVRC-2012's archives"
-                    )
-                if member.issparse():
-                    raise InputError(
-                        f"{where}: {member.name} is stored as a sparse file, whose bytes do not "
-                        "lie in one piece; unpack the archive and pack it again without tar's "
-                        "option -S (--sparse)"
-                    )
-                yield member
-            _check_end(file, archive.offset, where)
-    except (tarfile.TarError, ValueError, OverflowError) as error:
-        raise InputError(
-            f"{where}: not a complete tar archive ({error}); download it again"
-        ) from error
-
-
-def _check_beginning(file: BinaryIO | _Slice, where: str) -> None:
-    """Raise InputError if a file is compressed, which leaves its images nowhere to be read."""
+def _files(file: BinaryIO | _Slice, where: str, hidden: Hidden) -> Iterator[Entry]:
+    """All files of a plain tar. Raises InputError if it is compressed, or damaged."""
     file.seek(0)
-    head = file.read(BLOCK)
+    refuse_compressed(file.read(BLOCK), where)
     file.seek(0)
-    for signature, (kind, cure) in COMPRESSED.items():
-        if head.startswith(signature):
-            raise InputError(
-                f"{where}: compressed ({kind}), but images are read where they lie in a plain "
-                f"tar; unpack it with {cure} and give what comes out"
-            )
-
-
-def _check_end(file: BinaryIO | _Slice, place: int, where: str) -> None:
-    """Raise InputError unless all that follows a tar's last member is its end mark and zeros.
-
-    `tarfile` takes a tar for ended wherever no header follows: where it is cut, too.
-    """
-    file.seek(place)
-    zeros, ended = 0, False
-    while chunk := file.read(CHUNK):
-        if content := chunk.strip(b"\0"):
-            zeros += chunk.index(content)
-            ended = True
-            break
-        zeros += len(chunk)
-    if ended and zeros >= BLOCK:
-        raise InputError(
-            f"{where}: holds more after its end, at byte {place}; if tars were joined, unpack them "
-            "and pack one, or download it again"
-        )
-    if ended or zeros < 2 * BLOCK:
-        raise InputError(
-            f"{where}: breaks off or is damaged at byte {place}, where its end mark or a member "
-            "should be; download it again"
-        )
+    entries = tar_entries(cast(BinaryIO, file), where, hidden)
+    return (entry for entry in entries if not entry.is_folder)
 
 
 def _member(
-    path: Path, where: str, info: tarfile.TarInfo, start: int, length: int, wnid: str | None
+    path: Path, where: str, info: Entry, start: int, length: int, wnid: str | None
 ) -> Member:
     name = PurePosixPath(info.name)
     if wnid is None and WNID.fullmatch(name.parent.name):
@@ -172,7 +104,7 @@ def _member(
             f"{where}: {info.name} is not named as a JPEG; is this one of ILSVRC-2012's archives? "
             "Then download it again"
         )
-    offset = start + info.offset_data
+    offset = start + info.offset
     if info.size < 0 or offset + info.size > length:
         raise InputError(f"{where}: truncated inside {info.name}; download the archive again")
     return Member(name.stem, wnid, str(path), offset=offset, size=info.size)

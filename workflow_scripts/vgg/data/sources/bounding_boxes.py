@@ -23,10 +23,11 @@ from ...core.progress import Progress
 from .. import images
 from ..truth import Truth
 from .annotations import Annotation, annotations_of
-from .archives import WHERE_TO_GET
 from .devkit import as_file_name
 from .members import Unchanged, read_members
-from .small_files import GZIP, files_of
+from .origins import ILSVRC
+from .small_files import files_of
+from .tars import GZIP
 from .text_lists import WNID, numbered_lines
 
 KINDS = {
@@ -70,7 +71,7 @@ def read_boxes(
         source, ids, own, set(classes["wnid"]), split, sides, odd
     )
     if not annotated.any():
-        raise InputError(f"{source}: holds no annotations; is it complete? {WHERE_TO_GET}")
+        raise InputError(f"{source}: holds no annotations; is it complete? {ILSVRC}")
     if split != "train" and not annotated.all():
         raise InputError(
             f"{source}: says nothing of {len(ids) - annotated.sum()} of the {len(ids)} images of "
@@ -105,7 +106,7 @@ def read_blacklist(path: str | Path, images: int) -> np.ndarray:
     if not Path(path).is_file():
         raise InputError(
             f"{path}: no such file. The blacklist is in the development kits of ILSVRC-2014 and "
-            f"later. {WHERE_TO_GET}"
+            f"later. {ILSVRC}"
         )
     with reading(path) as file:
         packed = file.peek(len(GZIP)).startswith(GZIP) or tarfile.is_tarfile(file)

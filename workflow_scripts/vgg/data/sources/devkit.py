@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ...core.files import InputError, is_of_system, reading
-from .archives import WHERE_TO_GET
+from .origins import ILSVRC
 from .text_lists import checked_wnid, numbered_lines
 
 META = "data/meta.mat"  # in the kit's folder, ILSVRC2012_devkit_t12
@@ -108,7 +108,7 @@ def labels_of_ids(ids: np.ndarray, classes: pd.DataFrame, name: str) -> np.ndarr
 def _read(devkit: str | Path, member: str) -> bytes:
     if not Path(devkit).is_file():
         raise InputError(
-            f"{devkit}: no such file. {WHERE_TO_GET}; or, if data.source is another than archives, "
+            f"{devkit}: no such file. {ILSVRC}; or, if data.source is another than archives, "
             "set data.archives.devkit to null"
         )
     try:

@@ -5,7 +5,6 @@ All that can be known without decoding an image is checked here, before anything
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple
@@ -19,7 +18,8 @@ from ...core.parquet import read_frame
 from ...core.progress import Progress
 from . import devkit, huggingface, kaggle
 from .archives import require
-from .members import BAD_IMAGE_CURE, Member, check_name, with_flaws
+from .members import Member, check_name, tell_flaws, with_flaws
+from .origins import ILSVRC
 
 CLOCKS_DIFFER = 60  # seconds at most, of a node and a file server
 COLUMNS = ["id", "wnid", "file", "offset", "size"]
@@ -114,18 +114,14 @@ def index_members(
         labels = np.empty(len(index), np.int32)
         order = np.argsort([devkit.as_file_name(name) for name in index["id"]], kind="stable")
         labels[order] = devkit.labels_of_ids(ids, classes, ground_truth)
-    if flaws:
-        more = f" (and {len(flaws) - 1} more like it)" if len(flaws) > 1 else ""
-        if on_bad_image == "error":
-            raise InputError(f"{flaws[0]}{more}; {BAD_IMAGE_CURE}")
-        logging.warning("%s%s; packing will leave it out", flaws[0], more)
+    tell_flaws(flaws, on_bad_image)
     index.insert(1, "label", np.asarray(labels, np.int32))
     return index
 
 
 def size_of_archive(path: str) -> int:
     """An archive's size in bytes. Raises InputError if its time would hide that it changes."""
-    state = require(path).stat()
+    state = require(path, ILSVRC).stat()
     if state.st_mtime > time.time() + CLOCKS_DIFFER:
         raise InputError(f"{path}: was changed in the future, by its time; run touch {path}")
     return state.st_size

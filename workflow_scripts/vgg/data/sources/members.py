@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter, itemgetter
 from pathlib import Path, PurePosixPath
 
 from ...core.files import InputError, reading
+from ...core.progress import Progress
 
 AHEAD = 64 * 2**20  # bytes that are read before they are needed, so that files are read in order
 HEAD = 16  # bytes that tell an image from other files
@@ -97,11 +98,33 @@ def with_flaws(members: Iterable[Member]) -> Iterator[tuple[Member, str | None]]
         with reading(name) as file:
             for member in of_file:
                 file.seek(member.offset)
-                yield member, flaw(file.read(HEAD), member.size)
+                yield member, flaw(file.read(min(HEAD, member.size)), member.size)
+
+
+def check_images(members: Iterable[Member], on_bad_image: str) -> None:
+    """Look at how each image begins; raises InputError or logs, as `on_bad_image` says."""
+    in_place = sorted(members, key=attrgetter("file", "offset"))
+    progress = Progress(len(in_place), "images")
+    flaws = []
+    for member, what in with_flaws(in_place):
+        if what:
+            flaws.append(f"{member.file}: {member.id} {what}")
+        progress.update(1)
+    tell_flaws(flaws, on_bad_image)
+
+
+def tell_flaws(flaws: Sequence[str], on_bad_image: str | None) -> None:
+    """Raise InputError for bad images if on_bad_image is "error", else log them."""
+    if flaws:
+        more = f" (and {len(flaws) - 1} more like it)" if len(flaws) > 1 else ""
+        if on_bad_image == "error":
+            raise InputError(f"{flaws[0]}{more}; {BAD_IMAGE_CURE}")
+        logging.warning("%s%s; packing will leave it out", flaws[0], more)
 
 
 WHOLE_FILES = "whole_files"  # in an index's metadata: its images are files of their own
-ARCHIVE_BYTES = "archive_bytes"  # the same: they are members of an archive of that size
+# The same: they are members of an archive of that size, or of archives, sizes by name.
+ARCHIVE_BYTES = "archive_bytes"
 
 
 class Unchanged:
@@ -116,8 +139,11 @@ class Unchanged:
 
     def check(self, name: str, found: os.stat_result, size: int) -> None:
         """Raise InputError if a file that holds an image of `size` bytes has changed."""
-        expected = size if self.state.get(WHOLE_FILES) else self.state.get(ARCHIVE_BYTES)
-        later = ARCHIVE_BYTES in self.state and found.st_mtime_ns > self.made
+        archives = self.state.get(ARCHIVE_BYTES, {})
+        if not isinstance(archives, Mapping):  # of one archive, which holds all images
+            archives = {name: archives}
+        expected = archives.get(name, size if self.state.get(WHOLE_FILES) else None)
+        later = name in archives and found.st_mtime_ns > self.made
         if later or expected not in (None, found.st_size):
             raise InputError(
                 f"{name}: has changed since it was indexed; delete {self.index} and run the "

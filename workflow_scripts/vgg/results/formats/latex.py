@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -47,7 +47,7 @@ class Layout(NamedTuple):
     """How a table gets into its width. stacked: intervals stand below their numbers.
 
     headed: the first label stands above its group, and has no column. broken: shared headings that
-    are set in several lines, with their width in points.
+    are set in several lines, with their width in points. fits: it does get into its width.
     """
 
     size: str
@@ -55,12 +55,15 @@ class Layout(NamedTuple):
     stacked: bool = False
     headed: bool = False
     broken: Mapping[str, float] = MappingProxyType({})
+    fits: bool = True
 
 
 def latex(sheet: Sheet) -> str:
-    """A `table` environment that needs the packages booktabs and array."""
-    layout = _layout(sheet)
-    columns = sheet.columns[layout.headed :]
+    """A `table` environment that needs the packages booktabs and array.
+
+    A table that is too wide is set in pieces, one below the other, each with all rows.
+    """
+    pieces = [(piece, _layout(piece)) for piece in _pieces(sheet)]
     lines = [
         rf"% {escaped(label(sheet.name))}: needs \usepackage{{booktabs}} and \usepackage{{array}}.",
         r"\begin{table}[tbp]",
@@ -68,25 +71,34 @@ def latex(sheet: Sheet) -> str:
         rf"\caption{{{escaped(sheet.caption)}}}",
         rf"\label{{tab:{re.sub(r'[^A-Za-z0-9.-]', '-', sheet.name)}}}",
         r"\smallskip",
-        layout.size,
+        max((layout.size for _, layout in pieces), key=list(SIZES).index),
         rf"\setlength{{\tabcolsep}}{{{GAP / 2}pt}}",
-        rf"\begin{{tabular}}{{@{{}}{''.join(layout.formats)}@{{}}}}",
-        r"\toprule",
-        *_headings(columns, sheet.columns[0].heading if layout.headed else "", layout.broken),
     ]
-    for part in sheet.parts:
-        lines.append(r"\midrule")
-        for place, group in enumerate(part):
-            if place and max(map(len, part)) > 1:
-                lines.append(r"\addlinespace")
-            if layout.headed:
-                heading = rf"\emph{{{_line(group[0][0][0])}}}"
-                lines.append(rf"\multicolumn{{{len(columns)}}}{{@{{}}l}}{{{heading}}} \\")
-            rows = [row[1:] for row in group] if layout.headed else group
-            lines += _rows(rows, columns, layout.stacked)
-    lines += [r"\bottomrule", r"\end{tabular}"]
+    for place, (piece, layout) in enumerate(pieces):
+        lines += [r"\par\medskip"] if place else []
+        lines += _tabular(piece, layout)
     lines += [rf"\par\smallskip\raggedright {escaped(note)}" for note in sheet.notes]
     return "\n".join([*lines, r"\end{table}"]) + "\n"
+
+
+def _tabular(sheet: Sheet, layout: Layout) -> Iterator[str]:
+    """The lines of a `tabular` environment."""
+    columns = sheet.columns[layout.headed :]
+    yield rf"\begin{{tabular}}{{@{{}}{''.join(layout.formats)}@{{}}}}"
+    yield r"\toprule"
+    yield from _headings(columns, sheet.columns[0].heading if layout.headed else "", layout.broken)
+    for part in sheet.parts:
+        yield r"\midrule"
+        for place, group in enumerate(part):
+            if place and max(map(len, part)) > 1:
+                yield r"\addlinespace"
+            if layout.headed:
+                heading = rf"\emph{{{_line(group[0][0][0])}}}"
+                yield rf"\multicolumn{{{len(columns)}}}{{@{{}}l}}{{{heading}}} \\"
+            rows = [row[1:] for row in group] if layout.headed else group
+            yield from _rows(rows, columns, layout.stacked)
+    yield r"\bottomrule"
+    yield r"\end{tabular}"
 
 
 def escaped(text: str) -> str:
@@ -145,6 +157,35 @@ def _line(line: Text) -> str:
     return rf"\textbf{{{text}}}" if line.bold else text
 
 
+def _pieces(sheet: Sheet) -> list[Sheet]:
+    """A table as it is, if it gets into its width, or its shared headings in as few as will do."""
+    overs = list(dict.fromkeys(column.over for column in sheet.columns if column.over))
+    pieces: list[list[str]] = []
+    own: list[str] = []
+    for over in overs:
+        if own and not _layout(_piece(sheet, [*own, over])).fits:
+            pieces.append(own)
+            own = []
+        own.append(over)
+    return [_piece(sheet, each) for each in [*pieces, own]] if pieces else [sheet]
+
+
+def _piece(sheet: Sheet, overs: Collection[str]) -> Sheet:
+    """A table's labels, and of its other columns those that share these headings."""
+    kept = [
+        place
+        for place, column in enumerate(sheet.columns)
+        if column.kind == "label" or column.over in overs
+    ]
+    return sheet._replace(
+        columns=[sheet.columns[place] for place in kept],
+        parts=[
+            [[[row[place] for place in kept] for row in group] for group in part]
+            for part in sheet.parts
+        ],
+    )
+
+
 def _layout(sheet: Sheet) -> Layout:
     """The first of these that fits: small, smaller, with broken shared headings, stacked, and with
     a group's label above it.
@@ -178,11 +219,12 @@ def _layout(sheet: Sheet) -> Layout:
         room += GAP
     needed = {place: points * _width(sheet, place, "[ -]") for place in wanted}
     more = sum(wanted.values()) - sum(needed.values())
-    share = min(1, max(0, room - sum(needed.values())) / more) if more else 0
+    left = room - sum(needed.values())
+    share = min(1, max(0, left) / more) if more else 0
     for place, need in needed.items():
         width = need + share * (wanted[place] - need)
         formats[place] = rf">{{\raggedright\arraybackslash}}p{{{width:.1f}pt}}"
-    return Layout(size, formats[headed:], stacked=True, headed=headed, broken=broken)
+    return Layout(size, formats[headed:], True, headed=headed, broken=broken, fits=left >= 0)
 
 
 def _too_wide(sheet: Sheet, widths: Mapping[int, float], points: float) -> dict[str, float]:

@@ -6,10 +6,8 @@ size, place, light and clutter are random. docs/miniature.md has the reasons for
 
 from __future__ import annotations
 
-import functools
-import io
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
@@ -17,11 +15,28 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from ....core.files import InputError
+from .outlines import SHAPES
+from .painting import (
+    GROUNDS,
+    SMOOTH,
+    SUPERSAMPLING,
+    VISIBLE,
+    coverage,
+    developed,
+    filled,
+    noise,
+    pattern_of,
+    random_colours,
+    random_cut,
+    surface_of,
+    turned,
+    twigs,
+    upscaled,
+)
 
 # Width and height in units; few exact ratios, so that many images share a size at any S.
 ASPECTS = ((4, 3), (1, 1), (6, 5), (5, 6), (8, 7), (7, 8))
 SHORT_SIDE = (150, 214)  # pixels: ILSVRC's 350 to 500, times 96 / 224
-JPEG_QUALITY = (90, 95)
 
 # Each property of ILSVRC that `World` can leave out, with what is drawn then.
 OBJECT_SIZE = (0.25, 1.1)  # diameter as a share of the image's mean side; log-uniform
@@ -30,27 +45,18 @@ PERIOD = 0.12  # of the object's pattern, as a share of the diameter; 0.9 to 1.5
 ONE_PERIOD = 14.0  # pixels
 AT_HOME = 0.7  # share of the images in which an object lies on its class's own ground
 
-CONTRAST = (0.4, 0.95)  # of the object's pattern
 WANDER = 0.8  # 0: objects in the middle; 1: anywhere inside the image
-ROTATION = 15  # degrees, either way
-STRETCH = 0.12  # width against height of the object, either way
-OBJECT_COLOUR = ((0.1, 0.7), (0.75, 1.0))  # saturation and value of the pattern's light parts
 GROUND_COLOUR = ((0.05, 0.45), (0.3, 0.65))
 GROUND_VARIETY = 0.4  # 0: one colour a ground; 1: unrelated colours side by side
 GROUND_CONTRAST = (0.1, 0.3)
 GROUND_PERIOD = (11, 20)  # pixels
 DISTRACTORS = (0, 4)  # small plain shapes of any class, out of focus behind the object
 STROKES = (0, 2)  # twigs in front of the object
-STROKE_WIDTH = (0.015, 0.04)  # share of the short side
-NOISE = (1.5, 6.0)  # standard deviation in grey levels
 
 # What a distractor of the object's outline needs to be annotated as another object of its class.
 LEAST_SIDE = 0.2  # of its box, inside the image, as a share of the image's shorter side
 LEAST_SEEN = 0.6  # share of it in the image, outside the object's box, under no other distractor
 LEAST_CONTRAST = 20  # mean difference to the colours around, in grey levels
-
-SUPERSAMPLING = 3
-TILE = 512  # side of the precomputed noise, in pixels
 
 
 class Looks(NamedTuple):
@@ -118,12 +124,12 @@ def world_without(properties: Collection[str]) -> World:
 
 def draw(rng: np.random.Generator, looks: Looks, world: World) -> Drawing:
     """Draw an image of an object that looks as said."""
-    width, height = _random_size(rng)
+    width, height = random_size(rng)
     smallest, largest = OBJECT_SIZE
     share = smallest * (largest / smallest) ** rng.random() if world.sizes else ONE_SIZE
     diameter = share * (width + height) / 2
     outlines = _placed(rng, width, height, SHAPES[looks.shape], radius=diameter / 2)
-    canvas = _filled(width, height, outlines)
+    canvas = filled(width, height, outlines)
     mask = canvas.reduce(SUPERSAMPLING)
     lit, shaded = _relief(rng, canvas, width, height)
 
@@ -132,21 +138,21 @@ def draw(rng: np.random.Generator, looks: Looks, world: World) -> Drawing:
     image, clutter = _background(rng, width, height, ground)
     image *= 1 - rng.uniform(0.3, 0.8) * shaded
     period = PERIOD * diameter if world.detail else ONE_PERIOD
-    surface = _surface(rng, width, height, looks.pattern, period)
+    surface = surface_of(rng, width, height, looks.pattern, period)
     surface *= 0.95 + rng.uniform(0.4, 0.9) * (lit - shaded)
-    image += _array(mask) * (surface - image)
+    image += coverage(mask) * (surface - image)
     count = int(rng.integers(*STROKES, endpoint=True))
     if count:
-        paint = _colours(rng, 1, *GROUND_COLOUR)[0]
-        image += _strokes(rng, width, height, count) * (paint - image)
-    image *= _upscaled(rng.uniform(0.75, 1.2, (2, 3)), width, height)
-    box = mask.point(_VISIBLE).getbbox()
+        paint = random_colours(rng, 1, *GROUND_COLOUR)[0]
+        image += twigs(rng, width, height, count) * (paint - image)
+    image *= upscaled(rng.uniform(0.75, 1.2, (2, 3)), width, height)
+    box = mask.point(VISIBLE).getbbox()
     assert box is not None, "an object is always drawn"
     boxes = (box, *_others(clutter, looks.shape, box, width, height))
-    return Drawing(_developed(rng, image), width, height, boxes)
+    return Drawing(developed(rng, image), width, height, boxes)
 
 
-def _random_size(rng) -> tuple[int, int]:
+def random_size(rng) -> tuple[int, int]:
     """A width and height of exactly one of the aspects."""
     aspect = ASPECTS[rng.integers(len(ASPECTS))]
     shortest, longest = SHORT_SIDE
@@ -156,7 +162,7 @@ def _random_size(rng) -> tuple[int, int]:
 
 def _placed(rng, width: int, height: int, outlines, radius: float) -> list[np.ndarray]:
     """Outlines turned, scaled and put somewhere inside the image, in pixels."""
-    outlines = _turned(rng, outlines, radius)
+    outlines = turned(rng, outlines, radius)
     low, high = outlines[0].min(0), outlines[0].max(0)
     # A turned shape can be wider than the image; it then touches one side and is cut at another.
     room = np.maximum((width, height) - (high - low), 0)
@@ -164,29 +170,12 @@ def _placed(rng, width: int, height: int, outlines, radius: float) -> list[np.nd
     return [outline + place for outline in outlines]
 
 
-def _turned(rng, outlines: list[np.ndarray], radius: float) -> list[np.ndarray]:
-    angle = math.radians(rng.uniform(-ROTATION, ROTATION))
-    cosine, sine = math.cos(angle), math.sin(angle)
-    stretch = 1 + rng.uniform(-STRETCH, STRETCH)
-    matrix = radius * np.array([[cosine, sine], [-sine, cosine]]) * (stretch, 1 / stretch)
-    return [outline @ matrix for outline in outlines]
-
-
-def _filled(width: int, height: int, outlines: list[np.ndarray]) -> Image.Image:
-    """An enlarged 8-bit canvas with the first outline filled and the others cut out of it."""
-    canvas = Image.new("L", (width * SUPERSAMPLING, height * SUPERSAMPLING))
-    pen = ImageDraw.Draw(canvas)
-    for number, outline in enumerate(outlines):
-        pen.polygon((outline * SUPERSAMPLING).ravel().tolist(), fill=0 if number else 255)
-    return canvas
-
-
 def _relief(rng, canvas: Image.Image, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
     """The object's softened mask moved towards the light and away from it, float32 0 to 1.
 
     The second is the shadow on the ground; their difference lights the object's rounded edges.
     """
-    soft = _array(canvas.reduce(4 * SUPERSAMPLING).resize((width, height), _SMOOTH))
+    soft = coverage(canvas.reduce(4 * SUPERSAMPLING).resize((width, height), SMOOTH))
     light = rng.uniform(0, 2 * math.pi)
     reach = 0.03 * min(width, height)
     shift = round(reach * math.sin(light)), round(reach * math.cos(light))
@@ -195,27 +184,27 @@ def _relief(rng, canvas: Image.Image, width: int, height: int) -> tuple[np.ndarr
 
 def _background(rng, width: int, height: int, ground: str) -> tuple[np.ndarray, Clutter]:
     """Float32 (3, height, width) in 0 to 255: soft colours, blurred shapes, patterned ground."""
-    colours = _colours(rng, 6, *GROUND_COLOUR).reshape(2, 3, 3)
+    colours = random_colours(rng, 6, *GROUND_COLOUR).reshape(2, 3, 3)
     colours = colours[:1, :1] + GROUND_VARIETY * (colours - colours[:1, :1])
     # Drawn small, blurred and enlarged: out of focus at a tenth of the cost.
     small = np.rint(np.array([width, height]) / rng.uniform(2.5, 4.5)).astype(int)
-    picture = Image.fromarray(colours.astype(np.uint8)).resize(small.tolist(), _SMOOTH)
+    picture = Image.fromarray(colours.astype(np.uint8)).resize(small.tolist(), SMOOTH)
     clutter = Clutter(picture.copy(), [])
     pen = ImageDraw.Draw(picture)
     count = rng.integers(*DISTRACTORS, endpoint=True)
     names = rng.choice(list(SHAPES), count)
-    paints = _colours(rng, count, *GROUND_COLOUR).astype(int).tolist()
+    paints = random_colours(rng, count, *GROUND_COLOUR).astype(int).tolist()
     for name, paint in zip(names, paints, strict=True):
-        outline = _turned(rng, SHAPES[name][:1], rng.uniform(0.08, 0.22) * small.min())[0]
+        outline = turned(rng, SHAPES[name][:1], rng.uniform(0.08, 0.22) * small.min())[0]
         outline = outline + rng.uniform(0, 1, 2) * small
         red, green, blue = (channel[0][0] for channel in paint)
         clutter.distractors.append(Distractor(name, outline, (red, green, blue)))
         pen.polygon(outline.ravel().tolist(), fill=(red, green, blue))
-    picture = picture.filter(ImageFilter.GaussianBlur(0.8)).resize((width, height), _SMOOTH)
+    picture = picture.filter(ImageFilter.GaussianBlur(0.8)).resize((width, height), SMOOTH)
     image = np.asarray(picture).transpose(2, 0, 1).astype(np.float32, order="C")
-    pattern = _pattern(rng, width, height, GROUNDS[ground], rng.uniform(*GROUND_PERIOD))
+    pattern = pattern_of(rng, width, height, GROUNDS[ground], rng.uniform(*GROUND_PERIOD))
     image *= 1 + rng.uniform(*GROUND_CONTRAST) * (pattern - 0.5)
-    image *= 1 + rng.uniform(0.02, 0.1) * _cut(rng, _noise(0.7, 3.0, 9.0), width, height)
+    image *= 1 + rng.uniform(0.02, 0.1) * random_cut(rng, noise(0.7, 3.0, 9.0), width, height)
     return image, clutter
 
 
@@ -250,132 +239,3 @@ def _others(clutter: Clutter, shape: str, main: Box, width: int, height: int) ->
         ):
             boxes.append((xmin, ymin, xmax, ymax))
     return boxes
-
-
-def _surface(rng, width: int, height: int, pattern: str, period: float) -> np.ndarray:
-    """Float32 (3, height, width): the object's pattern in a dark and a light colour."""
-    light, other = _colours(rng, 2, *OBJECT_COLOUR)
-    contrast = rng.uniform(*CONTRAST)
-    dark = (1 - contrast) * light + 0.2 * contrast * other
-    values = _pattern(rng, width, height, PATTERNS[pattern], period * rng.uniform(0.85, 1.15))
-    return dark + values * (light - dark)
-
-
-def _pattern(rng, width: int, height: int, function: Pattern, period: float) -> np.ndarray:
-    """Float32 (height, width) in 0 to 1: a pattern of some period in pixels, a little turned."""
-    angle = math.radians(rng.uniform(-ROTATION, ROTATION))
-    step = np.float32(2 * math.pi / period)
-    columns = step * np.arange(width, dtype=np.float32)
-    rows = step * np.arange(height, dtype=np.float32)[:, None]
-    first_x, first_y = rng.uniform(0, 8 * math.pi, 2).astype(np.float32)
-    cosine, sine = np.float32(math.cos(angle)), np.float32(math.sin(angle))
-    x = first_x + cosine * columns + sine * rows
-    y = first_y - sine * columns + cosine * rows
-    return np.clip(np.float32(0.5) + np.float32(0.8) * function(x, y), 0, 1)
-
-
-def _strokes(rng, width: int, height: int, count: int) -> np.ndarray:
-    """Float32 (height, width) in 0 to 1: coverage of bent twigs across the image."""
-    size = np.array([width, height]) * SUPERSAMPLING
-    canvas = Image.new("L", tuple(size.tolist()))
-    pen = ImageDraw.Draw(canvas)
-    t = np.linspace(-1, 2, 24)[:, None]
-    for _ in range(count):
-        start, bend, end = rng.uniform(0, 1, (3, 2)) * size
-        bend = (start + end) / 2 + 0.2 * (bend - start)
-        curve = (1 - t) ** 2 * start + 2 * t * (1 - t) * bend + t**2 * end
-        thickness = max(2, round(rng.uniform(*STROKE_WIDTH) * size.min()))
-        pen.line(curve.ravel().tolist(), fill=255, width=thickness)
-    return _array(canvas.reduce(SUPERSAMPLING))
-
-
-def _developed(rng, image: np.ndarray) -> bytes:
-    """The JPEG of a float image (3, height, width) in 0 to 255, with film grain."""
-    height, width = image.shape[1:]
-    image += rng.uniform(*NOISE) * _cut(rng, _noise(0.5), width, height)
-    pixels = np.clip(image, 0, 255, out=image).astype(np.uint8).transpose(1, 2, 0)
-    stream = io.BytesIO()
-    quality = int(rng.integers(*JPEG_QUALITY, endpoint=True))
-    Image.fromarray(np.ascontiguousarray(pixels)).save(stream, "JPEG", quality=quality)
-    return stream.getvalue()
-
-
-def _colours(rng, count: int, saturations, values) -> np.ndarray:
-    """RGB colours of any hue, float32 (count, 3, 1, 1) in 0 to 255; the rest is HSV ranges."""
-    low, high = zip((0, 6), saturations, values, strict=True)
-    hue, saturation, value = rng.uniform(low, high, (count, 3)).T[..., None]
-    sector = np.add(hue, (5, 3, 1)) % 6
-    rgb = value * (1 - saturation * np.clip(np.minimum(sector, 4 - sector), 0, 1))
-    return (255 * rgb).astype(np.float32)[..., None, None]
-
-
-def _array(mask: Image.Image) -> np.ndarray:
-    """Float32 (height, width) in 0 to 1 of an 8-bit image."""
-    return np.asarray(mask) * np.float32(1 / 255)
-
-
-def _upscaled(values: np.ndarray, width: int, height: int) -> np.ndarray:
-    """A few values, float (rows, columns), as a smooth float32 field (height, width)."""
-    return np.asarray(Image.fromarray(values.astype(np.float32)).resize((width, height), _SMOOTH))
-
-
-def _cut(rng, tile: np.ndarray, width: int, height: int) -> np.ndarray:
-    """A random part (height, width) of a square array."""
-    top, left = rng.integers(0, (TILE - height, TILE - width))
-    return tile[top : top + height, left : left + width]
-
-
-_SMOOTH = Image.Resampling.BICUBIC
-_VISIBLE = [0] * 128 + [255] * 128
-
-
-def _arc(first: float, last: float, radius: float = 1, centre: float = 0) -> np.ndarray:
-    angles = np.radians(np.linspace(first, last, 48))
-    return np.stack([radius * np.cos(angles) + centre, radius * np.sin(angles)], 1)
-
-
-def _spokes(*radii: float, corners: int) -> np.ndarray:
-    """A polygon with `corners` corners, the first on top, at distances `radii` in turn."""
-    angles = np.arange(corners) * 2 * math.pi / corners
-    radius = np.resize(radii, corners)
-    return np.stack([radius * np.sin(angles), -radius * np.cos(angles)], 1)
-
-
-_GLASS = [(-0.8, -1), (0.8, -1), (0.15, 0), (0.8, 1), (-0.8, 1), (-0.15, 0)]
-_CROSS = [(1, 3), (1, 1), (3, 1), (3, -1), (1, -1), (1, -3)]
-
-# Outlines within a circle or square of radius 1, x to the right and y down.
-SHAPES = {
-    "disc": [_arc(0, 360)],
-    "star": [_spokes(1.05, 0.45, corners=10)],
-    "cross": [np.array(_CROSS + [(-x, -y) for x, y in _CROSS]) / 3],
-    "triangle": [_spokes(1.1, corners=3)],
-    "hourglass": [np.array(_GLASS)],
-}
-
-# Functions of the phases x (to the right) and y (down); positive is light, negative dark.
-Pattern = Callable[[np.ndarray, np.ndarray], np.ndarray]
-PATTERNS: dict[str, Pattern] = {
-    "spots": lambda x, y: 1.2 * (np.sin(x / 1.2) + np.sin(y / 1.2)) - 0.6,
-    "bands": lambda x, y: np.sin(y / 1.5),
-    "bars": lambda x, y: np.sin(x * 1.1),
-    "lattice": lambda x, y: 2 * np.maximum(np.sin(x / 1.3), np.sin(y / 1.3)) - 1.5,
-    "diagonals": lambda x, y: np.sin((x + y) / math.sqrt(2)),
-}
-GROUNDS: dict[str, Pattern] = {
-    "grass": lambda x, y: np.sin(x + 0.7 * np.sin(y / 4)),
-    "water": lambda x, y: np.sin(y + 0.7 * np.sin(x / 4)),
-    "gravel": lambda x, y: np.sin(x) * np.sin(y) + np.sin(0.7 * x + 1.1) * np.sin(1.6 * y),
-    "brick": lambda x, y: 2 * np.maximum(np.sin(x / 2), np.sin(y)) - 1.2,
-}
-
-
-@functools.cache
-def _noise(*sigmas: float) -> np.ndarray:
-    """Float32 (TILE, TILE) noise of unit variance: the sum of a Gaussian field for each sigma."""
-    frequency = np.fft.fftfreq(TILE)
-    squared = frequency[:, None] ** 2 + frequency**2
-    white = np.fft.fft2(np.random.default_rng(0).standard_normal((TILE, TILE)))
-    fields = [np.fft.ifft2(white * np.exp(-2 * (math.pi * s) ** 2 * squared)).real for s in sigmas]
-    total = sum(field / field.std() for field in fields)
-    return (total / total.std()).astype(np.float32)

@@ -20,6 +20,7 @@ from ....core.files import InputError, whole_file
 from ....core.progress import Progress
 from ....core.text_artefacts import write_json
 from .annotating import annotation, drawn_oddity
+from .containers import add_file
 from .drawing import Drawing, Looks, World, draw
 
 TRAIN = "ILSVRC2012_img_train.tar"
@@ -223,10 +224,10 @@ def _write_train(directory: Path, planned: Plan, drawn: Callable) -> None:
             with tarfile.open(fileobj=stream, mode="w") as inner:
                 drawings = drawn("train", np.full(count, label), first)
                 for name, (task, drawing) in zip(names, drawings, strict=True):
-                    _add(inner, f"{name}.JPEG", drawing.jpeg)
+                    add_file(inner, f"{name}.JPEG", drawing.jpeg)
                     if boxed[task.number]:
                         described.append(Described(name, drawing._replace(jpeg=b""), task))
-            _add(outer, f"{wnid}.tar", stream.getvalue())
+            add_file(outer, f"{wnid}.tar", stream.getvalue())
     _write_boxes(directory / TRAIN_BOXES, None, described)
 
 
@@ -238,7 +239,7 @@ def _write_flat(
     with _new_tar(path) as archive:
         for number, (task, drawing) in enumerate(drawings, 1):
             name = f"{prefix}_{number:08d}"
-            _add(archive, f"{folder}{name}.JPEG", drawing.jpeg)
+            add_file(archive, f"{folder}{name}.JPEG", drawing.jpeg)
             described.append(Described(name, drawing._replace(jpeg=b""), task))
     return described
 
@@ -251,7 +252,7 @@ def _write_boxes(path: Path, folder: str | None, described: Iterable[Described])
             inside = folder or synset.wnid
             rng = _annotator(task.seed, task.split, task.number)
             xml = annotation(inside, name, drawing, synset.wnid, synset.words, rng)
-            _add(archive, f"{inside}/{name}.xml", xml)
+            add_file(archive, f"{inside}/{name}.xml", xml)
 
 
 _README = b"""A miniature in the form of the ILSVRC-2012 development kit (task 1 and 2).
@@ -265,10 +266,10 @@ data/ILSVRC2012_validation_ground_truth.txt: one ILSVRC2012_ID a line, in file n
 def _write_devkit(path: Path, planned: Plan) -> None:
     root = "ILSVRC2012_devkit_t12"
     with _new_tar(path, compressed=True) as archive:
-        _add(archive, f"{root}/readme.txt", _README)
-        _add(archive, f"{root}/data/meta.mat", _meta_mat(planned.train))
+        add_file(archive, f"{root}/readme.txt", _README)
+        add_file(archive, f"{root}/data/meta.mat", _meta_mat(planned.train))
         ground_truth = _ground_truth(planned.val)
-        _add(archive, f"{root}/data/ILSVRC2012_validation_ground_truth.txt", ground_truth)
+        add_file(archive, f"{root}/data/ILSVRC2012_validation_ground_truth.txt", ground_truth)
 
 
 _LATER_README = b"""A miniature in the form of the ILSVRC-2014 development kit: one of its lists.
@@ -282,8 +283,8 @@ def _write_later_devkit(path: Path, planned: Plan) -> None:
     root = "ILSVRC2014_devkit"
     numbers = "".join(f"{number}\n" for number in blacklisted_images(planned)).encode()
     with _new_tar(path, compressed=True) as archive:
-        _add(archive, f"{root}/readme.txt", _LATER_README)
-        _add(archive, f"{root}/data/ILSVRC2014_clsloc_validation_blacklist.txt", numbers)
+        add_file(archive, f"{root}/readme.txt", _LATER_README)
+        add_file(archive, f"{root}/data/ILSVRC2014_clsloc_validation_blacklist.txt", numbers)
 
 
 def _ground_truth(labels: np.ndarray) -> bytes:
@@ -352,9 +353,3 @@ def _new_tar(path: Path, compressed: bool = False) -> Iterator[tarfile.TarFile]:
         if compressed:
             file = stack.enter_context(gzip.GzipFile("", "wb", 6, file, mtime=0))
         yield stack.enter_context(tarfile.open(fileobj=file, mode="w|"))
-
-
-def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
-    member = tarfile.TarInfo(name)
-    member.size = len(content)
-    archive.addfile(member, io.BytesIO(content))
