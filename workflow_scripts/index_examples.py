@@ -6,10 +6,12 @@ that can be known without decoding an image is checked here.
 
 from __future__ import annotations
 
+import argparse
 import logging
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,6 +80,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
         check_verified(record)
     bytes_of = {name: size_of_archive(name) for name in given.sources if os.path.isfile(name)}
     hidden = Hidden(" and ".join(given.sources))
+    with absent_if_refused(given.unpacked):
+        members, examples, strays = read(given, hidden)
+    bytes_of[given.unpacked] = Path(given.unpacked).stat().st_size
+    write_frame(given.index, index_of(members), state_of(members, bytes_of))
+    write_examples(given.output, examples, {"kind": given.kind})
+    write_json(given.report, {**counts_of(examples), "strays": strays, "hidden": hidden.count})
+    costs.note(images=len(members))
+    logging.info("%d examples in %d images of %s", len(examples.ids), len(members), hidden.where)
+
+
+@contextmanager
+def absent_if_refused(path: str) -> Iterator[None]:
+    """Remove a file that was written in the block if the block then fails."""
+    try:
+        yield
+    except BaseException:
+        Path(path).unlink(missing_ok=True)
+        raise
+
+
+def read(given: argparse.Namespace, hidden: Hidden) -> tuple[list[Member], Examples, list[str]]:
+    """The data set that the options name: its images, its examples, and what is none of these.
+
+    Writes `given.unpacked`. Raises InputError if it is not as the options say.
+    """
     strays: list[str] = []
     if given.kind == FOLDERS:
         members, examples, strays = read_class_folders(
@@ -94,23 +121,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     if given.kind in READERS:
         members, examples = as_asked(given.test, members, examples, hidden.where)
-    bytes_of[given.unpacked] = Path(given.unpacked).stat().st_size
-    write_frame(given.index, index_of(members), state_of(members, bytes_of))
-    write_examples(given.output, examples, {"kind": given.kind})
+    return members, examples, strays
+
+
+def counts_of(examples: Examples) -> dict[str, object]:
+    """What the report says of examples."""
     zeros = examples.labels[examples.known][:, examples.scored] == 0
-    report = {
-        "images": len(members),
+    return {
+        "images": len(examples.image_ids),
         "examples": dict(Counter(examples.parts)),
         "withheld": int(np.sum(~examples.known)),
         "classes": examples.classes,
         "not_scored": [examples.classes[place] for place in np.flatnonzero(~examples.scored)],
         "difficult": int(zeros.sum()),
-        "strays": strays,
-        "hidden": hidden.count,
     }
-    write_json(given.report, report)
-    costs.note(images=len(members))
-    logging.info("%d examples in %d images of %s", len(examples.ids), len(members), hidden.where)
 
 
 def as_asked(

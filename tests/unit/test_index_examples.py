@@ -2,21 +2,27 @@
 
 import io
 import os
+import re
 import tarfile
+import zipfile
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from PIL import Image
 
+from tests.helpers.clones import ROOT
 from tests.helpers.refusals import refusal
+from tests.helpers.runs import run_of
 from workflow_scripts import index_examples, index_images, pack_shards, verify_archive
 from workflow_scripts.vgg.core.files import InputError, md5
 from workflow_scripts.vgg.core.parquet import read_metadata, write_frame
 from workflow_scripts.vgg.core.text_artefacts import read_json
 from workflow_scripts.vgg.data.examples import read_examples
 from workflow_scripts.vgg.data.shards import Shards
+from workflow_scripts.vgg.settings import transfer_rules
 
 
 def jpeg(colour, size=(90, 70)):
@@ -211,6 +217,35 @@ def test_images_in_folders_can_be_packed(out, tmp_path):
     assert len(Shards([str(tmp_path / "0.arrow")])) == len(made.index) == 6
 
 
+def odd_jpegs():
+    """Images of one channel, of four, and one whose end is missing."""
+    found = {}
+    for number, mode in enumerate(["L", "CMYK", "RGB"], 1):
+        content = io.BytesIO()
+        noise = np.random.default_rng(number).integers(0, 255, (70, 90, 3), np.uint8)
+        Image.fromarray(noise).convert(mode).save(content, "JPEG")
+        found[f"odd/{number}.jpg"] = content.getvalue()
+    found["odd/3.jpg"] = found["odd/3.jpg"][: len(found["odd/3.jpg"]) // 2]
+    return found
+
+
+def test_odd_images_are_packed_and_a_broken_one_is_refused_by_name(out, tmp_path):
+    archive = write(tmp_path / "256_ObjectCategories.tar", tar_of(CLASSES | odd_jpegs()))
+    made = command("folders", archive, folder=out)
+    words = ["--index", out / "index.parquet", "--shard", 0, "--shards", 1, "--crop", 64]
+    words += ["--report", tmp_path / "packed/0.json"]
+    message = refusal("pack_shards", *words, output=tmp_path / "packed/0.arrow")
+    assert f"{archive}: odd/3: cannot be decoded as an image" in message
+    assert "repair or replace it, or leave such images out with data.on_bad_image" in message
+    words += ["--on-bad-image", "skip", "--output", tmp_path / "packed/0.arrow"]
+    pack_shards.main([*map(str, words)])
+    assert list(Shards([str(tmp_path / "packed/0.arrow")]).ids()) == [
+        name for name in made.examples.image_ids if name != "odd/3"
+    ]
+    oddities = read_json(tmp_path / "packed/0.json")["oddities"]
+    assert (oddities["grey-scale"], oddities["cmyk"]) == (["odd/1"], ["odd/2"])
+
+
 def test_a_bad_image_stops_the_command_or_is_left_to_packing(out, tmp_path, caplog):
     archive = write(tmp_path / "a.tar", tar_of(CLASSES | {"cat/2.jpg": b""}))
     with pytest.raises(InputError, match=r"a\.tar: cat/2 has no bytes; repair or replace it"):
@@ -249,6 +284,24 @@ REFUSED = {
 }
 
 
+@pytest.mark.parametrize(
+    ("kind", "more", "words"),
+    [
+        ("voc", ["--test", "labelled"], "the labels of 1 test examples are withheld; set test:"),
+        ("voc", ["--images", "5"], "4 images, but 5 are expected; get what is missing, or correct"),
+        ("folders", ["--images", "7"], "6 images, but 7 are expected; get what is missing"),
+        ("actions", ["--test", "withheld"], "holds no test set; add its archive to `sources`, or"),
+    ],
+)
+def test_what_is_not_as_asked_is_refused_and_nothing_is_left(kind, more, words, out, tmp_path):
+    mode = "w:gz" if kind == "folders" else "w"
+    archive = write(tmp_path / "a.tar", tar_of(CLASSES if kind == "folders" else VOC, mode))
+    with pytest.raises(InputError) as caught:
+        command(kind, archive, folder=out, more=more)
+    assert str(caught.value).startswith(f"{archive}: {words}")
+    assert list(out.iterdir()) == []
+
+
 @pytest.mark.parametrize("kind", list(REFUSED))
 def test_a_refused_command_leaves_nothing_and_ends_with_status_1(kind, out, tmp_path):
     change, words = REFUSED[kind]
@@ -268,6 +321,66 @@ def test_a_background_is_of_folders_alone(out, tmp_path):
     with pytest.raises(InputError, match=r"--background bg: only --kind folders has a background"):
         command("voc", archive, folder=out, more=["--background", "bg"])
     assert list(out.iterdir()) == []
+
+
+def example_of_the_manual():
+    """The entry of a data set of one's own that config/README.md shows."""
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "config/README.md").read_text(), re.DOTALL)
+    (entry,) = (yaml.safe_load(block) for block in blocks if block.startswith("transfer:"))
+    (own,) = entry["transfer"]["data_sets"].values()
+    return own
+
+
+def own_set(entry, out):
+    """What the workflow's command makes of one's own data set: of one entry of a configuration."""
+    run = run_of(transfer={"data_sets": {"own": entry}})
+    words = [*transfer_rules.index_options(run, "own"), *outputs(out)]
+    index_examples.main([*words, "--output", str(out / "examples.parquet")])
+    return read_examples(out / "examples.parquet"), read_json(out / "report.json")
+
+
+@pytest.mark.parametrize("form", ["folder", "tar", "tar.gz", "zip"])
+def test_folders_of_ones_own_need_one_entry_alone(form, out, tmp_path):
+    png = io.BytesIO()
+    Image.new("L", (9, 9)).save(png, "PNG")
+    files = CLASSES | {"cat/4.JPG": jpeg(4), "bg/grey.png": png.getvalue()}
+    if form == "folder":
+        source = "flowers"
+        for name, content in files.items():
+            write(tmp_path / source / name, content)
+    else:
+        source = f"flowers.{form}"
+        if form == "zip":
+            with zipfile.ZipFile(tmp_path / source, "w") as archive:
+                for name, content in files.items():
+                    archive.writestr(f"flowers/{name}", content)
+        else:
+            write(tmp_path / source, tar_of(files, "w" if form == "tar" else "w:gz"))
+    entry = example_of_the_manual() | {"directory": str(tmp_path), "sources": [source]}
+    examples, report = own_set(entry, out)
+    assert examples.ids == ["bg/1", "bg/2", "bg/3", "bg/grey", "cat/1", "cat/2", "cat/3", "cat/4"]
+    assert examples.classes == ["bg", "cat"]
+    assert report["strays"] == []
+
+
+@pytest.mark.parametrize("form", ["folder", "tar"])
+@pytest.mark.parametrize("test", ["withheld", "absent"])
+def test_a_set_in_vocs_form_of_ones_own_needs_one_entry_alone(form, test, out, tmp_path):
+    files = {name: content for name, content in VOC.items() if "Action" not in name}
+    source = "mine" if form == "folder" else "mine.tar"
+    if form == "folder":
+        for name, content in files.items():
+            write(tmp_path / source / name, content)
+    else:
+        write(tmp_path / source, tar_of(files, outer="mine/"))
+    kept = ("title", "directory", "sources", "md5", "images", "shards", "Q", "scale_pooling")
+    entry = {name: example_of_the_manual()[name] for name in kept}
+    entry |= {"kind": "voc", "directory": str(tmp_path), "sources": [source]}
+    entry |= {"test": test, "average_precision": "area"}
+    entry |= {"server_folder": "MINE"} if test == "withheld" else {}
+    examples, _ = own_set(entry, out)
+    assert examples.ids == (["a", "b", "c"] if test == "absent" else ["a", "b", "c", "d"])
+    assert examples.known.tolist() == [True] * 3 + [False] * (test == "withheld")
 
 
 def test_labels_are_as_typed(out, tmp_path):

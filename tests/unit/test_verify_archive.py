@@ -16,10 +16,10 @@ SITES = {
     "ILSVRC2014_devkit.tgz": "ILSVRC-2012 is distributed by https://image-net.org/download",
     "LOC_val_solution.csv": "ILSVRC-2012 is distributed by https://image-net.org/download",
     "VOCtrainval_06-Nov-2007.tar": "PASCAL VOC is distributed by http://host.robots.ox.ac.uk",
-    "VOC2012test.tar": "by its evaluation server alone, after registration",
+    "VOC2012test.tar": "VOC2012test.tar is the evaluation server's alone, after",
     "caltech-101.zip": "Caltech-101 and Caltech-256 are distributed by https://data.caltech.edu",
     "101_ObjectCategories.tar.gz": "are distributed by https://data.caltech.edu",
-    "256_ObjectCategories.tar": "whose archives have the same MD5 sums",
+    "256_ObjectCategories.tar": "mirrors have archives of the same MD5 sums",
     "flowers.zip": "Get it, or correct its folder or its name in the configuration",
 }
 SUM = "c52e279531787c972589f7e41ab4ae64"

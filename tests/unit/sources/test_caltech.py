@@ -182,15 +182,17 @@ def test_a_file_beside_the_classes_is_a_stray(tmp_path):
     assert len(members) == 12
 
 
-def test_folders_may_hold_other_formats(tmp_path):
+@pytest.mark.parametrize("form", [*IN_PLACE, *COPIED], ids=lambda form: form.__name__)
+def test_images_may_be_of_other_formats(form, tmp_path):
     content = io.BytesIO()
     Image.new("L", (9, 9)).save(content, "PNG")
-    folder = plain_folder(tmp_path, official(more={"Faces/a.b.PNG": content.getvalue()}))
-    _, examples, strays = read_class_folders([folder])
-    assert "Faces/a.b" in examples.ids
+    more = {"Faces/a.b.PNG": content.getvalue(), "Faces/c.jpeg": jpeg(9)}
+    members, examples, strays = read_class_folders(
+        [form(tmp_path, official(more=more))], tmp_path / "unpacked"
+    )
+    assert {"Faces/a.b", "Faces/c"} < set(examples.ids)
+    assert bytes_of(members)["Faces/a.b"] == content.getvalue()
     assert strays == []
-    archive = plain_tar(tmp_path, official(more={"Faces/a.b.PNG": content.getvalue()}))
-    assert read_class_folders([archive])[2] == ["Faces/a.b.PNG"]
 
 
 def test_class_folders_may_be_links(tmp_path):
@@ -279,7 +281,7 @@ WRONG = {
         lambda: official(more={"Faces/image_0002.jPg": jpeg(3)}),
         "names count without what follows the last dot: rename or remove one",
     ),
-    "no images": (lambda: {"Faces/a.txt": b"x"}, "holds no images, by their names' ends. Caltech-"),
+    "no images": (lambda: {"Faces/a.txt": b"x"}, "holds no images, by their names' ends. Give ca"),
     "folders of folders": (
         lambda: {f"{s}/{name}.jpg": c for s in ("train", "val") for name, c in IMAGES.items()},
         "holds no images right in the folders of classes train, …; give a folder with one folder",
@@ -353,14 +355,14 @@ def test_an_unknown_form_is_refused_with_its_cure(tmp_path):
     content = tar_of(official())
     for name, packed, words in (
         ("a.tar.bz2", bz2.compress(content), "compressed (bzip2), but a zip, a tar.gz or a plain"),
-        ("a.rar", b"Rar!\x1a\7" + bytes(999), "is no zip, no tar and no folder. Caltech-101 and"),
-        ("page.tar", b"<html>" * 200, "is no zip, no tar and no folder. Caltech-101 and"),
-        ("empty.tar", b"", "is no zip, no tar and no folder. Caltech-101 and"),
+        ("a.rar", b"Rar!\x1a\7" + bytes(999), "is no zip, no tar and no folder. Give caltech-101"),
+        ("page.tar", b"<html>" * 200, "is no zip, no tar and no folder. Give caltech-101"),
+        ("empty.tar", b"", "is no zip, no tar and no folder. Give caltech-101"),
         ("page.tar.gz", gzip.compress(b"<html>" * 200), "not a complete tar, or a damaged one"),
     ):
         (tmp_path / name).write_bytes(packed)
         assert f"{name}: {words}" in refusal(tmp_path / name)
-    assert "none.zip: no such file or folder. Caltech-101" in refusal(tmp_path / "none.zip")
+    assert "none.zip: no such file or folder. Give caltech-101" in refusal(tmp_path / "none.zip")
 
 
 @pytest.mark.parametrize("part", [0.4, 0.8, 0.97])

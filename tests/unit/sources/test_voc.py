@@ -293,7 +293,7 @@ WRONG = {
     "no list of train": (
         changed("train", None),
         "holds no ImageSets/Main/train.txt, which lists the images of a part that classifiers "
-        "need. PASCAL VOC is distributed by http://host.robots",
+        "need. Give archives, such as VOCtrainval_06",
     ),
     "an empty list of val": (changed("val", " \n\n"), "val.txt: names no images; download"),
     "a label of an image that is not listed": (
@@ -409,7 +409,7 @@ def test_what_holds_no_data_set_is_refused(tars, tmp_path):
     assert "devkit.tar: holds no VOCdevkit/VOC<year>/ with JPEGImages" in refusal(
         write_tar(tmp_path / "devkit.tar", {"VOCcode/VOCinit.m": b"%"})
     )
-    assert "none.tar: no such file or folder. PASCAL VOC is" in refusal(tmp_path / "none.tar")
+    assert "none.tar: no such file or folder. Give archives" in refusal(tmp_path / "none.tar")
 
 
 def test_a_test_archive_alone_is_refused(tars):

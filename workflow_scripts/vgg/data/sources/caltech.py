@@ -30,7 +30,10 @@ from .members import HEAD, Hidden, Member, check_images, check_name, flaw, tell_
 from .origins import CALTECH
 from .tars import BLOCK, GZIP, refuse_compressed, tar_entries
 
-IN_ARCHIVES = (".jpg",)  # of images; folders may hold others
+WANTED = (
+    "Give caltech-101.zip, 101_ObjectCategories.tar.gz, 256_ObjectCategories.tar, or any zip, tar "
+    f"or folder with one folder a class. {CALTECH}"
+)
 ZIP = b"PK"
 PACKED = re.compile(r"\d+_ObjectCategories\.(tar|tar\.gz|tgz)", re.IGNORECASE)  # in a zip
 FEWEST = 2  # images of a class: one to learn from, one to test on
@@ -144,7 +147,7 @@ def _found(source: str, kept: Unpacked, hidden: Hidden) -> Iterator[Found]:
         yield from _of_folder(source, PurePosixPath(), (os.path.realpath(source),), hidden)
         return
     if not os.path.isfile(source):
-        raise InputError(f"{source}: no such file or folder. {CALTECH}")
+        raise InputError(f"{source}: no such file or folder. {WANTED}")
     with reading(source) as file:
         head = file.peek(BLOCK)
         if head.startswith(ZIP):
@@ -156,7 +159,7 @@ def _found(source: str, kept: Unpacked, hidden: Hidden) -> Iterator[Found]:
             _check_is_tar(file, head, source)
             for entry in tar_entries(file, source, hidden):
                 name = _name(entry.name)
-                is_image = not entry.is_folder and name.suffix.lower() in IN_ARCHIVES
+                is_image = not entry.is_folder and name.suffix.lower() in SUFFIXES
                 place = (source, entry.offset, entry.size) if is_image else None
                 yield Found(name, entry.is_folder, place)
 
@@ -165,7 +168,7 @@ def _check_is_tar(file: BinaryIO, head: bytes, source: str) -> None:
     """Raise InputError if a file, at its beginning, is no plain tar, with what it is if known."""
     refuse_compressed(head, source, wanted="a zip, a tar.gz or a plain tar is expected")
     if not tarfile.is_tarfile(file):
-        raise InputError(f"{source}: is no zip, no tar and no folder. {CALTECH}")
+        raise InputError(f"{source}: is no zip, no tar and no folder. {WANTED}")
     file.seek(0)
 
 
@@ -211,7 +214,7 @@ def _of_zip(source: str, kept: Unpacked, hidden: Hidden) -> Iterator[Found]:
                         yield from _of_stream(cast(BinaryIO, stream), where, kept, hidden)
                     continue
                 name = _name(info.filename)
-                if info.filename.endswith("/") or name.suffix.lower() not in IN_ARCHIVES:
+                if info.filename.endswith("/") or name.suffix.lower() not in SUFFIXES:
                     yield Found(name, info.filename.endswith("/"))
                 else:
                     yield kept.image(source, info.filename, archive.read(info))
@@ -233,7 +236,7 @@ def _of_stream(stream: BinaryIO, where: str, kept: Unpacked, hidden: Hidden) -> 
     """What a tar holds whose images do not lie in a file as they are: they are unpacked."""
 
     def is_image(name: str) -> bool:
-        return _name(name).suffix.lower() in IN_ARCHIVES
+        return _name(name).suffix.lower() in SUFFIXES
 
     for entry in tar_entries(stream, where, hidden, wanted=is_image):
         if entry.content is None:
@@ -251,7 +254,7 @@ def _root(source: str, found: Sequence[Found]) -> PurePosixPath:
     """The folder that holds those of the classes: the first with images in several folders."""
     holders = {thing.name.parent for thing in found if thing.place}
     if not holders:
-        raise InputError(f"{source}: holds no images, by their names' ends. {CALTECH}")
+        raise InputError(f"{source}: holds no images, by their names' ends. {WANTED}")
     root = PurePosixPath()
     while root not in holders:
         children = {holder.relative_to(root).parts[0] for holder in holders}

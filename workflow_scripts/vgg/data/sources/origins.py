@@ -10,15 +10,13 @@ ILSVRC = (
     "put its archives into the folder that `data.directory` names in the configuration"
 )
 VOC = (
-    "PASCAL VOC is distributed by http://host.robots.ox.ac.uk/pascal/VOC, or, when that does not "
-    "answer, by mirrors, whose archives have the same MD5 sums (VOC2012test.tar by its evaluation "
-    "server alone, after registration); give its archives, such as VOCtrainval_06-Nov-2007.tar "
-    "and VOCtest_06-Nov-2007.tar, or a folder VOCdevkit"
+    "PASCAL VOC is distributed by http://host.robots.ox.ac.uk/pascal/VOC; when that does not "
+    "answer, mirrors have archives of the same MD5 sums, but VOC2012test.tar is the evaluation "
+    "server's alone, after registration"
 )
 CALTECH = (
-    "Caltech-101 and Caltech-256 are distributed by https://data.caltech.edu, or by mirrors, whose "
-    "archives have the same MD5 sums; give caltech-101.zip, 101_ObjectCategories.tar.gz, "
-    "256_ObjectCategories.tar, or a folder with one folder a class"
+    "Caltech-101 and Caltech-256 are distributed by https://data.caltech.edu; when that does not "
+    "answer, mirrors have archives of the same MD5 sums"
 )
 UNKNOWN = "Get it, or correct its folder or its name in the configuration"
 

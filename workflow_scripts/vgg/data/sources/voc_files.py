@@ -19,6 +19,10 @@ from .origins import VOC
 from .tars import BLOCK, refuse_compressed, tar_entries
 from .text_lists import numbered_lines
 
+WANTED = (
+    "Give archives, such as VOCtrainval_06-Nov-2007.tar and VOCtest_06-Nov-2007.tar, or a folder "
+    f"VOCdevkit. {VOC}"
+)
 YEAR = re.compile(r"VOC\d{4}", re.ASCII)
 IMAGE, ANNOTATION, LIST = "JPEGImages", "Annotations", "ImageSets"
 SUFFIXES = {IMAGE: (".jpg", ".jpeg"), ANNOTATION: (".xml",), LIST: (".txt",)}
@@ -76,14 +80,14 @@ def opened(sources: Sequence[str | Path], task: str, hidden: Hidden | None = Non
         elif os.path.isfile(source):
             found = _of_tar(source, task, hidden)
         else:
-            raise InputError(f"{source}: no such file or folder. {VOC}")
+            raise InputError(f"{source}: no such file or folder. {WANTED}")
         for root, kind, name, place in found:
             _check_root(source, root, root_of)
             data.add(kind, name, place)
         if source not in root_of:
             raise InputError(
                 f"{source}: holds no VOCdevkit/VOC<year>/ with {IMAGE}, or {LIST}/{task}, in it. "
-                f"{VOC}"
+                f"{WANTED}"
             )
     hidden.tell()
     return data

@@ -12,8 +12,7 @@ from collections.abc import Mapping
 
 from ...core.files import InputError
 from ..examples import NUMBER, PARTS
-from .origins import VOC
-from .voc_files import ACTIONS, IMAGE, LIST, DataSet
+from .voc_files import ACTIONS, IMAGE, LIST, WANTED, DataSet
 
 AGAIN = "download the archive again, or correct the list"
 LABELS_OF = re.compile(r"(.+)_(train|val|trainval|test)")  # the name of a list: <class>_<part>
@@ -36,7 +35,7 @@ def listed_in(data: DataSet) -> dict[str, set[Key]]:
             if part in NEEDED:
                 raise InputError(
                     f"{data.where}: holds no {LIST}/{data.task}/{part}.txt, which lists the images "
-                    f"of a part that classifiers need. {VOC}"
+                    f"of a part that classifiers need. {WANTED}"
                 )
             continue
         listed[part] = set()
