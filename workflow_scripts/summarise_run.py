@@ -9,6 +9,7 @@ from workflow_scripts.vgg.core import command
 from workflow_scripts.vgg.core.text_artefacts import read_json
 from workflow_scripts.vgg.planning.records import read_records
 from workflow_scripts.vgg.results.choice_comparison import as_text
+from workflow_scripts.vgg.results.feature_comparison import features_as_text
 from workflow_scripts.vgg.results.localised_comparison import localised_as_text
 from workflow_scripts.vgg.results.run_summary import errors_as_text, times_as_text
 from workflow_scripts.vgg.results.tuned_threshold import tuned_as_text
@@ -37,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(as_text(content["choices"]))
         if localised := content.get("localisation"):
             print(f"\n{localised_as_text(localised)}")
+        if features := content.get("features"):
+            print(f"\n{features_as_text(features)}")
     tuned = results / "threshold.json"
     if tuned.exists():
         print(f"\n{tuned_as_text(read_json(tuned))}")
