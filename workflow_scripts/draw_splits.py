@@ -36,12 +36,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise InputError(f"{given.examples}: its parts are drawn already; it has no random splits")
     classes = [examples.classes[place] for place in examples.labels.argmax(1)]
     generators = partial(generator, given.seed, Stream.SPLITS)
-    splits = [
-        drawn_split(
-            examples.ids, classes, number, generators, given.train_per_class, given.test_per_class
-        )
-        for number in range(given.splits)
-    ]
+    sizes = given.train_per_class, given.test_per_class
+    try:
+        splits = [
+            drawn_split(examples.ids, classes, number, generators, *sizes)
+            for number in range(given.splits)
+        ]
+    except InputError as error:
+        raise InputError(f"{given.examples}: {error}") from error
     drawn_from = {"seed": given.seed, "train_per_class": given.train_per_class}
     write_splits(
         given.output, examples.ids, splits, {**drawn_from, "test_per_class": given.test_per_class}

@@ -157,4 +157,4 @@ def test_numbers_that_make_no_split_are_refused(changes, complaint, words, tmp_p
 def test_a_refusal_ends_the_process_with_one_line_and_leaves_nothing(words, tmp_path):
     given = words(output=None, train_per_class=13)
     message = refusal("draw_splits", *given, output=tmp_path / "out/s.parquet")
-    assert message.startswith("error: class anchor has 13 images")
+    assert "e.parquet: class anchor has 13 images" in message
