@@ -336,9 +336,9 @@ def test_notes_say_what_the_numbers_are(results):
         "it.",
         "VOC-2012: the mean over classes of average precision as area under the curve, as VOC has "
         "it from 2010 on.",
-        "Caltech-101, Caltech-256: the mean over classes, the background among them, and over "
-        "random splits; ± is the standard deviation over splits. Classes: 3 of Caltech-101, 3 of "
-        "Caltech-256.",
+        "Caltech-101, Caltech-256: the mean over classes and over random splits; ± is the "
+        "standard deviation over splits. Classes: 3 of Caltech-101, 3 of Caltech-256.",
+        "Caltech-101, Caltech-256: the background is one of the classes.",
         "VOC-2012: the paper’s numbers are of the test set, whose labels only the organisers’ "
         "server has; what is measured here is of the validation set, and the two are not to be "
         "compared. Its classifiers learned from training images alone.",
@@ -346,6 +346,17 @@ def test_notes_say_what_the_numbers_are(results):
         "C was chosen at an end of its grid: Caltech-101 0.25, Caltech-101 4, Caltech-256 0.25, "
         "Caltech-256 4, VOC-2007 0.25, VOC-2012 0.25.",
     ]
+
+
+def test_notes_name_neither_a_background_nor_a_server_that_there_is_not(results):
+    sets = copy.deepcopy(DATA_SETS)
+    sets["caltech101"]["background"] = None
+    sets["voc2012"]["test"] = "absent"
+    notes = made_table("table11", results, data_sets=sets)["notes"]
+    assert "Caltech-256: the background is one of the classes." in notes
+    assert not any("organisers" in note for note in notes)
+    (absent,) = (note for note in notes if "no test set" in note)
+    assert absent.startswith("VOC-2012: this run has no test set; what is measured is of the valid")
 
 
 def test_c_inside_its_grid_is_not_noted(results, tmp_path):

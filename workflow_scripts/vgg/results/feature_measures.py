@@ -116,8 +116,9 @@ class Measures:
 
     results: the experiment's folder. data_sets: those of the run by name, each with its `title`,
     `average_precision`, the definition that it is measured by, or None for recall, `test`, whether
-    its test set is "labelled", "withheld" or "absent" where organisers have drawn one, `Q` and
-    `scale_pooling`. seed: the bootstrap's.
+    its test set is "labelled", "withheld" or "absent" where organisers have drawn one,
+    `background`, the class of other things, if it has one, `Q` and `scale_pooling`. seed: the
+    bootstrap's.
     """
 
     def __init__(self, results: str | Path, data_sets: Mapping[str, dict], seed: int):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -21,8 +20,7 @@ from ..transfer.intervals import Interval
 from ..transfer.scores import read_told
 from .cells import ErrorCell
 from .feature_measures import Measure, Measures
-from .paper_tables import bold_cells, paper_rows
-from .tables import SAID_OF_PASSES, Run, entered_note, origin
+from .tables import SAID_OF_PASSES, Run, laid_out, origin, unmeasured_row
 
 WORDS = {
     "eleven-point": "average precision of eleven recalls, as VOC-2007 has it",
@@ -58,38 +56,21 @@ def feature_table(
     printed: the paper's table as paper_tables.yaml has it; None if it has none. answers: the
     server's, by submission.
     """
-    paper = paper_rows(printed) if printed else []
-    bold = bold_cells(printed) if printed and "reference" not in entry else set()
-    rows, notes = [], {}
-    for place, row in enumerate(entry["rows"]):
-        references = row.get("reference") or (paper[place][1] if paper else {})
-        answer = None
-        if has_models([transferred(row)], run.models):
-            answer = answers.get(row.get("submission"))
-        found = _measured_row(row, references, entry["metrics"], run, measures, answer)
-        if answer and any(cell["entered"] for cell in found["metrics"].values()):
-            notes[row["submission"]] = entered_note(row["submission"], answer)
-        rows.append(found)
-    for labels, references in paper[len(rows) :]:
-        cells = {metric: asdict(_cell(references.get(metric))) for metric in entry["metrics"]}
-        rows.append(_row(None, labels, cells, literature=True))
-    for place, row in enumerate(rows):
-        for metric, cell in row["metrics"].items():
-            cell["bold"] = (place, metric) in bold
-    return {
-        "name": name,
-        "title": entry["title"],
-        "section": entry.get("section"),
-        "experiment": Path(run.results).name,
-        "seeds": run.seeds,
-        "kind": "evaluation",
+    table = laid_out(
+        name,
+        entry,
+        run,
+        printed,
+        answers,
+        lambda row, references, answer: _measured_row(
+            row, references, entry["metrics"], run, measures, answer
+        ),
+        _cell,
+    )
+    return table | {
         "higher_is_better": True,
-        "columns": entry["columns"],
-        "metrics": entry["metrics"],
-        "reference": entry.get("reference", "paper"),
-        "rows": rows,
         "data_sets": {name: own["title"] for name, own in measures.data_sets.items()},
-        "notes": [*notes.values(), *_notes(entry["metrics"], rows, measures)],
+        "notes": [*table["notes"], *_notes(entry["metrics"], table["rows"], measures)],
     }
 
 
@@ -123,10 +104,10 @@ def _measured_row(
         per_class[metric] = dict(
             zip(measure.examples.classes, measure.per_class(system[0]), strict=True)
         )
-    found = _row(row["name"], row["labels"], {m: asdict(cell) for m, cell in cells.items()})
-    return found | {
+    in_words = {metric: asdict(cell) for metric, cell in cells.items()}
+    return unmeasured_row(row["name"], row["labels"], in_words) | {
         "evaluations": [
-            asdict(origin(source, said, data_set, _seed(run, said["model"], place)))
+            asdict(origin(source, said, data_set, run.seed(said["model"], place)))
             for data_set, paths in files.items()
             for place, path in enumerate(paths)
             for source, said in descriptors_behind(path)
@@ -145,10 +126,6 @@ def _files(own: Transferred, run: Run, data_set: str) -> list[list[str]]:
     return seeded_paths([own], run.results, data_set, seeds=run.seeds, imported=run.imported)
 
 
-def _seed(run: Run, model: str, place: int) -> int | None:
-    return run.seed(model, place)
-
-
 def _submission(row: dict, metrics: list[str], run: Run, measures: Measures) -> str | None:
     """The first file for the organisers' server that the run writes of a row, if it does."""
     if "submission" not in row or not has_models([transferred(row)], run.models):
@@ -159,17 +136,6 @@ def _submission(row: dict, metrics: list[str], run: Run, measures: Measures) -> 
         if is_withheld and (run.submissions is None or name in run.submissions):
             return f"{run.results}/submission/{name}.tar.gz"
     return None
-
-
-def _row(name: str | None, labels: list, cells: Mapping, literature: bool = False) -> dict:
-    return {
-        "name": name,
-        "labels": labels,
-        "literature": literature,
-        "metrics": cells,
-        "evaluations": [],
-        "submission": None,
-    }
 
 
 def _cell(printed: float | Mapping | None, told: float | None = None) -> FeatureCell:
@@ -253,19 +219,23 @@ def _notes(metrics: list[str], rows: list[dict], measures: Measures) -> list[str
             f"{len(measures.of(m).examples.classes)} of {entry_of[m]['title']}" for m in recalls
         )
         notes.append(
-            f"{named(recalls)}: the mean over classes, the background among them, and over random "
-            f"splits; ± is the standard deviation over splits. Classes: {counted}."
+            f"{named(recalls)}: the mean over classes and over random splits; ± is the standard "
+            f"deviation over splits. Classes: {counted}."
         )
-    validated = [
-        metric
-        for metric in known
-        if measure_of(metric)[0] == VALIDATION_MAP and entry_of[metric]["test"] != "labelled"
-    ]
-    if validated:
+    if own := [metric for metric in recalls if entry_of[metric].get("background")]:
+        notes.append(f"{named(own)}: the background is one of the classes.")
+    validated = [metric for metric in known if measure_of(metric)[0] == VALIDATION_MAP]
+    if own := [metric for metric in validated if entry_of[metric]["test"] == "withheld"]:
         notes.append(
-            f"{named(validated)}: the paper’s numbers are of the test set, whose labels only the "
+            f"{named(own)}: the paper’s numbers are of the test set, whose labels only the "
             "organisers’ server has; what is measured here is of the validation set, and the two "
             "are not to be compared. Its classifiers learned from training images alone."
+        )
+    if own := [metric for metric in validated if entry_of[metric]["test"] == "absent"]:
+        notes.append(
+            f"{named(own)}: this run has no test set; what is measured is of the validation set, "
+            "not to be compared with numbers of a test set. Its classifiers learned from training "
+            "images alone."
         )
     if any(cell["paper_starred"] is not None for row in rows for cell in row["metrics"].values()):
         notes.append("* of nets that have seen more classes than ILSVRC’s 1000.")

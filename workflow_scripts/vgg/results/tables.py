@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -151,22 +152,49 @@ def evaluation_table(
     printed: the paper's table as paper_tables.yaml has it; None if it has none. answers: the test
     server's, by submission.
     """
+    read = read or paired_outcomes()
+    return laid_out(
+        name,
+        entry,
+        run,
+        printed,
+        answers,
+        lambda row, references, answer: measured_row(
+            row, references, entry["metrics"], run=run, read=read, answer=answer
+        ),
+        lambda error: ErrorCell(paper=error),
+    )
+
+
+def laid_out(
+    name: str,
+    entry: dict,
+    run: Run,
+    printed: dict | None,
+    answers: Mapping[str, dict],
+    measured: Callable[[dict, Mapping, dict | None], dict],
+    quoted: Callable[[Any], ErrorCell],
+) -> dict:
+    """A table of tables.yaml: its own rows, then those that quote the literature.
+
+    measured: gives a row, by its entry, its references by metric and the server's answer. quoted:
+    a cell of what the paper prints. The others are as in `evaluation_table`.
+    """
     paper = paper_rows(printed) if printed else []
     bold = bold_cells(printed) if printed and "reference" not in entry else set()
-    read = read or paired_outcomes()
     rows, notes = [], {}
     for place, row in enumerate(entry["rows"]):
         references = row.get("reference") or (paper[place][1] if paper else {})
         submission = row.get("submission")
-        answer = None
-        if has_models(row_evaluations(row), run.models):
-            answer = answers.get(submission)
-        found = measured_row(row, references, entry["metrics"], run=run, read=read, answer=answer)
+        is_in_run = has_models(row_evaluations(row), run.models)
+        answer = answers.get(submission) if is_in_run else None
+        found = measured(row, references, answer)
         if answer and any(cell["entered"] for cell in found["metrics"].values()):
             notes[submission] = entered_note(submission, answer)
         rows.append(found)
-    for labels, errors in paper[len(rows) :]:
-        rows.append(literature_row(labels, entry["metrics"], errors))
+    for labels, references in paper[len(rows) :]:
+        cells = {metric: asdict(quoted(references.get(metric))) for metric in entry["metrics"]}
+        rows.append(unmeasured_row(None, labels, cells, literature=True))
     for place, row in enumerate(rows):
         for metric, cell in row["metrics"].items():
             cell["bold"] = (place, metric) in bold
@@ -236,13 +264,15 @@ def entered_note(submission: str, answer: dict) -> str:
     return f"{note}: {answer['note']}" if answer.get("note") else note
 
 
-def literature_row(labels: list, metrics: list[str], paper: dict) -> dict:
-    """A row of the paper's table that quotes other work."""
+def unmeasured_row(
+    name: str | None, labels: list, cells: Mapping[str, dict], literature: bool = False
+) -> dict:
+    """A row as a table's JSON file holds it, with nothing behind its cells."""
     return {
-        "name": None,
+        "name": name,
         "labels": labels,
-        "literature": True,
-        "metrics": {metric: asdict(ErrorCell(paper=paper.get(metric))) for metric in metrics},
+        "literature": literature,
+        "metrics": cells,
         "evaluations": [],
         "submission": None,
     }

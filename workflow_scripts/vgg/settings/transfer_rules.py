@@ -147,7 +147,7 @@ def table_classifiers(run: Run, table: str) -> list[str]:
 
 def measuring_options(run: Run) -> list[str]:
     """What measures on the run's data sets are of, as JSON."""
-    kept = ("title", "test", "Q", "scale_pooling")
+    kept = ("title", "test", "background", "Q", "scale_pooling")
     data_sets = {
         name: {
             **{key: entry[key] for key in kept if key in entry},
