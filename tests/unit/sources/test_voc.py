@@ -251,8 +251,8 @@ def with_bytes(name, content):
 WRONG = {
     "an image that is not there": (
         without("JPEGImages/000007.jpg"),
-        "train.txt, line 2: names 000007, but {where} holds no JPEGImages/000007.jpg; give all "
-        "archives of the year",
+        "train.txt, line 2: names 000007, but there is no JPEGImages/000007.jpg in {where}; give "
+        "all archives of the year",
     ),
     "a label of two": (
         changed("cat_val", "000009 2\n000016 1\n"),
@@ -600,7 +600,7 @@ def of_c(*box):
 WRONG_PEOPLE = {
     "an image that is not there": (
         without("JPEGImages/c.jpg"),
-        "val.txt, line 2: names c, but {where} holds no JPEGImages/c.jpg",
+        "val.txt, line 2: names c, but there is no JPEGImages/c.jpg in {where}",
     ),
     "an XML that is not there": (
         without("Annotations/c.xml"),

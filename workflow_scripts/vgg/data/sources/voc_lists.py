@@ -50,8 +50,8 @@ def listed_in(data: DataSet) -> dict[str, set[Key]]:
                 )
             if key[0] not in data.places[IMAGE]:
                 raise InputError(
-                    f"{where}: names {key[0]}, but {data.where} holds no {IMAGE}/{key[0]}.jpg; "
-                    "give all archives of the year, or remove the line"
+                    f"{where}: names {key[0]}, but there is no {IMAGE}/{key[0]}.jpg in "
+                    f"{data.where}; give all archives of the year, or remove the line"
                 )
             listed[part].add(key)
         if not listed[part]:
