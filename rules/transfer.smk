@@ -211,14 +211,14 @@ use rule train_classifiers as train_classifiers_choice with:
         splits=lambda wildcards, input: options(drawn_splits=input.splits or None),
 
 
-rule write_scores:
+rule write_server_file:
     input:
         scores=lambda wildcards: transfer_rules.submitted_scores(RUN, wildcards.name),
         examples=lambda wildcards: transfer_rules.submitted_examples(RUN, wildcards.name),
     output:
         f"{RESULTS}/submission/{{name}}.tar.gz",
     log:
-        f"{LOGS}/write_scores/{{name}}.log",
+        f"{LOGS}/write_server_file/{{name}}.log",
     wildcard_constraints:
         name=one_of(RUN.feature_files),
     conda:
@@ -231,5 +231,5 @@ rule write_scores:
     params:
         folder=lambda wildcards: transfer_rules.submitted_folder(RUN, wildcards.name),
     shell:
-        "python -m workflow_scripts.write_scores --scores {input.scores}"
+        "python -m workflow_scripts.write_server_file --scores {input.scores}"
         " --examples {input.examples} --folder {params.folder:q} --output {output} --cost {log}.json > {log} 2>&1"

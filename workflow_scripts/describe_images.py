@@ -14,8 +14,10 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +33,7 @@ from workflow_scripts.vgg.data.packing import Packing
 from workflow_scripts.vgg.data.rescaled_images import RescaledImages, check_scale
 from workflow_scripts.vgg.data.shards import Shards, write_shard
 from workflow_scripts.vgg.data.sources.folders import image_files
-from workflow_scripts.vgg.data.sources.members import ON_BAD_IMAGE
+from workflow_scripts.vgg.data.sources.members import ON_BAD_IMAGE, Member
 from workflow_scripts.vgg.data.staging import naming_sources, stage
 from workflow_scripts.vgg.data.workers import start_server
 from workflow_scripts.vgg.evaluation.methods import NotFinite
@@ -197,7 +199,7 @@ def packed(given: argparse.Namespace, crop: int) -> Iterator[list[str]]:
         return
     if not Path(given.images).is_dir():
         raise InputError(f"{given.images}: no such folder; name one that holds images")
-    members = sorted(image_files(given.images), key=lambda member: member.id)
+    members = sorted(map(named_by_class, image_files(given.images)), key=attrgetter("id"))
     for one, other in pairwise(members):
         if one.id == other.id:
             raise InputError(f"{one.file} and {other.file}: both are called {one.id}; rename one")
@@ -224,6 +226,13 @@ def packed(given: argparse.Namespace, crop: int) -> Iterator[list[str]]:
         for kind, ids in packing.oddities.items():
             logging.info("%s: %d images, such as %s", kind, len(ids), ids[0])
         yield [path]
+
+
+def named_by_class(member: Member) -> Member:
+    """An image of a class's folder, called `<class>/<name>` whatever others there are."""
+    if member.wnid is None or member.id.startswith(f"{member.wnid}/"):
+        return member
+    return replace(member, id=f"{member.wnid}/{member.id}")
 
 
 @contextmanager

@@ -126,14 +126,16 @@ def read(given: argparse.Namespace, hidden: Hidden) -> tuple[list[Member], Examp
 
 def counts_of(examples: Examples) -> dict[str, object]:
     """What the report says of examples."""
-    zeros = examples.labels[examples.known][:, examples.scored] == 0
+    zeros = (examples.labels == 0) & examples.known[:, None] & examples.scored
+    listed = np.ones(zeros.shape, bool) if examples.listed is None else examples.listed
     return {
         "images": len(examples.image_ids),
         "examples": dict(Counter(examples.parts)),
         "withheld": int(np.sum(~examples.known)),
         "classes": examples.classes,
         "not_scored": [examples.classes[place] for place in np.flatnonzero(~examples.scored)],
-        "difficult": int(zeros.sum()),
+        "difficult": int((zeros & listed).sum()),
+        "unlisted": int((~listed).sum()),
     }
 
 
@@ -177,6 +179,7 @@ def without(
         labels=examples.labels[kept],
         known=examples.known[kept],
         boxes=None if examples.boxes is None else examples.boxes[kept],
+        listed=None if examples.listed is None else examples.listed[kept],
     )
 
 

@@ -38,6 +38,8 @@ from workflow_scripts.vgg.transfer.selection import GRID, Chosen, Measure, Refit
 from workflow_scripts.vgg.transfer.splits import VALIDATED, Split, read_splits
 from workflow_scripts.vgg.transfer.svm import LacksExamples, NotReached, Svm
 
+DRAWS = 100  # of the images to choose C by, until each class has an example to learn from
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = command.parser(__doc__)
@@ -121,7 +123,7 @@ def of_examples(path: str, examples: Examples, region: str) -> np.ndarray:
 
 
 def tests(given: argparse.Namespace, examples: Examples) -> Iterator[tuple[str, int, Split]]:
-    """The part that is tested, the number of its random split, or 0, and who learns for it.
+    """Each part that is tested: its name, the number of its random split, or 0, and the split.
 
     Raises InputError if parts or splits are not this data set's.
     """
@@ -146,6 +148,8 @@ def tests(given: argparse.Namespace, examples: Examples) -> Iterator[tuple[str, 
 def held_out(train: np.ndarray, examples: Examples, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Training examples to learn from and to choose C by: those of a fifth of the images.
 
+    The fifth is drawn at random, again if a class that counts would be left without an example to
+    learn from, DRAWS times at most.
     Raises InputError if there is one image alone.
     """
     images = np.unique(examples.images[train])
@@ -154,9 +158,13 @@ def held_out(train: np.ndarray, examples: Examples, seed: int) -> tuple[np.ndarr
             f"{examples.image_ids[images[0]]}: is the only training image, but others are needed "
             "to choose C by; add images"
         )
-    order = generator(seed, Stream.SPLITS, 0).permutation(images)
-    chosen = order[: max(1, round(VALIDATED * len(images)))]
-    validated = np.isin(examples.images[train], chosen)
+    for draw in range(DRAWS):
+        order = generator(seed, Stream.SPLITS, draw).permutation(images)
+        chosen = order[: max(1, round(VALIDATED * len(images)))]
+        validated = np.isin(examples.images[train], chosen)
+        learnt = examples.labels[train[~validated]]
+        if (learnt[:, examples.scored] == 1).any(0).all():
+            break
     return train[~validated], train[validated]
 
 

@@ -47,7 +47,12 @@ def people(**changes):
     return replace(made, **changes)
 
 
-@pytest.mark.parametrize("make", [images, people])
+def some_unlisted():
+    """The same people, of whom the list of riding leaves the last one out."""
+    return people(listed=np.array([[True], [True], [True], [False]]))
+
+
+@pytest.mark.parametrize("make", [images, people, some_unlisted])
 def test_examples_are_read_as_they_were_written(make, tmp_path):
     written = make()
     write_examples(tmp_path / "e.parquet", written, {"kind": "voc", "sources": ["a", 1]})
@@ -150,6 +155,10 @@ NAN = float("nan")
         (
             images(known=np.array([True, True, False, False])),
             "b:2 has withheld labels, but [-1, -1, 1]",
+        ),
+        (
+            people(listed=np.array([[True], [True], [False], [True]])),
+            "b:2 has labels where it is not listed, [1]",
         ),
         (people(ids=["a:1", "a:1", "b:2", "b:11"]), "a:1 is not in order"),
         (people(ids=["a:3", "a:1", "b:2", "b:11"]), "a:1 is not in order"),

@@ -339,9 +339,9 @@ def test_notes_say_what_the_numbers_are(results):
         "Caltech-101, Caltech-256: the mean over classes and over random splits; ± is the "
         "standard deviation over splits. Classes: 3 of Caltech-101, 3 of Caltech-256.",
         "Caltech-101, Caltech-256: the background is one of the classes.",
-        "VOC-2012: the paper’s numbers are of the test set, whose labels only the organisers’ "
-        "server has; what is measured here is of the validation set, and the two are not to be "
-        "compared. Its classifiers learned from training images alone.",
+        "VOC-2012: only the organisers’ server has the labels of the test set; what is measured "
+        "here is of the validation set, not to be compared with numbers of the test set, such as "
+        "the paper’s. Its classifiers learned from training images alone.",
         "* of nets that have seen more classes than ILSVRC’s 1000.",
         "C was chosen at an end of its grid: Caltech-101 0.25, Caltech-101 4, Caltech-256 0.25, "
         "Caltech-256 4, VOC-2007 0.25, VOC-2012 0.25.",

@@ -139,6 +139,7 @@ def test_what_is_said_of_objects_is_reported(out, tmp_path):
         "classes": ["cat"],
         "not_scored": [],
         "difficult": 1,
+        "unlisted": 0,
         "strays": [],
         "hidden": 1,
     }
@@ -156,8 +157,20 @@ def test_what_is_said_of_people_is_reported(out, tmp_path):
     assert made.report["examples"] == {"train": 1, "val": 1}
     assert made.report["classes"] == ["other", "reading"]
     assert made.report["not_scored"] == ["other"]
-    assert made.report["difficult"] == 1
+    assert (made.report["difficult"], made.report["unlisted"]) == (1, 0)
     assert made.report["images"] == 2
+
+
+def test_people_whom_an_actions_list_leaves_out_are_counted_apart(out, tmp_path):
+    more = {
+        "ImageSets/Action/running_train.txt": b"a 1 1\n",
+        "ImageSets/Action/running_val.txt": b"",
+    }
+    for name, content in {**VOC, **more}.items():
+        write(tmp_path / "VOC2012" / name, content)
+    made = command("actions", tmp_path / "VOC2012", folder=out)
+    assert (made.report["difficult"], made.report["unlisted"]) == (1, 1)
+    assert made.examples.listed.tolist() == [[True] * 3, [True, True, False]]
 
 
 def test_archives_and_folders_together_are_both_told(out, tmp_path):
@@ -188,6 +201,7 @@ def test_what_is_said_of_classes_is_reported(mode, out, tmp_path):
         "classes": ["bg", "cat"],
         "not_scored": [],
         "difficult": 0,
+        "unlisted": 0,
         "strays": ["bg/old", "cat/notes"],
         "hidden": 1,
     }
@@ -326,7 +340,7 @@ def test_a_background_is_of_folders_alone(out, tmp_path):
 def example_of_the_manual():
     """The entry of a data set of one's own that config/README.md shows."""
     blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "config/README.md").read_text(), re.DOTALL)
-    (entry,) = (yaml.safe_load(block) for block in blocks if block.startswith("transfer:"))
+    (entry,) = (yaml.safe_load(block) for block in blocks if "\ntransfer:" in block)
     (own,) = entry["transfer"]["data_sets"].values()
     return own
 

@@ -50,7 +50,7 @@ WITHOUT_TORCH = (  # the commands that need no net
     "tune_threshold",
     "unpack_parquet",
     "verify_archive",
-    "write_scores",
+    "write_server_file",
     "write_submission",
 )
 MOST_START, MOST_DRY_RUN, MOST_WALL = 1.5, 8.0, 1.4

@@ -547,6 +547,23 @@ def test_a_person_whom_a_list_leaves_out_counts_neither_for_nor_against(tmp_path
     assert examples.ids == ACTION_IDS
     assert examples.labels[0].tolist() == [0, 0, -1], "nor can it be told to do nothing else"
     assert "riding_val.txt: says nothing of 1 of 3 people, first a:1; they" in caplog.text
+    assert examples.classes == ["other", "riding", "sleeping"]
+    assert examples.listed.tolist() == [[True, False, True], *[[True] * 3] * 4]
+
+
+def test_a_person_of_the_test_set_whom_a_list_leaves_out_is_known_to_be(tmp_path):
+    files = people() | pictures("t")
+    files["Annotations/t.xml"] = xml(("person", 1, 1, 20, 20), ("person", 31, 1, 60, 20))
+    files |= lists("Action", test="t\n", riding_test="t 2\n", sleeping_test="t 1\nt 2\n")
+    _, examples = read_actions([write_folder(tmp_path / "x", files)])
+    assert examples.ids[-2:] == ["t:1", "t:2"]
+    assert not examples.known[-2:].any()
+    assert examples.listed.tolist() == [*[[True] * 3] * 5, [True, False, True], [True] * 3]
+
+
+def test_where_all_lists_name_all_nothing_is_said_of_it(tmp_path):
+    _, examples = read_actions([write_folder(tmp_path / "x", people())])
+    assert examples.listed is None
 
 
 ACTIONS_WITHHELD = {

@@ -11,7 +11,6 @@ from workflow_scripts.vgg.transfer.average_precision import (
     KINDS,
     average_precision,
     mean_average_precision,
-    precision_recall,
     ranked,
     resampled,
 )
@@ -172,24 +171,6 @@ def test_average_precision_equals_a_loop_over_fractions(kind):
             assert found is None
     assert ties > 300
     assert 10 < found_none < 200
-
-
-def test_the_curve_has_the_points_of_the_loop():
-    generator = np.random.default_rng(1)
-    for _ in range(200):
-        scores, labels = small_case(generator)
-        labels[0] = 1
-        points = literal_points(scores.tolist(), labels.tolist())
-        recall, precision = precision_recall(scores, labels)
-        assert len(recall) == len(precision) == (labels != 0).sum()
-        # The loop's points repeat at examples of label 0.
-        found = dict.fromkeys(zip(recall.tolist(), precision.tolist(), strict=True))
-        assert list(found) == list(dict.fromkeys((float(r), float(p)) for r, p in points))
-
-
-def test_a_curve_without_positives_is_refused():
-    with pytest.raises(ValueError, match="no recall"):
-        precision_recall(np.zeros(2), np.array([-1, 0], np.int8))
 
 
 def devkit_eleven_point(scores, labels):

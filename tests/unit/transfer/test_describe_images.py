@@ -192,9 +192,7 @@ def test_the_same_command_writes_the_same_bytes(suffix, words, tmp_path):
     assert contents[0] == contents[1]
 
 
-def test_folders_of_classes_are_read_and_names_that_they_share_get_the_folders(
-    words, folder, tmp_path
-):
+def test_images_in_folders_of_classes_are_called_by_both_names(words, folder, tmp_path):
     for place, own in enumerate(("cat", "dog")):
         for name in ("grey.png", "upright.png")[place:]:
             (tmp_path / f"in/{own}").mkdir(parents=True, exist_ok=True)
@@ -203,7 +201,8 @@ def test_folders_of_classes_are_read_and_names_that_they_share_get_the_folders(
     assert ids == ["cat/grey", "cat/upright", "dog/upright"]
     assert_close(found[1], found[2], 1e-6)
     (tmp_path / "in/dog/upright.png").rename(tmp_path / "in/dog/other.png")
-    assert made(words(images=tmp_path / "in"))[0] == ["grey", "other", "upright"]
+    others = made(words(images=tmp_path / "in"))[0]
+    assert others == ["cat/grey", "cat/upright", "dog/other"], "whether names are shared or not"
 
 
 @pytest.fixture
@@ -352,6 +351,10 @@ def test_folders_that_hold_no_images_are_refused(words, folder, tmp_path):
     assert complaint == f"{tmp_path}/in: none of its 1 images can be read"
     (tmp_path / "in/notes.txt").write_text("x")
     assert "notes.txt: not an image by its name" in told(words(images=tmp_path / "in"), tmp_path)
+    (tmp_path / "nest/train/cat").mkdir(parents=True)
+    complaint = told(words(images=tmp_path / "nest"), tmp_path)
+    assert "nest/train/cat: is a folder in the folder of a class" in complaint
+    assert f"or give {tmp_path}/nest/train if that is what holds the folders" in complaint
 
 
 def test_two_images_of_one_name_are_refused(words, folder, tmp_path):

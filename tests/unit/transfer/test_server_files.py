@@ -10,7 +10,7 @@ import pytest
 
 from tests.helpers.classified import area, images_of, persons_of
 from tests.helpers.refusals import refusal
-from workflow_scripts import write_scores
+from workflow_scripts import write_server_file as command
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.data.examples import write_examples
 from workflow_scripts.vgg.results.feature_measures import Measure
@@ -51,7 +51,7 @@ def written(folder, examples, tested):
     files.write_scores(folder / "s.parquet", tested, told)
     words = ["--scores", folder / "s.parquet", "--examples", folder / "e.parquet"]
     words += ["--folder", "VOC2012", "--output", folder / "out/x.tar.gz"]
-    write_scores.main([*map(str, words)])
+    command.main([*map(str, words)])
     return folder / "out/x.tar.gz"
 
 
@@ -114,6 +114,25 @@ def test_every_test_example_has_one_line_in_the_set_files_order(examples, form, 
         assert values == [value_of[name][column] for name in wanted], "to the last digit"
 
 
+def test_people_whom_an_actions_list_leaves_out_have_no_line_in_its_file(tmp_path):
+    """As the devkit's example: it writes a line for each of the list, and knows no others."""
+    tests = np.flatnonzero(np.array(ACTIONS.parts) == "test")
+    listed = np.ones(ACTIONS.labels.shape, bool)
+    listed[tests[::3], 1] = False
+    labels = np.where(listed, ACTIONS.labels, np.int8(0))
+    found = read(
+        written(tmp_path, replace(ACTIONS, listed=listed, labels=labels), scored(ACTIONS)),
+        OF_PERSONS,
+    )
+    ids = {
+        path.split("_test_")[1]: [":".join(fields[:-1]) for fields in lines]
+        for path, lines in found.items()
+    }
+    wanted = [ACTIONS.ids[place] for place in tests]
+    assert ids["ridingbike.txt"] == wanted
+    assert ids["reading.txt"] == [own for place, own in enumerate(wanted) if place % 3]
+
+
 def test_persons_of_an_image_with_a_colon_in_its_name_are_told_apart(tmp_path):
     names = ["a:b:1", "a:b:12"]
     examples = replace(
@@ -159,6 +178,6 @@ def test_a_refusal_ends_the_process_with_one_line_and_leaves_nothing(tmp_path):
     write_examples(tmp_path / "e.parquet", withheld(VOC), {})
     words = ["--scores", tmp_path / "none.parquet", "--examples", tmp_path / "e.parquet"]
     message = refusal(
-        "write_scores", *words, "--folder", "VOC2012", output=tmp_path / "out/x.tar.gz"
+        "write_server_file", *words, "--folder", "VOC2012", output=tmp_path / "out/x.tar.gz"
     )
     assert message.startswith(f"error: {tmp_path}/none.parquet: no such file")

@@ -652,9 +652,12 @@ def test_archives_that_have_a_sum_are_verified_first():
 
     assert verified() == [f"{RESULTS}/verified/voc2007_{n}.json" for n in (0, 1)]
     assert verified(md5=[None, "0" * 32]) == [f"{RESULTS}/verified/voc2007_1.json"]
-    assert verified(sources=["VOCdevkit", "VOCtest_06-Nov-2007.tar"]) == [
-        f"{RESULTS}/verified/voc2007_1.json"
-    ]
+    for folder in ("VOCdevkit", "my.set", "x.tar/VOCdevkit"):
+        assert verified(sources=[folder, "VOCtest_06-Nov-2007.tar"]) == [
+            f"{RESULTS}/verified/voc2007_1.json"
+        ]
+    for packed in ("V.TAR", "c.tar.bz2", "c.zip", "c.Tgz"):
+        assert len(verified(sources=[packed, "VOCtest_06-Nov-2007.tar"])) == 2
     run = with_sets(voc2007={"directory": "/data", "sources": ["a.tar", "/else/b.tar"]})
     assert transfer_rules.sources(run, "voc2007") == ["/data/a.tar", "/else/b.tar"]
     words = transfer_rules.verified_source(run, "voc2007", 1)

@@ -43,6 +43,8 @@ class Examples:
     boxes: float64 [examples, 4], xmin, ymin, xmax, ymax as edges in pixels of the image file, so
         that a whole image is (0, 0, width, height); None if examples are images.
     scored: bool [classes]; False for a class that is only there as a negative of the others.
+    listed: bool [examples, classes]; False where a class's list leaves the example out, as VOC's of
+        jumping, an action that came later, does with people of the year before. None: all are in.
     """
 
     ids: list[str]
@@ -54,18 +56,20 @@ class Examples:
     boxes: np.ndarray | None
     classes: list[str]
     scored: np.ndarray
+    listed: np.ndarray | None = None
 
 
 def write_examples(path: str | Path, examples: Examples, metadata: Mapping[str, object]) -> None:
     """Write examples, one row each, with JSON-like metadata beside their own."""
-    labels = pa.array(np.ascontiguousarray(examples.labels, np.int8).reshape(-1))
     columns: dict[str, pa.Array] = {
         "id": pa.array(examples.ids, pa.string()),
         "image": pa.array([examples.image_ids[place] for place in examples.images], pa.string()),
         "part": pa.array(examples.parts, pa.string()),
         "known": pa.array(examples.known, pa.bool_()),
-        "labels": pa.FixedSizeListArray.from_arrays(labels, len(examples.classes)),
+        "labels": _lists(np.asarray(examples.labels, np.int8)),
     }
+    if examples.listed is not None:
+        columns["listed"] = _lists(np.asarray(examples.listed, bool))
     if examples.boxes is not None:
         edges = np.asarray(examples.boxes, np.float64).T
         columns |= {
@@ -82,6 +86,11 @@ def write_examples(path: str | Path, examples: Examples, metadata: Mapping[str, 
     write_parquet(path, pa.table(columns).replace_schema_metadata(texts))
 
 
+def _lists(values: np.ndarray) -> pa.Array:
+    """A column with a list of an array's numbers in each row."""
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
+
+
 def read_examples(path: str | Path) -> Examples:
     """The examples that `write_examples` wrote.
 
@@ -93,10 +102,13 @@ def read_examples(path: str | Path) -> Examples:
     classes, scored, boxed = _facts(path, table)
     kinds = {**COLUMNS, "labels": pa.list_(pa.int8(), len(classes))}
     kinds |= dict.fromkeys(CORNERS if boxed else (), pa.float64())
+    if "listed" in table.column_names:
+        kinds["listed"] = pa.list_(pa.bool_(), len(classes))
     columns = {name: _column(path, table, name, kind) for name, kind in kinds.items()}
-    flat = columns["labels"].flatten()
-    if flat.null_count:
-        raise damaged(path, f"{flat.null_count} labels are missing")
+    flat = {name: columns[name].flatten() for name in ("labels", "listed") if name in columns}
+    for name, values in flat.items():
+        if values.null_count:
+            raise damaged(path, f"{values.null_count} values in {name} are missing")
     names = columns["image"].to_pylist()
     image_ids = sorted(set(names))
     place_of = {name: place for place, name in enumerate(image_ids)}
@@ -105,11 +117,12 @@ def read_examples(path: str | Path) -> Examples:
         image_ids=image_ids,
         images=np.array([place_of[name] for name in names], np.int64),
         parts=columns["part"].to_pylist(),
-        labels=np.from_dlpack(flat).reshape(-1, len(classes)),
-        known=np.from_dlpack(columns["known"].cast(pa.uint8())).astype(bool),
+        labels=np.from_dlpack(flat["labels"]).reshape(-1, len(classes)),
+        known=_truths(columns["known"]),
         boxes=np.stack([np.from_dlpack(columns[name]) for name in CORNERS], 1) if boxed else None,
         classes=classes,
         scored=np.array(scored, bool),
+        listed=_truths(flat["listed"]).reshape(-1, len(classes)) if "listed" in flat else None,
     )
     _check_names(path, examples)
     _check_values(path, examples)
@@ -146,6 +159,11 @@ def _column(path: str | Path, table: pa.Table, name: str, kind: pa.DataType) -> 
     return column
 
 
+def _truths(column: pa.Array) -> np.ndarray:
+    """A column of True and False."""
+    return np.from_dlpack(column.cast(pa.uint8())).astype(bool)
+
+
 def _check_names(path: str | Path, examples: Examples) -> None:
     """Raise InputError unless examples are named after their images, in order, and of one part."""
     keys = []
@@ -168,11 +186,17 @@ def _check_names(path: str | Path, examples: Examples) -> None:
 
 
 def _check_values(path: str | Path, examples: Examples) -> None:
-    """Raise InputError unless labels are -1, 0 or 1, 0 where withheld, and boxes have an area."""
+    """Raise InputError unless labels are -1, 0 or 1, 0 where withheld, and boxes have an area.
+
+    Labels are 0 also where an example is not listed.
+    """
     labels = examples.labels
     _refuse(path, examples, ((labels >= -1) & (labels <= 1)).all(1), labels, "the labels")
     silent = examples.known | ~labels.any(1)
     _refuse(path, examples, silent, labels, "withheld labels, but")
+    if examples.listed is not None:
+        silent = (examples.listed | (labels == 0)).all(1)
+        _refuse(path, examples, silent, labels, "labels where it is not listed,")
     if examples.boxes is not None:
         first, last = examples.boxes[:, :2], examples.boxes[:, 2:]
         good = ((first >= 0) & (first < last) & (last < np.inf)).all(1)  # NaN is not

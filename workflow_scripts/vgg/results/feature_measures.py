@@ -22,7 +22,7 @@ from ..transfer.intervals import (
     recall_difference,
     recall_interval,
 )
-from ..transfer.recall import Split, SplitRecalls, over_splits, predicted_classes
+from ..transfer.recall import Predicted, SplitRecalls, over_splits, predicted_classes
 from ..transfer.scores import Tested, read_scores, read_told
 
 
@@ -89,7 +89,7 @@ class Measure:
             return len(self.tested())
         return len(np.unique(np.concatenate([places for places, _ in self.splits(of_seed)])))
 
-    def splits(self, of_seed: list[Tested]) -> list[Split]:
+    def splits(self, of_seed: list[Tested]) -> list[Predicted]:
         """Test places and predicted classes of each random split."""
         place_of = {name: place for place, name in enumerate(self.examples.ids)}
         return [

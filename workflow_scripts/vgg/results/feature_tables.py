@@ -227,9 +227,9 @@ def _notes(metrics: list[str], rows: list[dict], measures: Measures) -> list[str
     validated = [metric for metric in known if measure_of(metric)[0] == VALIDATION_MAP]
     if own := [metric for metric in validated if entry_of[metric]["test"] == "withheld"]:
         notes.append(
-            f"{named(own)}: the paper’s numbers are of the test set, whose labels only the "
-            "organisers’ server has; what is measured here is of the validation set, and the two "
-            "are not to be compared. Its classifiers learned from training images alone."
+            f"{named(own)}: only the organisers’ server has the labels of the test set; what is "
+            "measured here is of the validation set, not to be compared with numbers of the test "
+            "set, such as the paper’s. Its classifiers learned from training images alone."
         )
     if own := [metric for metric in validated if entry_of[metric]["test"] == "absent"]:
         notes.append(

@@ -24,6 +24,9 @@ def write_server_file(
 ) -> None:
     """Write the scores of all test examples, a text file for each class that counts.
 
+    People whom the list of an action leaves out are not in its file: the devkit's example writes a
+    line for each line of the list, and its evaluation knows no others.
+
     folder: of the year, in results/, such as VOC2012. Scores are written without an exponent, which
     the server's checker does not read, in all digits that tell them apart; every line ends with a
     line break.
@@ -31,9 +34,8 @@ def write_server_file(
     """
     found = {name: row for own in tested if own.part == "test"
              for name, row in zip(own.ids, own.scores, strict=True)}  # fmt: skip
-    wanted = [
-        name for name, part in zip(examples.ids, examples.parts, strict=True) if part == "test"
-    ]
+    tests = np.flatnonzero(np.array(examples.parts) == "test")
+    wanted = [examples.ids[place] for place in tests]
     if missing := next((name for name in wanted if name not in found), None):
         raise InputError(
             f"{path}: there is no score of {missing}, but the server wants one for each of "
@@ -43,6 +45,7 @@ def write_server_file(
     if examples.boxes is not None:
         form, shown = OF_PERSONS, [" ".join(name.rsplit(":", 1)) for name in wanted]
     scores = np.stack([found[name] for name in wanted])
+    listed = np.ones(scores.shape, bool) if examples.listed is None else examples.listed[tests]
     with (
         whole_file(path) as temporary,
         open(temporary, "wb") as file,
@@ -52,8 +55,8 @@ def write_server_file(
         for column, of_class in enumerate(examples.classes):
             if examples.scored[column]:
                 lines = [
-                    f"{name} {np.format_float_positional(score, trim='0')}\n"
-                    for name, score in zip(shown, scores[:, column], strict=True)
+                    f"{shown[row]} {np.format_float_positional(scores[row, column], trim='0')}\n"
+                    for row in np.flatnonzero(listed[:, column])
                 ]
                 _add(archive, f"results/{folder}/{form.format(of_class)}", "".join(lines).encode())
 

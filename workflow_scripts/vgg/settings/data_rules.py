@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 
-from .rule_options import in_text, options
+from .rule_options import in_text, is_archive, options
 from .run import Run
-
-PACKED = (".tar", ".tar.gz", ".tgz")  # archives of boxes; folders and lists have no published sum
 
 
 def verified_boxes(run: Run, split: str) -> list[str]:
@@ -16,7 +14,7 @@ def verified_boxes(run: Run, split: str) -> list[str]:
     wanted = [
         name
         for name in names
-        if run.data["md5"].get(name) and str(run.data["archives"][name]).endswith(PACKED)
+        if run.data["md5"].get(name) and is_archive(str(run.data["archives"][name]))
     ]
     return [f"{run.results}/verified/{name}.json" for name in wanted]
 

@@ -6,6 +6,13 @@ import re
 import shlex
 from collections.abc import Iterable
 
+ARCHIVE = re.compile(r".+\.(tar|tar\.\w+|tgz|zip)", re.IGNORECASE)
+
+
+def is_archive(name: str) -> bool:
+    """Whether a name is an archive's, whose sum can be checked, and not a folder's or a list's."""
+    return bool(ARCHIVE.fullmatch(name))
+
 
 def options(**values) -> list[str]:
     """Command-line options; None, False and empty lists are left out.

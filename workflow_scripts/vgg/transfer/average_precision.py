@@ -52,21 +52,6 @@ def ranked(scores: np.ndarray, labels: np.ndarray) -> Ranking:
     return Ranking(order, np.flatnonzero(labels[order] > 0))
 
 
-def precision_recall(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Recall and precision, float64 [counted] each, in 0–1, after each counted example in turn.
-
-    Arguments are those of `ranked`. Precision is as measured, not yet made monotone.
-    Raises ValueError if the class has no positive, so no recall; and what `ranked` raises.
-    """
-    ranking = ranked(scores, labels)
-    if not len(ranking.positive):
-        raise ValueError("a class without positives has no recall")
-    right = np.zeros(len(ranking.order), np.int64)
-    right[ranking.positive] = 1
-    right = right.cumsum()
-    return right / right[-1], right / np.arange(1, len(right) + 1)
-
-
 def average_precision(scores: np.ndarray, labels: np.ndarray, kind: str) -> float | None:
     """A class's average precision, in 0–1; None, never 0, if it has no positive.
 

@@ -1,8 +1,8 @@
 """Representations of images from their descriptors, as inner products (appendix B).
 
 A representation stacks parts: the descriptors of each net and region, and of each scale unless
-these are pooled. Whoever describes images decides whether descriptors are taken before or after the
-ReLU, so that the parts come as they are to be used.
+these are pooled. Parts are used as they come: whether before or after the ReLU is decided where
+images are described.
 
 A linear machine needs nothing but inner products, so the stacked matrix is never made: the Gram
 matrix is the sum of those of the parts, of which one is in memory at a time.

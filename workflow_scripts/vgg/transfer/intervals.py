@@ -20,7 +20,7 @@ import numpy as np
 
 from ..core.files import InputError
 from .average_precision import BLOCK, check_scored, no_positives, ranked, resampled
-from .recall import Split
+from .recall import Predicted
 
 RESAMPLES = 2000
 LEVEL = (2.5, 97.5)  # percentiles
@@ -106,7 +106,9 @@ def map_difference(
     return _difference(measure, *sides, seed)
 
 
-def recall_interval(system: Sequence[Sequence[Split]], labels: np.ndarray, seed: int) -> Interval:
+def recall_interval(
+    system: Sequence[Sequence[Predicted]], labels: np.ndarray, seed: int
+) -> Interval:
     """Mean class recall of a system, its mean over splits, with its interval.
 
     system: for each seed its splits, pairs of test places and predicted classes as for
@@ -120,8 +122,8 @@ def recall_interval(system: Sequence[Sequence[Split]], labels: np.ndarray, seed:
 
 
 def recall_difference(
-    candidate: Sequence[Sequence[Split]],
-    baseline: Sequence[Sequence[Split]],
+    candidate: Sequence[Sequence[Predicted]],
+    baseline: Sequence[Sequence[Predicted]],
     labels: np.ndarray,
     seed: int,
 ) -> Difference:
@@ -255,7 +257,7 @@ class _TestSet:
         return np.stack([_mean_of_known((right / counts).T) for right in rights])
 
 
-def _recall_measure(nets: Sequence[Sequence[Split]], labels: np.ndarray) -> _Measure:
+def _recall_measure(nets: Sequence[Sequence[Predicted]], labels: np.ndarray) -> _Measure:
     numbers = {len(splits) for splits in nets}
     if len(numbers) != 1:
         raise ValueError("not all systems and seeds have the same number of splits")
@@ -271,7 +273,7 @@ def _recall_measure(nets: Sequence[Sequence[Split]], labels: np.ndarray) -> _Mea
     return _Measure(labels[tested], of)
 
 
-def _test_set(splits: Sequence[Split], labels: np.ndarray, tested: np.ndarray) -> _TestSet:
+def _test_set(splits: Sequence[Predicted], labels: np.ndarray, tested: np.ndarray) -> _TestSet:
     """One split as all nets were tested on it."""
     places = np.unique(splits[0][0])
     right = []

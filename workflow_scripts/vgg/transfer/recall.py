@@ -12,7 +12,7 @@ import numpy as np
 from ..core.files import InputError
 
 # A split's test images, int [tests], as places in the data set, and their predicted classes, alike
-Split = tuple[np.ndarray, np.ndarray]
+Predicted = tuple[np.ndarray, np.ndarray]
 
 
 def predicted_classes(scores: np.ndarray) -> np.ndarray:
@@ -73,7 +73,7 @@ class SplitRecalls:
     per_class: list[list[float | None]]
 
 
-def over_splits(splits: Sequence[Split], labels: np.ndarray, classes: int) -> SplitRecalls:
+def over_splits(splits: Sequence[Predicted], labels: np.ndarray, classes: int) -> SplitRecalls:
     """Mean class recall of each split, and over them.
 
     splits: pairs of test places and predicted classes, int [tests] each.

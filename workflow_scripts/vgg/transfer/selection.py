@@ -7,7 +7,7 @@ that has several, are rows and columns of them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,7 +104,7 @@ def _best(
     """The machines with the highest figure, the first of equals, and the figures of all."""
     best: Machines | None = None
     figures: list[float] = []
-    for machines in _learnt(gram, labels, split, svm, grid):
+    for machines in trained(_part(gram, split.learn), labels[split.learn], grid, svm):
         scores = _scores(machines, gram, split.validate, split.learn)
         figure = float(measure(scores, labels[split.validate]))
         if math.isnan(figure):
@@ -114,13 +114,6 @@ def _best(
         figures.append(figure)
     assert best is not None, "`trained` refuses an empty grid"
     return best, figures
-
-
-def _learnt(
-    gram: np.ndarray, labels: np.ndarray, split: Split, svm: Svm, grid: Sequence[float]
-) -> Iterator[Machines]:
-    """Machines of the part to learn from, at each C."""
-    return trained(_part(gram, split.learn), labels[split.learn], grid, svm)
 
 
 def _part(gram: np.ndarray, places: np.ndarray) -> np.ndarray:

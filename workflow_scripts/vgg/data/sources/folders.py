@@ -94,7 +94,13 @@ def _entries(folder: Path, hidden: Hidden) -> list[os.DirEntry]:
 def _images(entries: list[os.DirEntry], wnid: str | None) -> Iterator[Member]:
     for entry in entries:
         stem, suffix = os.path.splitext(entry.name)
-        if entry.is_dir() or suffix.lower() not in SUFFIXES:
+        if entry.is_dir():
+            raise InputError(
+                f"{entry.path}: is a folder in the folder of a class, which is to hold images "
+                f"only. Move its images up, or give {Path(entry.path).parent} if that is what "
+                "holds the folders of the classes"
+            )
+        if suffix.lower() not in SUFFIXES:
             raise InputError(
                 f"{entry.path}: not an image by its name; move it out of the data set's folders "
                 f"({', '.join(SUFFIXES)} are read)"

@@ -100,7 +100,7 @@ def _people(
         if left_out := sorted(told - labels.keys()):
             logging.warning(
                 "%s: says nothing of %d of %d people, first %s:%d; they count neither for nor "
-                "against the action",
+                "against the action, and the server's file leaves them out",
                 list_of(data, name, part),
                 len(left_out),
                 len(told),
@@ -155,15 +155,18 @@ def _box(found: Annotation, number: int) -> tuple[float, float, float, float]:
 def _examples(
     data: DataSet,
     keys: list[Key],
-    listed: Mapping[str, set[Key]],
+    parts_lists: Mapping[str, set[Key]],
     lists: Lists,
     boxes: np.ndarray | None,
     on_bad_image: str,
 ) -> tuple[list[Member], Examples]:
-    """The members and the examples of the keys, sorted; boxes: float64 [keys, 4]."""
-    part_of = {name: part for part, its in listed.items() for name, _ in its}
+    """The members and the examples of the keys, sorted; boxes: float64 [keys, 4].
+
+    parts_lists: what the parts' own lists name.
+    """
+    part_of = {name: part for part, its in parts_lists.items() for name, _ in its}
     parts = [part_of[name] for name, _ in keys]
-    labels, classes, known = _matrix(keys, parts, lists)
+    labels, listed, classes, known = _matrix(keys, parts, lists)
     scored = np.array([data.task != ACTIONS or name != OTHER for name in classes])
     needed = labels[np.isin(parts, NEEDED)]
     if (empty := scored & ~(needed == 1).any(0)).any():
@@ -185,16 +188,19 @@ def _examples(
         boxes=boxes,
         classes=classes,
         scored=scored,
+        listed=None if listed.all() else listed,
     )
     return members, examples
 
 
 def _matrix(
     keys: list[Key], parts: list[str], lists: Lists
-) -> tuple[np.ndarray, list[str], np.ndarray]:
-    """Labels int8 [keys, classes], the classes' names, sorted, and which keys' labels are known.
+) -> tuple[np.ndarray, np.ndarray, list[str], np.ndarray]:
+    """Labels int8 [keys, classes], whether the class's list names the key, bool, alike, the
+    classes' names, sorted, and which keys' labels are known.
 
-    Of people, the class `other` is added if it has no lists.
+    Without lists of a part's labels all count as listed. Of people, the class `other` is added if
+    it has no lists.
     """
     people = any(number for _, number in keys)
     told = sorted(lists[NEEDED[0]])
@@ -206,12 +212,17 @@ def _matrix(
         if not known_of[part]:
             logging.info("labels of %s are withheld, by its lists", part)
     labels = np.zeros((len(keys), len(told)), np.int8)
+    listed = np.ones((len(keys), len(told)), bool)
     for row, (key, part) in enumerate(zip(keys, parts, strict=True)):
+        if lists[part]:
+            listed[row] = [key in lists[part][name] for name in told]
         if known_of[part]:
             labels[row] = [lists[part][name].get(key) or 0 for name in told]
     known = np.array([known_of[part] for part in parts], bool)
     if not people or OTHER in told:
-        return labels, told, known
+        return labels, listed, told, known
     others = np.where((labels == 1).any(1), -1, np.where((labels == 0).any(1), 0, 1))
     classes = sorted([*told, OTHER])
-    return np.insert(labels, classes.index(OTHER), others, axis=1), classes, known
+    place = classes.index(OTHER)
+    labels = np.insert(labels, place, others, axis=1)
+    return labels, np.insert(listed, place, True, axis=1), classes, known
