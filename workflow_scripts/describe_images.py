@@ -26,7 +26,12 @@ import torch
 
 from workflow_scripts.vgg.core import command, costs
 from workflow_scripts.vgg.core.declarations import add_options, from_options
-from workflow_scripts.vgg.core.files import InputError, code_fingerprint, whole_file
+from workflow_scripts.vgg.core.files import (
+    InputError,
+    check_no_folder,
+    code_fingerprint,
+    whole_file,
+)
 from workflow_scripts.vgg.data.examples import read_examples
 from workflow_scripts.vgg.data.images import Resizing, pixels_at
 from workflow_scripts.vgg.data.packing import Packing
@@ -69,7 +74,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     net.add_argument("--models", default="config/models.yaml", help="where nets are defined")
     images = parser.add_argument_group("images")
     source = images.add_mutually_exclusive_group(required=True)
-    source.add_argument("--images", help="folder of images, or of folders of images")
+    source.add_argument(
+        "--images",
+        help="folder of images, or of folders of images, described as they are stored: an EXIF "
+        "orientation is not applied",
+    )
     source.add_argument("--shards", nargs="+", help="packed images")
     images.add_argument("--examples", help="persons' boxes, for --region box")
     images.add_argument("--region", choices=REGIONS, default="image", help="what is described")
@@ -110,6 +119,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     given = parse(arguments)
+    check_no_folder(given.output)
     if given.threads > 1:
         start_server()
     device = pick_device(given.device, given.threads)

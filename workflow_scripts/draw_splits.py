@@ -20,7 +20,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = command.parser(__doc__)
     parser.add_argument("--examples", required=True, help="the data set's (parquet)")
     parser.add_argument("--splits", type=int, required=True, help="number of splits")
-    parser.add_argument("--train-per-class", type=int, required=True, help="a fifth to choose by")
+    parser.add_argument(
+        "--train-per-class",
+        type=int,
+        required=True,
+        help="images to learn from, a fifth of them to choose C by",
+    )
     parser.add_argument(
         "--test-per-class", type=int, help="at most; all that are left if not given"
     )

@@ -29,6 +29,7 @@ from workflow_scripts.vgg.results.feature_measures import Measures
 from workflow_scripts.vgg.settings import pictures_wanted
 from workflow_scripts.vgg.settings.experiments import read_tables, read_yaml
 from workflow_scripts.vgg.settings.transferred_rows import RECALL, measure_of
+from workflow_scripts.vgg.transfer.scores import read_told
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -79,7 +80,9 @@ def ranked(
     measure, title = measures.of(metric), title_of(measures, metric)
     if measure.examples.boxes is not None:
         raise InputError(f"pictures: features: {title} has persons, not images; name another")
-    listed = Listed(measure, measures.read(path, measure.examples), title)
+    unread = {n for own in read_told(path)["chosen"] for n in own["undescribed"]}
+    scores = measures.read(path, measure.examples)
+    listed = Listed(measure, scores, title, frozenset(unread))
     classes, images = listed.classes(), ExampleImages(shards)
     kept = ("class", "role", "average_precision", "positives", "counted")
     return {

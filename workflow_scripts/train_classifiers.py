@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import logging
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 
@@ -31,7 +32,7 @@ from workflow_scripts.vgg.transfer.combining import (
     gram,
     parts_of,
 )
-from workflow_scripts.vgg.transfer.descriptor_files import read_descriptors
+from workflow_scripts.vgg.transfer.descriptor_files import described, read_descriptors
 from workflow_scripts.vgg.transfer.recall import mean_class_recall
 from workflow_scripts.vgg.transfer.scores import Tested, write_scores
 from workflow_scripts.vgg.transfer.selection import GRID, Chosen, Measure, Refit, choose
@@ -69,18 +70,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not all(0 < cost < math.inf for cost in given.C):
         parser.error("--C: weights of the loss are above 0")
     given.C = sorted(set(given.C))
+    if twice := [path for path, count in Counter(given.descriptors).items() if count > 1]:
+        raise InputError(f"{twice[0]}: is given twice; give it once")
     examples = read_examples(given.examples)
+    splits = list(tests(given, examples))
     told = {path: read_metadata(path) for path in given.descriptors}
     combining = Combining(scale_pooling=given.scale_pooling, feature_l2=given.feature_l2)
     with costs.working_on(len(examples.ids)):
         products = gram(parts_of(sources(told, examples), combining), given.feature_l2)
         logging.info("inner products of %d examples", len(products))
+        described = are_described(given.descriptors[0], examples, told)
         tested, chosen = [], []
-        for part, number, split in tests(given, examples):
-            found = chosen_machines(given, examples, products, split)
+        for part, number, split in splits:
+            found = chosen_machines(given, examples, products, among(described, split))
+            missing = ~described[split.test]
+            rank_last(found.scores, examples.labels[split.test], missing)
             ids = [examples.ids[place] for place in split.test]
             tested.append(Tested(part, number, ids, found.scores))
-            chosen.append(told_of(part, number, found, split))
+            undescribed = [ids[row] for row in np.flatnonzero(missing)]
+            chosen.append({**told_of(part, number, found, split), "undescribed": undescribed})
     write_scores(
         given.output,
         tested,
@@ -120,6 +128,41 @@ def of_examples(path: str, examples: Examples, region: str) -> np.ndarray:
     if region == "box" or examples.boxes is None:
         return read_descriptors(path, examples.ids)
     return read_descriptors(path, examples.image_ids)[examples.images]
+
+
+def are_described(path: str, examples: Examples, told: dict[str, dict]) -> np.ndarray:
+    """Which examples a file of descriptors has, bool [examples]; packing leaves bad images out.
+
+    Any file tells: `check_agreement` has seen that all are of the same images.
+    """
+    found = described(path)
+    if told[path]["method"] == "box" or examples.boxes is None:
+        return np.array([name in found for name in examples.ids])
+    return np.array([name in found for name in examples.image_ids])[examples.images]
+
+
+def among(described: np.ndarray, split: Split) -> Split:
+    """A split that learns from and chooses by described examples alone, bool [examples].
+
+    Raises InputError if none is left.
+    """
+    learn, validate = (part[described[part]] for part in (split.learn, split.validate))
+    if not len(learn) or not len(validate):
+        raise InputError(
+            "of the examples to learn from, or of those to choose C by, none has a descriptor; "
+            "repair the images that packing has left out"
+        )
+    return Split(learn, validate, split.test)
+
+
+def rank_last(scores: np.ndarray, labels: np.ndarray, missing: np.ndarray) -> None:
+    """Give tested examples without a descriptor, bool [tests], scores by which they count as wrong.
+
+    scores: float64 [tests, classes], changed in place: below those of all others, and lowest for
+    the classes that they have. labels: int8 [tests, classes].
+    """
+    lowest = scores[~missing].min(axis=0, initial=0)
+    scores[missing] = lowest.min() - 1 - (labels[missing] == 1)
 
 
 def tests(given: argparse.Namespace, examples: Examples) -> Iterator[tuple[str, int, Split]]:

@@ -6,12 +6,16 @@ Action/comp10_action_test_<class>.txt, with a line an image, or person, and its 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from workflow_scripts.vgg.core import command
 from workflow_scripts.vgg.data.examples import read_examples
 from workflow_scripts.vgg.results.server_files import write_server_file
 from workflow_scripts.vgg.transfer.scores import read_scores
+
+FOLDER = re.compile(r"\w[\w.-]*", re.ASCII)
+SUFFIX = ".tar.gz"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -21,6 +25,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--folder", required=True, help="in results/, such as VOC2012")
     parser.add_argument("--output", required=True, help="file to write (.tar.gz)")
     given = parser.parse_args(arguments)
+    if not FOLDER.fullmatch(given.folder):
+        parser.error(f"--folder {given.folder}: expected one name, such as VOC2012")
+    if not given.output.endswith(SUFFIX):
+        parser.error(f"--output {given.output}: expected a name that ends in {SUFFIX}")
     write_server_file(
         given.output,
         read_scores(given.scores),

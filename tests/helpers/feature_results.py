@@ -180,6 +180,7 @@ def _write_row(results, row, data_set, seed, seeds, of_scores, imported) -> None
             "learnt": 24 + own.split,
             "validated": 6,
             "tested": len(own.ids),
+            "undescribed": [],
         }
         for own in parts
     ]

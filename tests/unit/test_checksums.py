@@ -68,7 +68,7 @@ def test_damaged_posteriors_make_no_table(value, posteriors):
     first, size = column.data_page_offset, column.total_compressed_size
     data[first + size // 4 : first + 3 * size // 4] = value * (size // 2)
     path.write_bytes(data)
-    with pytest.raises(InputError, match=rf"{path}: is damaged.* rm {path} && snakemake"):
+    with pytest.raises(InputError, match=rf"{path}: is damaged.* Is it the right file"):
         outcomes([path])
 
 
@@ -120,7 +120,7 @@ def posteriors_of(folder, place, labels=(0, 1, 2), classes=CLASSES, **metadata):
 )
 def test_posteriors_copied_to_anothers_place_are_refused(place, found, tmp_path):
     assert outcomes([posteriors_of(tmp_path, PLACE)]).top1.tolist() == [False, True, True]
-    path = posteriors_of(tmp_path, place)
+    path = posteriors_of(tmp_path / "results", place)
     with pytest.raises(InputError, match=rf"{path}: holds the posteriors of {found}.* rm {path}"):
         outcomes([path])
 
@@ -212,7 +212,8 @@ def test_a_job_that_meets_a_damaged_shard_names_it_and_the_cure(
 ):
     """Whichever process reads it, and without a traceback."""
     words = evaluating()
-    damaged = tmp_path / "1.arrow"
+    damaged = tmp_path / "my results/results/1.arrow"
+    damaged.parent.mkdir(parents=True)
     content = bytearray(Path(shard_paths("val")[1]).read_bytes())
     image = bytes(Shards([shard_paths("val")[1]]).jpeg(3))
     content[content.index(image) + 500] ^= 255
@@ -227,7 +228,7 @@ def test_a_job_that_meets_a_damaged_shard_names_it_and_the_cure(
     *_, last = done.stderr.splitlines()
     assert last.startswith("error: ")
     assert "has another checksum" in last
-    assert f"rm {damaged} && snakemake --cores all {damaged}" in last
+    assert f"rm '{damaged}' && snakemake --cores all '{damaged}'" in last
     assert (f"this node's copy of {damaged}: rm {tmp_path}/scratch/" in last) == scratch
     assert not (tmp_path / "p.parquet").exists()
 
@@ -259,9 +260,22 @@ def test_checksums_are_xxh3_of_the_content(tmp_path):
 
 
 def test_a_file_of_before_checksums_is_named_with_its_cure(tmp_path):
-    pq.write_table(pa.table({"a": [1]}), tmp_path / "i.parquet")
+    path = tmp_path / "results/i.parquet"
+    path.parent.mkdir()
+    pq.write_table(pa.table({"a": [1]}), path)
     with pytest.raises(InputError, match=r"i\.parquet: is damaged: .* or none.* rm .*i\.parquet"):
-        read_frame(tmp_path / "i.parquet")
+        read_frame(path)
+
+
+def test_nobody_is_told_to_remove_a_file_that_no_run_has_made(tmp_path):
+    (tmp_path / "results").write_bytes(b"a photograph" * 99)
+    for path in (tmp_path / "results", tmp_path / "mine.parquet"):
+        path.write_bytes(b"a photograph" * 99)
+        with pytest.raises(
+            InputError, match=r"is damaged: its end is missing\. Is it the"
+        ) as raised:
+            read_frame(path)
+        assert "rm " not in str(raised.value)
 
 
 @pytest.mark.slow

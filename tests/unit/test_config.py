@@ -135,6 +135,26 @@ def test_a_slip_in_a_list_of_tables_names_its_line(tmp_path):
     assert told.endswith('"dense", "multicrop", "center"; did you mean dense?')
 
 
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ("{name: zz, label: [d], descriptors: {models: [D]}}", "rows[0].label: there is no such"),
+        ("{name: zz, labels: [d], descriptor: {models: [D]}}", "rows[0].descriptor: there is no"),
+        ("{name: a b, labels: [d], descriptors: {models: [D], Q: [x]}}", "name"),
+    ],
+)
+def test_a_misspelt_key_in_a_row_is_named_and_no_other_kind_of_table(row, told, tmp_path):
+    path = tmp_path / "tables.yaml"
+    path.write_text(
+        f"mine:\n  title: T\n  columns: [net]\n  metrics: [map_x]\n  rows:\n    - {row}\n"
+    )
+    with pytest.raises(InputError) as raised:
+        configuration.read_valid("tables", path)
+    assert told in str(raised.value)
+    assert "nets" not in str(raised.value)
+    assert "section" not in str(raised.value)
+
+
 def test_notes_of_the_miniature_are_a_list_of_texts(tmp_path):
     path = tmp_path / "tables.yaml"
     for value, told in (("No list", "a list"), ([""], "empty|short"), ([3], "text|string")):

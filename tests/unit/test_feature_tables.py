@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 import statistics
 from dataclasses import replace
 from pathlib import Path
@@ -36,7 +37,7 @@ SEEDS = (3, 7)
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     """An experiment's results of two seeds."""
-    folder = str(tmp_path_factory.mktemp("results") / "x")
+    folder = str(tmp_path_factory.mktemp("run") / "results/x")
     write_results(folder, SEEDS)
     return folder
 
@@ -359,6 +360,37 @@ def test_notes_name_neither_a_background_nor_a_server_that_there_is_not(results)
     assert absent.startswith("VOC-2012: this run has no test set; what is measured is of the valid")
 
 
+def test_what_could_not_be_read_is_noted_with_its_number(results, tmp_path):
+    folder = tmp_path / "results/x"
+    shutil.copytree(results, folder)
+    for row, unread in (("D", ["i3", "i1"]), ("E", ["i1"])):
+        path = folder / f"classifiers/voc2007/{row}.parquet"
+        told = files.read_told(path)
+        for own in told["chosen"]:
+            own["undescribed"] = unread if own["part"] == "test" else ["i9"]
+        files.write_scores(path, read_scores(path), told)
+    notes = [note for note in made_table("table11", str(folder))["notes"] if "read" in note]
+    assert notes == [
+        "VOC-2007: 2 of those tested could not be read, such as i1; they count as wrong. Nothing "
+        "was learned from such images."
+    ]
+
+
+def test_classes_that_nothing_tested_is_of_are_noted(results, tmp_path):
+    folder = tmp_path / "results/x"
+    shutil.copytree(results, folder)
+    own = EXAMPLES["voc2007"]
+    tested = np.array(own.parts) == "test"
+    labels = own.labels.copy()
+    labels[tested, 1] = -1
+    changed = replace(own, labels=labels)
+    write_examples(folder / "examples/voc2007.parquet", changed, {})
+    notes = made_table("table11", str(folder))["notes"]
+    name, left = own.classes[1], len(own.classes) - 1
+    told = f"VOC-2007: no test image is of {name}; the mean is over the other {left} classes."
+    assert told in notes
+
+
 def test_c_inside_its_grid_is_not_noted(results, tmp_path):
     folder = tmp_path / "x"
     write_results(str(folder), (3,), names=("random_features",))
@@ -377,8 +409,9 @@ def test_c_inside_its_grid_is_not_noted(results, tmp_path):
 @pytest.fixture
 def own(tmp_path):
     """Results of one seed that may be changed."""
-    write_results(str(tmp_path / "x"), (3,), names=("table11",))
-    return str(tmp_path / "x")
+    folder = str(tmp_path / "results/x")
+    write_results(folder, (3,), names=("table11",))
+    return folder
 
 
 def rewritten(results, data_set="voc2007", row="E", change=lambda own: own, **told):

@@ -741,6 +741,8 @@ def test_the_page_shows_every_number_of_the_plan_and_says_what_is_assumed(tmp_pa
             assert said in text
         assert "actual wall" not in text
     assert page.tags["script"] == 1
+    own = Page(pages.render_plan(plan, FULL | {"data": {"source": "miniature"}}))
+    assert "not evidence about ILSVRC" in " ".join(own.notices.split())
     assert not re.search(r"@import|url\((?!#)|src=", pages.render_plan(plan, FULL))
 
 

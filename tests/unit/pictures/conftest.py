@@ -128,7 +128,8 @@ def write_one_class(folder, ids):
 
 def write_classified(folder, data_set, examples, parts):
     """Write a data set's examples, and the scores of the row whose features are shown."""
-    told = {"classes": examples.classes, "descriptors": [], "options": {}, "chosen": []}
+    chosen = [{"undescribed": []} for _ in parts]
+    told = {"classes": examples.classes, "descriptors": [], "options": {}, "chosen": chosen}
     row = pictures_wanted.feature_classifiers(WANTED, TABLES)
     write_examples(folder / f"examples/{data_set}.parquet", examples, {})
     write_scores(row.path(folder, data_set), parts, told)

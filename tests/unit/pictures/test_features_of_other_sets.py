@@ -21,9 +21,11 @@ from workflow_scripts.vgg.core.text_artefacts import read_svg, write_json
 from workflow_scripts.vgg.data.examples import read_examples
 from workflow_scripts.vgg.data.shards import Shards
 from workflow_scripts.vgg.report import figures
-from workflow_scripts.vgg.report.feature_views import VERTICES, curve
+from workflow_scripts.vgg.report.feature_views import VERTICES, ExampleImages, Listed, curve
+from workflow_scripts.vgg.results.feature_measures import Measures
 from workflow_scripts.vgg.settings import pictures_wanted
 from workflow_scripts.vgg.transfer.average_precision import average_precision, ranked
+from workflow_scripts.vgg.transfer.scores import read_scores
 
 GROUPS = ("first_right", "first_wrong", "last_right")
 
@@ -232,6 +234,26 @@ def test_an_image_that_no_shard_has_is_named(results, shard_paths, tmp_path):
     words += ["--data-sets", json.dumps(DATA_SETS), "--shards", shard_paths("val")[0]]
     with pytest.raises(InputError, match=r"image ILSVRC2012_val_\d+: has scores but is in none of"):
         examine_features.main(words)
+
+
+def test_images_that_could_not_be_read_are_not_shown(results, shard_paths):
+    """Packing has left them out; they have scores all the same, the lowest."""
+    measure = Measures(results, DATA_SETS, 0).of("map_voc2007")
+    path = pictures_wanted.feature_classifiers(WANTED, TABLES).path(results, "voc2007")
+    images = ExampleImages(shard_paths("val"))
+    whole = Listed(measure, read_scores(path), "VOC-2007")
+    name = whole.classes()[0]["class"]
+    before = whole.first_and_last(name, images, 3)
+    unread = {before[group][0]["id"] for group in GROUPS}
+    after = Listed(measure, read_scores(path), "VOC-2007", frozenset(unread))
+    found = after.first_and_last(name, images, 3)
+    for group in GROUPS:
+        assert not unread & {image["id"] for image in found[group]}
+    firsts = whole.first_and_last(name, images, 99)
+    for group in ("first_right", "first_wrong"):
+        kept = [image for image in firsts[group] if image["id"] not in unread]
+        assert found[group] == kept[:3]
+        assert len(kept) < len(firsts[group])
 
 
 # Recall

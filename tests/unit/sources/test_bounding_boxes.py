@@ -690,7 +690,7 @@ def test_true_boxes_that_cannot_be_are_damaged(changes, words, tmp_path):
     write_truth(path, some_truth(**changes), {})
     with pytest.raises(InputError) as caught:
         read_truth(path)
-    assert f"{path}: is damaged: {words}. Make it again: rm" in str(caught.value)
+    assert f"{path}: is damaged: {words}. Is it the right file" in str(caught.value)
 
 
 def test_true_boxes_of_another_kind_are_refused(tmp_path):

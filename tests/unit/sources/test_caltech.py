@@ -125,7 +125,7 @@ def bytes_of(members):
 
 
 @pytest.mark.parametrize("form", [*IN_PLACE, *COPIED], ids=lambda form: form.__name__)
-def test_every_form_gives_the_same_images_and_classes(form, tmp_path):
+def test_every_form_gives_the_same_images_and_classes(form, tmp_path, caplog):
     source, unpacked = form(tmp_path, official()), tmp_path / "unpacked.bin"
     hidden = Hidden("here")
     members, examples, strays = read_class_folders(
@@ -142,6 +142,8 @@ def test_every_form_gives_the_same_images_and_classes(form, tmp_path):
     assert examples.scored.all()
     assert examples.boxes is None
     assert strays == STRAY_NAMES
+    assert f"left out {len(strays)} files and folders" in caplog.text
+    assert strays[0] in caplog.text
     assert hidden.count == (3 if form is zipped_tar else 2)
     assert bytes_of(members) == IMAGES
     assert [member.id for member in members] == sorted(IMAGES)

@@ -321,7 +321,7 @@ WRONG = {
             changed("cat_train", "000005 -1\n000007 -1\n000012 0\n")(files),
             changed("cat_val", "000009 0\n000016 -1\n")(files),
         ],
-        "nothing in train or val is of cat, so that it cannot be learned; correct its lists",
+        "nothing in train is of cat, so that it cannot be learned; correct its lists",
     ),
     "a list that is no text": (
         with_bytes("ImageSets/Main/train.txt", "000005\n".encode("utf-16")),
@@ -683,7 +683,7 @@ WRONG_PEOPLE = {
     ),
     "an action that nobody does": (
         action(riding_train="b 2 -1\nb 11 -1\n", riding_val="a 1 -1\na 2 -1\nc 1 0\n"),
-        "nothing in train or val is of riding, so that it cannot be learned",
+        "nothing in train is of riding, so that it cannot be learned",
     ),
     "a box of seven pixels": (
         of_c(11, 11, 60, 17),

@@ -331,6 +331,12 @@ def test_options_that_do_not_go_together_are_refused(words, tmp_path, capsys, ch
     assert not (tmp_path / "out").exists()
 
 
+def test_an_output_that_is_a_folder_is_refused_before_any_work(words, tmp_path):
+    (tmp_path / "x.npz").mkdir()
+    complaint = told(words(weights="none", output=tmp_path / "x.npz"), tmp_path)
+    assert complaint == f"{tmp_path}/x.npz: is a folder; give the name of a file to write"
+
+
 def test_a_scale_below_the_input_is_refused_before_any_work(words, tmp_path, caplog):
     caplog.set_level(logging.INFO)
     for scales in (200, [256, 200], [256, 0]):

@@ -173,6 +173,24 @@ def test_a_missing_test_score_is_refused(tmp_path):
     assert not list((tmp_path / "out").glob("*"))
 
 
+def test_a_data_set_without_organisers_tests_has_no_such_file(tmp_path):
+    own = replace(VOC, parts=["train" if part == "test" else part for part in VOC.parts])
+    with pytest.raises(InputError, match="has no test examples that its organisers have drawn"):
+        write_server_file(tmp_path / "x.tar.gz", [], own, "VOC2012")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("--folder", ""), ("--folder", "../etc"), ("--folder", ".."), ("--output", "x.zip")],
+)
+def test_names_that_the_server_would_not_take_are_refused(name, value, tmp_path, capsys):
+    words = {"--folder": "VOC2012", "--output": f"{tmp_path}/x.tar.gz", name: value}
+    given = ["--scores", "s", "--examples", "e", *(own for pair in words.items() for own in pair)]
+    with pytest.raises(SystemExit, match="2"):
+        command.main(given)
+    assert f"{name} {value}: expected" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_a_refusal_ends_the_process_with_one_line_and_leaves_nothing(tmp_path):
     write_examples(tmp_path / "e.parquet", withheld(VOC), {})

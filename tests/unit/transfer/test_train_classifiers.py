@@ -384,19 +384,54 @@ def test_the_order_of_nets_and_scales_changes_rounding_alone(voc):
         np.testing.assert_allclose(scores["test", 0].scores, plain["test", 0].scores, atol=1e-4)
 
 
-def test_an_image_that_packing_left_out_is_scored_all_the_same(voc, tmp_path, caplog):
-    """By zeros, of which only the intercept is left."""
-    left_out = [voc.places("test")[3], voc.places("train")[5]]
-    kept = np.setdiff1d(np.arange(len(voc.examples.ids)), left_out)
-    ids = [voc.examples.ids[place] for place in kept]
-    values = voc.values["D", "image", 256].copy()
-    path = written(tmp_path / "d.parquet", ids, values[kept], "D", "image", 256)
-    scores, _, _ = voc.run(descriptors=[path], C=[1.0])
-    assert f"{path}: 2 of 66 are not described" in caplog.text
-    values[left_out] = 0
+def without(made, left_out, tmp_path):
+    """A file of descriptors that lacks some examples, and the descriptors."""
+    kept = np.setdiff1d(np.arange(len(made.examples.ids)), left_out)
+    ids = [made.examples.ids[place] for place in kept]
+    values = made.values["D", "image", 256]
+    return written(tmp_path / "d.parquet", ids, values[kept], "D", "image", 256), values
+
+
+def test_nothing_is_learnt_from_an_image_that_packing_left_out(voc, tmp_path, caplog):
+    train, val, test = (voc.places(part) for part in ("train", "val", "test"))
+    left_out = [test[3], train[5], val[2]]
+    path, values = without(voc, left_out, tmp_path)
+    scores, chosen, _ = voc.run(descriptors=[path], C=[1.0])
+    assert f"{path}: 3 of 66 are not described" in caplog.text
     x = represented([[values]], "mean", each=True)
-    expected = scores_by(x, voc.examples.labels, voc.places("train", "val"), 1.0)
-    np.testing.assert_allclose(scores["test", 0].scores, expected[voc.places("test")], atol=2e-4)
+    learn = np.setdiff1d(voc.places("train", "val"), left_out)
+    expected = scores_by(x, voc.examples.labels, learn, 1.0)[test]
+    others = np.arange(len(test)) != 3
+    np.testing.assert_allclose(scores["test", 0].scores[others], expected[others], atol=2e-4)
+    assert chosen["test", 0]["undescribed"] == [voc.examples.ids[test[3]]]
+    assert chosen["val", 0]["undescribed"] == [voc.examples.ids[val[2]]]
+
+
+def test_an_image_that_packing_left_out_counts_as_wrong(voc, caltech, tmp_path):
+    place = voc.places("test")[3]
+    path, _ = without(voc, [place], tmp_path)
+    found = voc.run(descriptors=[path], C=[1.0])[0]["test", 0].scores
+    own = voc.examples.labels[place] == 1
+    assert (found[3] < np.delete(found, 3, axis=0).min(0)).all(), "behind all others"
+    assert own.any()
+    assert found[3][own].max() < found[3][~own].min()
+
+    drawn_splits = caltech.folder / "splits.parquet"
+    tested = splits_by_name(drawn_splits)[0][2]
+    path, _ = without(caltech, tested[:4], tmp_path)
+    options = {"descriptors": [path], "C": [1.0], "average_precision": None}
+    found, chosen, _ = caltech.run(**options, drawn_splits=drawn_splits)
+    ids = found["test", 0].ids
+    unread = [ids.index(caltech.examples.ids[place]) for place in tested[:4]]
+    predicted = found["test", 0].scores[unread].argmax(1)
+    assert (predicted != caltech.examples.labels[tested[:4]].argmax(1)).all()
+    assert chosen["test", 0]["undescribed"] == [caltech.examples.ids[own] for own in tested[:4]]
+
+
+def test_a_part_without_any_descriptor_is_refused(voc, tmp_path):
+    path, _ = without(voc, voc.places("val"), tmp_path)
+    complaint = told(voc, tmp_path, descriptors=[path])
+    assert "or of those to choose C by, none has a descriptor; repair the images" in complaint
 
 
 # What it refuses
@@ -468,6 +503,17 @@ def test_parts_to_learn_from_and_to_choose_by_must_be_there(part, tmp_path):
     parts = ["test" if own == part else own for own in examples.parts]
     complaint = told(Made(tmp_path / "own", replace(examples, parts=parts)), tmp_path)
     assert "e.parquet: has no parts train and val; give --drawn-splits" in complaint
+
+
+def test_splits_are_looked_at_before_any_dear_work(caltech, voc, tmp_path):
+    lacking = [tmp_path / "none.parquet"]
+    splits = caltech.folder / "splits.parquet"
+    other = told(voc, tmp_path, average_precision=None, drawn_splits=splits,
+                 descriptors=lacking)  # fmt: skip
+    assert f"{splits}: is of other images than" in other
+    without_parts = told(caltech, tmp_path, average_precision="area", drawn_splits=None,
+                         descriptors=lacking)  # fmt: skip
+    assert "has no parts train and val; give --drawn-splits" in without_parts
 
 
 def test_descriptors_are_of_the_data_set_and_each_once(voc, actions, tmp_path):

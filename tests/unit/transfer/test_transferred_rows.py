@@ -204,6 +204,16 @@ def test_a_data_set_that_is_left_out_is_asked_for_nothing(mine):
     ]
 
 
+def test_a_data_set_to_leave_out_whose_name_is_misspelt_is_named(mine):
+    for name, right in (("caltec101", "caltech101"), ("voc2021", "voc2012")):
+        with pytest.raises(InputError) as raised:
+            mine(**sets(**{name: None}))
+        assert f"transfer.data_sets.{name}: there is no such data set to leave out" in str(
+            raised.value
+        )
+        assert f"did you mean {right}?" in str(raised.value)
+
+
 def test_without_any_data_set_nothing_is_described(mine):
     run = mine(**sets(**dict.fromkeys(run_of(FULL).data_sets)))
     assert (run.data_sets, run.transfer_rows, run.described_sets) == ({}, {}, [])

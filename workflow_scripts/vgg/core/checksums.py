@@ -9,6 +9,7 @@ files, with sums of their own.
 from __future__ import annotations
 
 import os
+import shlex
 import struct
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import xxhash
 
 from .files import InputError, reading
 
+RESULTS = "results"  # the folder into which the workflow writes
 CHUNK = 1 << 20
 MAGICS = {b"PAR1", b"ARROW1"}  # at the end of a file, behind the footer and its length
 SEAL = struct.Struct("<QQ")  # before the footer: the sum of what lies before, and of what follows
@@ -27,8 +29,11 @@ def damaged(path: str | Path, what: object) -> InputError:
 
 
 def cure(path: str | Path) -> str:
-    """How to make a damaged file again."""
-    return f"Make it again: rm {path} && snakemake --cores all {path}, with its run's --configfile"
+    """How to make a damaged file again; of one that lies elsewhere than a run's, only that."""
+    if RESULTS not in Path(path).parts[:-1]:
+        return "Is it the right file? If it is, make it again with the command that wrote it"
+    name = shlex.quote(str(path))
+    return f"Make it again: rm {name} && snakemake --cores all {name}, with its run's --configfile"
 
 
 def checksum(*parts) -> int:

@@ -22,11 +22,18 @@ class _CostOption(argparse.Action):
         _cost_records[:] = [path]
 
 
+class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows defaults, but for those that say nothing."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.required or action.default in (None, False, []):
+            return action.help
+        return super()._get_help_string(action)
+
+
 def parser(description: str) -> argparse.ArgumentParser:
     """An argument parser whose `--help` shows the defaults, with the options of all commands."""
-    made = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    made = argparse.ArgumentParser(description=description, formatter_class=_Formatter)
     made.add_argument(
         "--cost",
         action=_CostOption,

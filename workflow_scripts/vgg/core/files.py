@@ -112,10 +112,11 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     A block that raises, or a process that is killed, leaves no half-written `path`; what a killed
     one leaves under the temporary name, the next attempt overwrites. Once renamed, the file
     survives a crash of the node, where the file system can promise it.
-    Raises InputError if another process is writing `path`. Where the file system knows no locks,
-    each process has a temporary of its own instead, and the last to end wins.
+    Raises InputError if `path` is a folder, or another process is writing it. Where the file system
+    knows no locks, each process has a temporary of its own instead, and the last to end wins.
     """
     path = Path(path)
+    check_no_folder(path)
     with exclusive(path) as locked, explained(path):
         own = "" if locked else f".{os.uname().nodename}-{os.getpid()}"
         temporary = path.with_name(f".{path.name}{own}.tmp")
@@ -129,6 +130,12 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         # whole all the same: network file systems that cannot do it give errors of all sorts.
         with contextlib.suppress(OSError):
             _sync(path.parent)
+
+
+def check_no_folder(path: str | Path) -> None:
+    """Raise InputError if a file that is to be written is a folder."""
+    if os.path.isdir(path):
+        raise InputError(f"{path}: is a folder; give the name of a file to write")
 
 
 def _sync(path: Path) -> None:

@@ -146,7 +146,7 @@ def opened(encoded: bytes | memoryview, name: str) -> Iterator[Image.Image]:
         if isinstance(error, UnidentifiedImageError):
             reason = f"not a {', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
         raise InputError(
-            f"{name}: cannot be decoded as an image ({reason}); is the archive complete and intact?"
+            f"{name}: cannot be decoded as an image ({reason}); is the file complete?"
         ) from error
 
 

@@ -53,7 +53,7 @@ def naming_sources(paths: Sequence[str | Path], copies: Sequence[str]) -> Iterat
         yield
     except InputError as error:
         for path, copy in zip(paths, copies, strict=True):
-            if str(path) != copy and cure(copy) in str(error):
+            if str(path) != copy and f"{copy}: " in str(error) and cure(copy) in str(error):
                 text = str(error).replace(
                     cure(copy),
                     f"It is this node's copy of {path}: rm {copy}, and run the command again. If "

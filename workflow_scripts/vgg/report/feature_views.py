@@ -41,12 +41,13 @@ class ExampleImages:
 class Listed:
     """The test images of a data set of several labels, listed for each class by a row's scores.
 
-    title: the data set's.
+    title: the data set's. undescribed: names of images that could not be read.
     """
 
     measure: Measure
     of_seed: list[Tested]
     title: str
+    undescribed: frozenset[str] = frozenset()
 
     @cached_property
     def scores(self) -> np.ndarray:
@@ -93,11 +94,15 @@ class Listed:
 
         first_right: those of the class with the highest scores. first_wrong: of those that are not
         of it. last_right: those of the class with the lowest, lowest first, without first_right.
+        Images that could not be read are not shown.
         """
         column = self.measure.examples.classes.index(name)
         ranking = self.ranking(column)
-        right = ranking.positive
-        wrong = np.setdiff1d(np.arange(len(ranking.order)), right)
+        seen = np.flatnonzero(
+            [self._name(place) not in self.undescribed for place in ranking.order]
+        )
+        right = np.intersect1d(ranking.positive, seen)
+        wrong = np.setdiff1d(seen, right)
         shown = {
             "first_right": right[:count],
             "first_wrong": wrong[:count],
@@ -108,14 +113,18 @@ class Listed:
             for group, ranks in shown.items()
         }
 
+    def _name(self, place: int) -> str:
+        """The image at a place among the tested examples."""
+        own = self.measure.examples
+        return own.image_ids[own.images[self.places[place]]]
+
     def _image(self, column: int, rank: int, ranking: Ranking, images: ExampleImages) -> dict:
         """An image with its classes, and its score and rank for the class in a column.
 
         difficult: classes of which it shows only difficult objects.
         """
         own, place = self.measure.examples, ranking.order[rank]
-        example = self.places[place]
-        name = own.image_ids[own.images[example]]
+        example, name = self.places[place], self._name(place)
         labels = dict(zip(own.classes, own.labels[example].tolist(), strict=True))
         classes, difficult = ([c for c in labels if labels[c] == label] for label in (1, 0))
         return {

@@ -45,7 +45,7 @@ TRAINING_KEYS = [  # of posteriors, which `evaluate` writes
 ]
 FEATURE_CELL_KEYS = [*CELL_KEYS, "split_sd", "paper_sd", "paper_starred"]
 CLASSIFIERS_KEYS = ["scores", "data_set", "seed", "options", "chosen"]
-CHOSEN_KEYS = ["part", "split", "C", "grid", "figures", "at_end"]
+CHOSEN_KEYS = ["part", "split", "C", "grid", "figures", "at_end", "undescribed"]
 CHOSEN_KEYS += ["learnt", "validated", "tested"]
 SCORED_KEYS = ["images", "boxless", "blacklisted", "scored"]
 GUESS_KEYS = ["guesses", "split", "seed", "box", "merging"]

@@ -194,6 +194,7 @@ def render_index(
         directions=directions.directions(claims),
         span=_widest(claims, drawn),
         metric_of_side=_metrics_of_sides(tables),
+        with_features=any(map(is_transferred, tables)),
         data_sets={n: title for t in tables for n, title in t.get("data_sets", {}).items()},
         compared=_compared(tables),
         row_links=_row_links(tables, pages),

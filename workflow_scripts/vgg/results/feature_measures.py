@@ -49,6 +49,12 @@ class Measure:
         own = self.examples
         return np.flatnonzero((np.array(own.parts) == self.part) & own.known)
 
+    def without_positives(self) -> list[str]:
+        """Classes that count and that no tested example is of: the mean leaves them out."""
+        labels = self.examples.labels[self.tested()]
+        empty = self.examples.scored & ~(labels == 1).any(0)
+        return [self.examples.classes[place] for place in np.flatnonzero(empty)]
+
     def interval(self, system: Sequence[list[Tested]]) -> Interval:
         """The measure of a system, the files of its seeds, with its 95% interval."""
         if self.definition is None:

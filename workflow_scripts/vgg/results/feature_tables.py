@@ -237,6 +237,7 @@ def _notes(metrics: list[str], rows: list[dict], measures: Measures) -> list[str
             "not to be compared with numbers of a test set. Its classifiers learned from training "
             "images alone."
         )
+    notes += _lacking(known, rows, measures)
     if any(cell["paper_starred"] is not None for row in rows for cell in row["metrics"].values()):
         notes.append("* of nets that have seen more classes than ILSVRC’s 1000.")
     ends = {
@@ -249,4 +250,34 @@ def _notes(metrics: list[str], rows: list[dict], measures: Measures) -> list[str
     if ends:
         listed = ", ".join(f"{title} {C:g}" for title, C in sorted(ends))
         notes.append(f"C was chosen at an end of its grid: {listed}.")
+    return notes
+
+
+def _lacking(metrics: list[str], rows: list[dict], measures: Measures) -> list[str]:
+    """Notes on classes that nothing tested is of, and on images that could not be read."""
+    notes = []
+    for metric in metrics:
+        if not measures.has(metric):
+            continue
+        measure, title = measures.of(metric), measures.data_sets[measure_of(metric)[1]]["title"]
+        if measure.definition is not None and (lacking := measure.without_positives()):
+            left = int(measure.examples.scored.sum()) - len(lacking)
+            notes.append(
+                f"{title}: no {measure.part} image is of {', '.join(lacking)}; the mean is over "
+                f"the other {left} classes."
+            )
+        unread = {
+            name
+            for row in rows
+            for own in row.get("classifiers", [])
+            if own["data_set"] == measure_of(metric)[1]
+            for chosen in own["chosen"]
+            if chosen["part"] == measure.part
+            for name in chosen["undescribed"]
+        }
+        if unread:
+            notes.append(
+                f"{title}: {len(unread)} of those tested could not be read, such as "
+                f"{min(unread)}; they count as wrong. Nothing was learned from such images."
+            )
     return notes

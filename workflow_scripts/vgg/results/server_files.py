@@ -30,12 +30,17 @@ def write_server_file(
     folder: of the year, in results/, such as VOC2012. Scores are written without an exponent, which
     the server's checker does not read, in all digits that tell them apart; every line ends with a
     line break.
-    Raises InputError if a test example has no score.
+    Raises InputError if there are no test examples, or one has no score.
     """
     found = {name: row for own in tested if own.part == "test"
              for name, row in zip(own.ids, own.scores, strict=True)}  # fmt: skip
     tests = np.flatnonzero(np.array(examples.parts) == "test")
     wanted = [examples.ids[place] for place in tests]
+    if not wanted:
+        raise InputError(
+            f"{path}: the data set has no test examples that its organisers have drawn, so that no "
+            "server waits for their scores"
+        )
     if missing := next((name for name in wanted if name not in found), None):
         raise InputError(
             f"{path}: there is no score of {missing}, but the server wants one for each of "

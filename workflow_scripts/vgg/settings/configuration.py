@@ -133,11 +133,17 @@ def _slips(error: ValidationError, schema: Mapping) -> Iterator[tuple[tuple, str
     rule: Any = error.schema
     match error.validator:
         case "oneOf" | "anyOf" if error.context:
-            # Of two forms the one that is closer, which is wrong in fewer places.
+            # Of two forms the one that is closer: by its own keys, then in fewer places.
             forms: dict[Any, list] = {}
             for inner in error.context:
                 forms.setdefault(inner.schema_path[0], []).append(inner)
-            nearest = min(forms.values(), key=lambda form: (_is_of_another_type(form), len(form)))
+
+            def distance(form: Sequence[ValidationError]) -> tuple[bool, int, int]:
+                keys = [inner for inner in form if inner.absolute_path == error.absolute_path]
+                own = sum(1 for inner in keys for _ in _slips(inner, schema))
+                return _is_of_another_type(form), own, len(form)
+
+            nearest = min(forms.values(), key=distance)
             for inner in nearest:
                 yield from _slips(inner, schema)
         case "additionalProperties":

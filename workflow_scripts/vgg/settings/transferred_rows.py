@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from ..core.files import InputError
@@ -121,6 +122,7 @@ def check_transferred(
     data_sets: the configuration's `transfer`; None stands for one that the run leaves out.
     """
     server_files(tables, data_sets)  # no two of one name
+    _check_left_out(tables, data_sets)
     rows = [row for table in tables.values() for row in table.get("rows", [])]
     of_features = {row.get("submission") for row in rows if "descriptors" in row} - {None}
     for name in [row.get("submission") for row in rows if "descriptors" not in row]:
@@ -160,6 +162,20 @@ def check_transferred(
                     f"tables: {name}: a row describes boxes, but {data_set} is of kind "
                     f"{entry['kind']}, which has none; leave out regions"
                 )
+
+
+def _check_left_out(tables: Mapping[str, dict], data_sets: Mapping[str, dict | None]) -> None:
+    """Raise InputError if the name of a data set that is left out is misspelt."""
+    measured = {
+        name for own in tables.values() if is_transferred(own) for name in data_sets_of(own)
+    }
+    kept = [name for name, entry in data_sets.items() if entry is not None]
+    for name, entry in data_sets.items():
+        if entry is None and name not in measured and (guess := get_close_matches(name, kept, 1)):
+            raise InputError(
+                f"transfer.data_sets.{name}: there is no such data set to leave out; did you mean "
+                f"{guess[0]}?"
+            )
 
 
 def server_files(

@@ -70,6 +70,11 @@ def read_descriptors(path: str | Path, ids: Sequence[str]) -> np.ndarray:
     return aligned
 
 
+def described(path: str | Path) -> set[str]:
+    """The names of the images, or persons, that a file of descriptors has."""
+    return set(read_columns(path, ["id"])["id"].to_pylist())
+
+
 def _check_place(path: str | Path) -> None:
     *_, folder, _, model, name = ("", "", "", *Path(path).parts)
     metadata = read_metadata(path)

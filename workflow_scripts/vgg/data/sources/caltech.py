@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import logging
 import os
 import re
 import struct
@@ -137,7 +138,15 @@ def read_class_folders(
         tell_flaws(gathered.flaws, on_bad_image)
         check_images((member for member in members if member.file != kept.path), on_bad_image)
     hidden.tell()
-    return members, _examples(members, sorted(gathered.classes)), sorted(gathered.strays)
+    if strays := sorted(gathered.strays):
+        logging.warning(
+            "%s: left out %d files and folders that are no images right in the folder of a class: "
+            "%s",
+            hidden.where,
+            len(strays),
+            ", ".join(strays[:5]) + (", …" if len(strays) > 5 else ""),
+        )
+    return members, _examples(members, sorted(gathered.classes)), strays
 
 
 def _found(source: str, kept: Unpacked, hidden: Hidden) -> Iterator[Found]:

@@ -168,11 +168,11 @@ def _examples(
     parts = [part_of[name] for name, _ in keys]
     labels, listed, classes, known = _matrix(keys, parts, lists)
     scored = np.array([data.task != ACTIONS or name != OTHER for name in classes])
-    needed = labels[np.isin(parts, NEEDED)]
-    if (empty := scored & ~(needed == 1).any(0)).any():
+    learnt = labels[np.array(parts) == NEEDED[0]]
+    if (empty := scored & ~(learnt == 1).any(0)).any():
         raise InputError(
-            f"{data.where}: nothing in {' or '.join(NEEDED)} is of {classes[int(empty.argmax())]}, "
-            "so that it cannot be learned; correct its lists, or remove them"
+            f"{data.where}: nothing in {NEEDED[0]} is of {classes[int(empty.argmax())]}, so that "
+            "it cannot be learned; correct its lists, or remove them"
         )
     image_ids = sorted({name for name, _ in keys})
     place_of = {name: place for place, name in enumerate(image_ids)}
