@@ -8,7 +8,6 @@ paper).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from workflow_scripts.vgg.report.feature_views import (
     Listed,
     recalled_classes,
 )
-from workflow_scripts.vgg.results.feature_measures import Measures
+from workflow_scripts.vgg.results.feature_measures import Measures, data_sets_of
 from workflow_scripts.vgg.settings import pictures_wanted
 from workflow_scripts.vgg.settings.experiments import read_tables, read_yaml
 from workflow_scripts.vgg.settings.transferred_rows import RECALL, measure_of
@@ -38,7 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--tables", nargs="+", default=["config/tables.yaml"], help="YAML files")
     parser.add_argument("--results", required=True, help="the experiment's results folder")
     parser.add_argument(
-        "--data-sets", type=json.loads, default={}, metavar="JSON", help="what is measured on them"
+        "--data-sets",
+        type=data_sets_of,
+        default={},
+        metavar="JSON",
+        help="what is measured on them",
     )
     parser.add_argument("--shards", nargs="*", default=[], help="of the data set with curves")
     parser.add_argument("--models", nargs="*", help="that the run has, if not all")

@@ -7,7 +7,6 @@ number of processes.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from workflow_scripts.vgg.core import command
@@ -15,6 +14,7 @@ from workflow_scripts.vgg.core.declarations import add_options, from_options
 from workflow_scripts.vgg.localisation.scoring import Scoring
 from workflow_scripts.vgg.results import throughput
 from workflow_scripts.vgg.results.claims import judged_ledger
+from workflow_scripts.vgg.results.feature_measures import data_sets_of
 from workflow_scripts.vgg.results.ledger import write_ledger
 from workflow_scripts.vgg.settings.experiments import read_tables, read_yaml
 
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
     parser.add_argument(
-        "--data-sets", type=json.loads, default={}, metavar="JSON", help="that features are for"
+        "--data-sets", type=data_sets_of, default={}, metavar="JSON", help="that features are for"
     )
     add_options(parser, Scoring)
     parser.add_argument(

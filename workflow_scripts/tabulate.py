@@ -5,7 +5,6 @@ Each row stands beside the paper's.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from workflow_scripts.vgg.core import command
@@ -13,7 +12,7 @@ from workflow_scripts.vgg.core.declarations import add_options, from_options
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.localisation.scoring import Scoring
 from workflow_scripts.vgg.results import float32_checks, tables
-from workflow_scripts.vgg.results.feature_measures import Measures
+from workflow_scripts.vgg.results.feature_measures import Measures, data_sets_of
 from workflow_scripts.vgg.results.feature_tables import feature_table
 from workflow_scripts.vgg.settings.experiments import (
     check_answers,
@@ -52,7 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add_options(parser.add_argument_group("localisation"), Scoring)
     features = parser.add_argument_group("features for other data sets")
     features.add_argument(
-        "--data-sets", type=json.loads, default={}, metavar="JSON", help="what is measured on them"
+        "--data-sets",
+        type=data_sets_of,
+        default={},
+        metavar="JSON",
+        help="what is measured on them",
     )
     features.add_argument("--seed", type=int, default=0, help="of the bootstrap")
     parser.add_argument(

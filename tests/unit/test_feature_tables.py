@@ -533,3 +533,21 @@ def test_a_metric_is_measured_where_labels_are_at_hand(tmp_path):
         "eleven-point", "test",
     )  # fmt: skip
     assert measures.of("recall_caltech101").definition is None
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("{", "is no JSON"),
+        ("[]", "expected data sets by name"),
+        ('{"voc2007": {}}', "voc2007: lacks Q, average_precision, scale_pooling, title"),
+        (
+            '{"x": {"title": "X", "average_precision": "area", "Q": [], "scale_pooling": "max"}}',
+            "x: lacks test",
+        ),
+    ],
+)
+def test_an_option_that_is_no_data_sets_is_refused(text, complaint, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        tabulate.main(["--data-sets", text])
+    assert complaint in capsys.readouterr().err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -115,6 +117,25 @@ class Measure:
         own, places = self.examples, self.tested()
         assert self.definition is not None
         return own.labels[places], own.images[places], self.definition, own.scored, self.seed
+
+
+FACTS = {"title", "average_precision", "Q", "scale_pooling"}  # of each data set, at least
+
+
+def data_sets_of(text: str) -> dict[str, dict]:
+    """Data sets in JSON, as `Measures` takes them, for argparse, which tells of any other text."""
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"is no JSON ({error})") from error
+    if not isinstance(found, dict):
+        raise argparse.ArgumentTypeError("expected data sets by name")
+    for name, entry in found.items():
+        facts = entry if isinstance(entry, dict) else {}
+        wanted = FACTS | ({"test"} if facts.get("average_precision") else set())
+        if missing := sorted(wanted - facts.keys()):
+            raise argparse.ArgumentTypeError(f"{name}: lacks {', '.join(missing)}")
+    return found
 
 
 class Measures:
