@@ -205,13 +205,20 @@ def test_a_data_set_that_is_left_out_is_asked_for_nothing(mine):
 
 
 def test_a_data_set_to_leave_out_whose_name_is_misspelt_is_named(mine):
-    for name, right in (("caltec101", "caltech101"), ("voc2021", "voc2012")):
+    pairs = (("caltec101", "caltech101"), ("voc2012_actions", "voc2012_action"))
+    for name, right in pairs:
         with pytest.raises(InputError) as raised:
             mine(**sets(**{name: None}))
         assert f"transfer.data_sets.{name}: there is no such data set to leave out" in str(
             raised.value
         )
         assert f"did you mean {right}?" in str(raised.value)
+
+
+def test_a_data_set_that_no_table_of_the_run_has_may_be_left_out(mine):
+    tables = {"features": table(row("a"), metrics=["map_voc2007"])}
+    left_out = dict.fromkeys(("voc2012", "voc2012_action", "caltech101", "caltech256"))
+    assert list(mine(tables, **sets(**left_out)).data_sets) == ["voc2007"]
 
 
 def test_without_any_data_set_nothing_is_described(mine):

@@ -14,6 +14,7 @@ from ..core.files import InputError
 
 MAP, VALIDATION_MAP, RECALL = "map", "mapval", "recall"  # kinds of measures, higher is better
 ORGANISED = ("voc", "actions")  # kinds of data sets whose parts the organisers have drawn
+MISSPELT = 0.9  # as alike to another name, by difflib: caltec101 is 0.95
 
 
 @dataclass(frozen=True)
@@ -165,13 +166,20 @@ def check_transferred(
 
 
 def _check_left_out(tables: Mapping[str, dict], data_sets: Mapping[str, dict | None]) -> None:
-    """Raise InputError if the name of a data set that is left out is misspelt."""
+    """Raise InputError if the name of a data set that is left out is misspelt.
+
+    Names that are far from all others may be of sets that the tables of this run do not have.
+    """
     measured = {
         name for own in tables.values() if is_transferred(own) for name in data_sets_of(own)
     }
     kept = [name for name, entry in data_sets.items() if entry is not None]
     for name, entry in data_sets.items():
-        if entry is None and name not in measured and (guess := get_close_matches(name, kept, 1)):
+        if (
+            entry is None
+            and name not in measured
+            and (guess := get_close_matches(name, kept, 1, MISSPELT))
+        ):
             raise InputError(
                 f"transfer.data_sets.{name}: there is no such data set to leave out; did you mean "
                 f"{guess[0]}?"
