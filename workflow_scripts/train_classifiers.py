@@ -32,7 +32,7 @@ from workflow_scripts.vgg.transfer.combining import (
     gram,
     parts_of,
 )
-from workflow_scripts.vgg.transfer.descriptor_files import described, read_descriptors
+from workflow_scripts.vgg.transfer.descriptor_files import described_ids, read_descriptors
 from workflow_scripts.vgg.transfer.recall import mean_class_recall
 from workflow_scripts.vgg.transfer.scores import Tested, write_scores
 from workflow_scripts.vgg.transfer.selection import GRID, Chosen, Measure, Refit, choose
@@ -82,7 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         described = are_described(given.descriptors[0], examples, told)
         tested, chosen = [], []
         for part, number, split in splits:
-            found = chosen_machines(given, examples, products, among(described, split))
+            split = among(described, split, given.descriptors[0])
+            found = chosen_machines(given, examples, products, split)
             missing = ~described[split.test]
             rank_last(found.scores, examples.labels[split.test], missing)
             ids = [examples.ids[place] for place in split.test]
@@ -135,22 +136,22 @@ def are_described(path: str, examples: Examples, told: dict[str, dict]) -> np.nd
 
     Any file tells: `check_agreement` has seen that all are of the same images.
     """
-    found = described(path)
+    found = described_ids(path)
     if told[path]["method"] == "box" or examples.boxes is None:
         return np.array([name in found for name in examples.ids])
     return np.array([name in found for name in examples.image_ids])[examples.images]
 
 
-def among(described: np.ndarray, split: Split) -> Split:
+def among(described: np.ndarray, split: Split, path: str) -> Split:
     """A split that learns from and chooses by described examples alone, bool [examples].
 
-    Raises InputError if none is left.
+    Raises InputError, naming a file of descriptors, if none is left.
     """
     learn, validate = (part[described[part]] for part in (split.learn, split.validate))
     if not len(learn) or not len(validate):
         raise InputError(
-            "of the examples to learn from, or of those to choose C by, none has a descriptor; "
-            "repair the images that packing has left out"
+            f"{path}: describes none of the examples to learn from, or none of those to choose C "
+            "by; repair the images that packing has left out"
         )
     return Split(learn, validate, split.test)
 

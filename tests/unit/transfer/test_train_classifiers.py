@@ -403,6 +403,8 @@ def test_nothing_is_learnt_from_an_image_that_packing_left_out(voc, tmp_path, ca
     expected = scores_by(x, voc.examples.labels, learn, 1.0)[test]
     others = np.arange(len(test)) != 3
     np.testing.assert_allclose(scores["test", 0].scores[others], expected[others], atol=2e-4)
+    counts = [chosen["test", 0][key] for key in ("learnt", "validated", "tested")]
+    assert counts == [29, 19, 16]
     assert chosen["test", 0]["undescribed"] == [voc.examples.ids[test[3]]]
     assert chosen["val", 0]["undescribed"] == [voc.examples.ids[val[2]]]
 
@@ -431,7 +433,7 @@ def test_an_image_that_packing_left_out_counts_as_wrong(voc, caltech, tmp_path):
 def test_a_part_without_any_descriptor_is_refused(voc, tmp_path):
     path, _ = without(voc, voc.places("val"), tmp_path)
     complaint = told(voc, tmp_path, descriptors=[path])
-    assert "or of those to choose C by, none has a descriptor; repair the images" in complaint
+    assert f"{path}: describes none of the examples to learn from, or none of those" in complaint
 
 
 # What it refuses

@@ -70,7 +70,7 @@ def read_descriptors(path: str | Path, ids: Sequence[str]) -> np.ndarray:
     return aligned
 
 
-def described(path: str | Path) -> set[str]:
+def described_ids(path: str | Path) -> set[str]:
     """The names of the images, or persons, that a file of descriptors has."""
     return set(read_columns(path, ["id"])["id"].to_pylist())
 
