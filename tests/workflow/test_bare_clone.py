@@ -106,7 +106,7 @@ def test_the_full_run_without_data_fails_at_once_and_says_what_is_missing(tmp_pa
     output = snakemake(
         folder, "all", "--configfile", "config/ilsvrc2012.yaml", "--cores", "1", check=False
     )
-    logs = "".join(p.read_text() for p in (folder / "logs").rglob("verify_archive/*.log"))
+    logs = "".join(p.read_text() for p in (folder / "logs").rglob("verify_*/*.log"))
     for text in (output, logs):
         # Of all that is missing, what the scheduler happens to begin with.
         missing = r"resources/(ilsvrc2012|voc|caltech)/[\w.-]+\.(tar(\.gz)?|tgz|zip): no such file"
