@@ -1,9 +1,11 @@
 """Commands run as the workflow runs them, on data sets that they must refuse; tars to give them."""
 
 import io
+import signal
 import subprocess
 import sys
 import tarfile
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -17,9 +19,11 @@ DEVKIT = "ILSVRC2012_devkit_t12.tar.gz"
 
 
 def start(command, *words):
+    """A command's process. It heeds SIGINT, which tests in a shell's background ignore."""
     return subprocess.Popen(
         [sys.executable, "-m", f"workflow_scripts.{command}", *map(str, words)],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
 
 
