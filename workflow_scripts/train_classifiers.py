@@ -175,8 +175,8 @@ def tests(given: argparse.Namespace, examples: Examples) -> Iterator[tuple[str, 
         ids, splits = read_splits(given.drawn_splits)
         if ids != examples.ids:
             raise InputError(
-                f"{given.drawn_splits}: is of other images than {given.examples}; delete it and "
-                "run again"
+                f"{given.drawn_splits}: is of other images than {given.examples}; give the data "
+                "set's own, or draw splits anew with draw_splits"
             )
         yield from (("test", number, split) for number, split in enumerate(splits))
         return

@@ -321,7 +321,10 @@ def test_splits_of_other_images_are_refused(caltech, voc, tmp_path):
     with pytest.raises(InputError) as raised:
         voc.run(**splits)
     told = f"{caltech.folder}/splits.parquet: is of other images than {voc.folder}/e.parquet"
-    assert str(raised.value) == f"{told}; delete it and run again"
+    assert (
+        str(raised.value)
+        == f"{told}; give the data set's own, or draw splits anew with draw_splits"
+    )
     ids, splits = read_splits(caltech.folder / "splits.parquet")
     assert (ids, len(splits)) == (caltech.examples.ids, 2)
 

@@ -7,6 +7,7 @@ import glob
 import hashlib
 import logging
 import os
+import shlex
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -56,8 +57,8 @@ def naming_sources(paths: Sequence[str | Path], copies: Sequence[str]) -> Iterat
             if str(path) != copy and f"{copy}: " in str(error) and cure(copy) in str(error):
                 text = str(error).replace(
                     cure(copy),
-                    f"It is this node's copy of {path}: rm {copy}, and run the command again. If "
-                    f"the copy is damaged again, the shard is. {cure(path)}",
+                    f"It is this node's copy of {path}: rm {shlex.quote(copy)}, and run the command "
+                    f"again. If the copy is damaged again, the shard is. {cure(path)}",
                 )
                 raise InputError(text) from None
         raise
