@@ -57,8 +57,8 @@ def naming_sources(paths: Sequence[str | Path], copies: Sequence[str]) -> Iterat
             if str(path) != copy and f"{copy}: " in str(error) and cure(copy) in str(error):
                 text = str(error).replace(
                     cure(copy),
-                    f"It is this node's copy of {path}: rm {shlex.quote(copy)}, and run the command "
-                    f"again. If the copy is damaged again, the shard is. {cure(path)}",
+                    f"It is this node's copy of {path}: rm {shlex.quote(copy)}, and run the "
+                    f"command again. If the copy is damaged again, the shard is. {cure(path)}",
                 )
                 raise InputError(text) from None
         raise
