@@ -486,7 +486,7 @@ def test_conda_users_and_the_lock_have_the_same_pins():
     conda = pins((ROOT / "envs/environment.yml").read_text().splitlines())
     pip = pins(
         line
-        for name in ("requirements.txt", "requirements-dev.txt")
+        for name in ("requirements.txt", "requirements-extra.txt", "requirements-dev.txt")
         for line in (ROOT / "envs" / name).read_text().splitlines()
     )
     assert conda == pip
