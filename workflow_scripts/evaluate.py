@@ -21,7 +21,7 @@ from workflow_scripts.vgg.evaluation.posteriors import write_posteriors
 from workflow_scripts.vgg.nets import precision
 from workflow_scripts.vgg.nets.convnets import PoolingChoices
 from workflow_scripts.vgg.nets.devices import pick_device
-from workflow_scripts.vgg.nets.weights import load_weights
+from workflow_scripts.vgg.nets.weights import load_classifier
 
 DECIDING = (Method, PoolingChoices, Resizing)  # which declare what decides posteriors
 
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.threads > 1:
         start_server()
     device = pick_device(given.device, given.threads)
-    net, weights = load_weights(given.weights, pool_rounding=given.pool_rounding)
+    net, weights = load_classifier(given.weights, given.pool_rounding)
     if net.architecture.is_of_boxes:
         raise InputError(
             f"{given.weights}: predicts boxes, not classes; evaluate_boxes is for such nets"

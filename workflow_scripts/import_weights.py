@@ -10,25 +10,36 @@ from pathlib import Path
 import torch
 
 from workflow_scripts.vgg.core import command
+from workflow_scripts.vgg.core.declarations import add_options, choices_of, from_options
 from workflow_scripts.vgg.core.files import InputError, code_fingerprint, sha256
+from workflow_scripts.vgg.data.known_classes import known_among
 from workflow_scripts.vgg.nets.convnets import Architecture, add_model_options, sizes_of
-from workflow_scripts.vgg.nets.released.reading import check_md5, read_released
-from workflow_scripts.vgg.nets.released.source_formats import FORMATS
+from workflow_scripts.vgg.nets.library_nets import Classifier
+from workflow_scripts.vgg.nets.released.reading import (
+    check_md5,
+    read_library_net,
+    read_released,
+)
+from workflow_scripts.vgg.nets.released.source_formats import FORMATS, Input
+from workflow_scripts.vgg.nets.restriction import Restriction, restrict
 from workflow_scripts.vgg.nets.weights import read_metadata, save_weights
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = command.parser(__doc__)
-    add_model_options(parser)
-    parser.add_argument(
-        "--scale", type=int, nargs="+", required=True, help="S, or its two ends if jittered"
-    )
+    add_model_options(parser, or_of_library=True)
+    parser.add_argument("--scale", type=int, nargs="+", help="S, or its two ends if jittered")
     group = parser.add_argument_group("source")
     group.add_argument("--file", required=True, help="weights to read")
     group.add_argument(
         "--format", required=True, choices=FORMATS, help="whose names, layout and input it has"
     )
     group.add_argument("--md5", help="the sum that the file must have")
+    group.add_argument(
+        "--known-classes",
+        help="the data set's classes.parquet, if the weights may know more classes than these",
+    )
+    add_options(group, Restriction)
     parser.add_argument("--output", required=True, help="weights to write (safetensors)")
     return parser.parse_args(arguments)
 
@@ -37,13 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parse(arguments)
     if given.md5:
         check_md5(given.file, given.md5, given.format)
-    architecture = Architecture(given.layers, **sizes_of(given), head=given.head)
-    if architecture.is_of_boxes and given.format != "own":
-        raise InputError(
-            f"{given.file}: {given.model} predicts boxes, in a unit that only weights of this "
-            "pipeline tell; give such with format: own"
-        )
-    scales = [given.scale[0], given.scale[-1]]
+    known = known_among(given.known_classes) if given.known_classes else None
+    net, source_input = read_net(given, known.classes if known else None)
     trained: dict = {
         "iterations": None,
         "parent": None,
@@ -52,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "code_fingerprint": code_fingerprint(),
         "torch": torch.__version__,
     }
-    net, source_input = read_released(given.file, given.format, architecture)
+    scales = [given.scale[0], given.scale[-1]] if given.scale else None
     if given.format == "own":
         trained = read_metadata(given.file)
         if trained.get("S", scales) != scales:
@@ -60,6 +66,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 f"{given.file}: trained at S = {trained['S']}, but {given.model} is at {scales}; "
                 "give the file of the model with that S"
             )
+    of_file = net.architecture.classes
+    if known and of_file != given.classes:
+        restrict(net, from_options(Restriction, given).kept(known.places, of_file))
+        choice = {name: getattr(given, name) for name in choices_of(Restriction)}
+        trained["choices"] = {**trained["choices"], **choice}
+        logging.info(
+            "%d classes in the file, %d in the data set: posteriors are %s",
+            of_file,
+            given.classes,
+            given.subset_posteriors,
+        )
     save_weights(
         given.output,
         net,
@@ -76,11 +93,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 "sha256": sha256(given.file),
                 "bytes": Path(given.file).stat().st_size,
                 "input": source_input.words,
+                **({"classes": of_file} if of_file != given.classes else {}),
                 "earlier": trained.get("imported"),
             },
         },
     )
     logging.info("%s from %s (%s)", given.model, given.file, given.format)
+
+
+def read_net(given: argparse.Namespace, or_classes: int | None) -> tuple[Classifier, Input]:
+    """The net of the file, and the input of its source."""
+    if given.layers is None:
+        return read_library_net(given.file, given.net, given.classes, or_classes)
+    architecture = Architecture(given.layers, **sizes_of(given), head=given.head)
+    if architecture.is_of_boxes and given.format != "own":
+        raise InputError(
+            f"{given.file}: {given.model} predicts boxes, in a unit that only weights of this "
+            "pipeline tell; give such with format: own"
+        )
+    return read_released(given.file, given.format, architecture, or_classes)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from ..core.signals import Stopped
 from ..data.rescaled_images import BATCH_SIZE, RescaledImages
 from ..nets.convnets import ConvNet
 from ..nets.devices import explained_memory, sent, to_input
+from ..nets.library_nets import Classifier, LibraryNet
 
 METHODS = ("dense", "multicrop", "center")
 SCORE_AVERAGES = ("before-softmax", "after-softmax")
@@ -61,7 +62,7 @@ class DenseConvNet(nn.Module):
     def __init__(self, net: ConvNet):
         super().__init__()
         self.features = net.features
-        side, layers = net.architecture.map_side, []
+        side, layers = net.architecture.window, []
         for layer in net.fc_layers:
             layers += [SlidingLayer(layer, side), nn.ReLU(inplace=True)]
             side = 1
@@ -72,17 +73,20 @@ class DenseConvNet(nn.Module):
 
 
 def dense_posteriors(
-    net: DenseConvNet, images: torch.Tensor, score_average: str = "before-softmax"
+    score_map: Callable[[torch.Tensor], torch.Tensor],
+    images: torch.Tensor,
+    score_average: str = "before-softmax",
 ) -> torch.Tensor:
     """Posteriors [N, classes] of whole images, averaged with those of their mirror images.
 
+    score_map: of images to float [N, classes, rows, columns], such as a DenseConvNet.
     score_average: "before-softmax" averages the score map over places and then takes the soft-max,
         "after-softmax" takes it at each place and averages. The flip is a second pass: where
         pooling drops an odd last column, the mirrored map is not the map mirrored.
     """
     views = []
     for view in (images, images.flip(3)):
-        scores = net(view).float()
+        scores = score_map(view).float()
         if score_average == "before-softmax":
             views.append(scores.mean((2, 3)).softmax(1))
         else:
@@ -121,7 +125,7 @@ def multicrop_views(
 
 
 def multicrop_posteriors(
-    net: ConvNet, images: torch.Tensor, grid: str = "whole-image", batch_size: int = 64
+    net: Classifier, images: torch.Tensor, grid: str = "whole-image", batch_size: int = 64
 ) -> torch.Tensor:
     """Posteriors [N, classes]: the mean of the soft-max outputs of each image's 50 views."""
     views = list(multicrop_views(images, net.architecture.crop, grid))
@@ -150,15 +154,15 @@ class Method:
     crop_grid: str = declared("whole-image", values=CROP_GRIDS, choice=True)
     batch_size: int = declared(BATCH_SIZE, "crops, or as many pixels, in a forward pass")
 
-    def of(self, net: ConvNet) -> Callable[[torch.Tensor], torch.Tensor]:
+    def of(self, net: Classifier) -> Callable[[torch.Tensor], torch.Tensor]:
         """A function that gives posteriors [N, classes] of images as the net takes them.
 
         Raises ValueError for an unknown method.
         """
         match self.method:
             case "dense":
-                dense = DenseConvNet(net)
-                return lambda images: dense_posteriors(dense, images, self.score_average)
+                score_map = net.score_map if isinstance(net, LibraryNet) else DenseConvNet(net)
+                return lambda images: dense_posteriors(score_map, images, self.score_average)
             case "multicrop":
                 return lambda images: multicrop_posteriors(
                     net, images, self.crop_grid, self.batch_size
@@ -171,7 +175,7 @@ class Method:
 @torch.inference_mode()
 def pass_over(
     images: RescaledImages,
-    net: ConvNet,
+    net: nn.Module,
     mean: Sequence[float],
     use: Callable[[np.ndarray, torch.Tensor], None],
     *,
@@ -211,7 +215,7 @@ def pass_over(
 
 @torch.inference_mode()  # where the dense net is made, too: its products are rounded by it
 def evaluate(
-    net: ConvNet, images: RescaledImages, method: Method, mean: Sequence[float], **options: Any
+    net: Classifier, images: RescaledImages, method: Method, mean: Sequence[float], **options: Any
 ) -> np.ndarray:
     """Posteriors float32 [images, classes], in the order of the images.
 
@@ -228,7 +232,7 @@ def evaluate(
 @torch.inference_mode()
 def gathered(
     images: RescaledImages,
-    net: ConvNet,
+    net: nn.Module,
     function: Callable[[torch.Tensor], torch.Tensor],
     width: int,
     mean: Sequence[float],

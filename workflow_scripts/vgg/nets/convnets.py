@@ -13,12 +13,14 @@ from torch import nn
 from torch.nn import functional as F
 
 from ..core.declarations import declared
+from .batch_normalisation import BatchNormalisation
 from .dropout import SequencedDropout
 from .precision import at_least_float32
 
 POOLING_ROUNDING = ("floor", "ceil")
 SIZES = ("crop", "classes", "fc", "width_divisor")  # fields of `Architecture` that a run sets
 HEADS = ("classes", "box-scr", "box-pcr")
+GAP = "GAP"
 LRN_CONSTANTS = {"krizhevsky": (2.0, 1e-4), "caffe": (1.0, 1e-4 / 5)}  # k, and α on the plain sum
 _CONV = re.compile(r"conv(\d+)-(\d+)")
 
@@ -29,6 +31,9 @@ class Architecture:
 
     layers: Table 1's notation, blocks divided by `|` (a 2×2 max-pool of stride 2 ends each block),
         for example "conv3-64 | conv3-128 | conv3-256 conv3-256"; `LRN` may follow a conv layer.
+        Not in the paper: `BN` behind a conv layer normalises over the batch before the ReLU, and
+        `GAP` as the last block stands for global average pooling in place of the hidden
+        fully-connected layers.
     classes: number of classes; 1000 in the paper.
     crop: side of the training crop in pixels; 224 in the paper. Must be divisible by 2^pools.
     fc: width of the two hidden fully-connected layers; 4096 in the paper.
@@ -62,7 +67,13 @@ class Architecture:
 
     def blocks(self) -> list[list[str]]:
         """The layer names of each block, e.g. [["conv3-64", "LRN"], ["conv3-128"]]."""
-        return [block.split() for block in self.layers.split("|")]
+        blocks = [block.split() for block in self.layers.split("|")]
+        return blocks[:-1] if blocks[-1] == [GAP] else blocks
+
+    @property
+    def averages(self) -> bool:
+        """True if the last map's mean stands in place of the hidden fully-connected layers."""
+        return self.layers.split()[-1:] == [GAP]
 
     @property
     def map_side(self) -> int:
@@ -72,13 +83,26 @@ class Architecture:
             raise ValueError(f"crop {self.crop} is not divisible by {stride}, the nets' stride")
         return self.crop // stride
 
+    @property
+    def window(self) -> int:
+        """Side of the part of the last map that one place of the score map sees (§3.2): as large
+        as a crop's map, or a single place where the map is averaged.
+        """
+        return 1 if self.averages else self.map_side
 
-def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """Give a command the options that name a model and its net, as models.yaml does."""
+
+def add_model_options(parser: argparse.ArgumentParser, or_of_library: bool = False) -> None:
+    """Give a command the options that name a model and its net, as models.yaml does.
+
+    or_of_library: the net may also be one of a library, whose layers are not given.
+    """
     group = parser.add_argument_group("model")
     group.add_argument("--model", required=True, help="name, e.g. D_S256")
-    group.add_argument("--net", required=True, help="configuration of Table 1, e.g. D")
-    group.add_argument("--layers", required=True, help="its layers, e.g. 'conv3-64 | conv3-128'")
+    more = ", or timm/… or torchvision/… with the name there" if or_of_library else ""
+    group.add_argument("--net", required=True, help=f"configuration of Table 1, e.g. D{more}")
+    group.add_argument(
+        "--layers", required=not or_of_library, help="its layers, e.g. 'conv3-64 | conv3-128'"
+    )
     group.add_argument("--head", choices=HEADS, default="classes", help="what its last layer gives")
     add_size_options(
         group,
@@ -169,19 +193,21 @@ def feature_layers(architecture: Architecture) -> Iterator[nn.Module]:
     """The convolutional part; each conv keeps its input's size and has a ReLU behind it (§2.1)."""
     channels = 3
     for block in architecture.blocks():
-        for layer in block:
+        for layer, following in zip(block, [*block[1:], None], strict=True):
             if match := _CONV.fullmatch(layer):
                 kernel, width = int(match[1]), int(match[2])
                 if width % architecture.width_divisor:
                     raise ValueError(f"{layer}: not divisible by {architecture.width_divisor}")
                 width //= architecture.width_divisor
                 yield nn.Conv2d(channels, width, kernel, padding=kernel // 2)
+                if following == "BN":
+                    yield BatchNormalisation(width)
                 yield nn.ReLU(inplace=True)
                 channels = width
             elif layer == "LRN":
                 yield LocalResponseNorm(channels, architecture.lrn)
-            else:
-                raise ValueError(f"unknown layer {layer!r}; expected e.g. conv3-64 or LRN")
+            elif layer != "BN":
+                raise ValueError(f"unknown layer {layer!r}; expected e.g. conv3-64, BN or LRN")
         yield MaxPooling(2, stride=2, ceil_mode=architecture.pool_rounding == "ceil")
 
 
@@ -196,10 +222,12 @@ class ConvNet(nn.Module):
         super().__init__()
         self.architecture = architecture
         self.features = nn.Sequential(*feature_layers(architecture))
+        channels = self.conv_layers[-1].out_channels
+        if architecture.averages:
+            self.classifier = nn.Sequential(nn.Linear(channels, architecture.outputs))
+            return
         self.classifier = nn.Sequential(
-            nn.Linear(
-                self.conv_layers[-1].out_channels * architecture.map_side**2, architecture.fc
-            ),
+            nn.Linear(channels * architecture.map_side**2, architecture.fc),
             nn.ReLU(inplace=True),
             SequencedDropout(dropout),
             nn.Linear(architecture.fc, architecture.fc),
@@ -215,7 +243,7 @@ class ConvNet(nn.Module):
 
     @property
     def fc_layers(self) -> list[nn.Linear]:
-        """The three fully-connected layers."""
+        """The fully-connected layers: three, or one behind global average pooling."""
         return [module for module in self.classifier if isinstance(module, nn.Linear)]
 
     @property
@@ -228,7 +256,9 @@ class ConvNet(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters())
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.classifier(self.features(images).flatten(1))
+        maps = self.features(images)
+        averages = self.architecture.averages
+        return self.classifier(maps.mean((2, 3)) if averages else maps.flatten(1))
 
 
 def describe(architecture: Architecture) -> list[str]:
@@ -239,10 +269,14 @@ def describe(architecture: Architecture) -> list[str]:
     for module in net.features:
         if isinstance(module, nn.Conv2d):
             names.append(f"conv{module.kernel_size[0]}-{module.out_channels}")
+        elif isinstance(module, nn.BatchNorm2d):
+            names.append("BN")
         elif isinstance(module, LocalResponseNorm):
             names.append("LRN")
         elif isinstance(module, nn.MaxPool2d):
             names.append("maxpool")
+    if architecture.averages:
+        names.append(GAP)
     return [*names, *(f"FC-{layer.out_features}" for layer in net.fc_layers), "soft-max"]
 
 

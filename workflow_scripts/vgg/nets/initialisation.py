@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -90,13 +91,9 @@ def copy_all_but_last(net: ConvNet, parent: ConvNet) -> None:
             f"the parent is another net, {parent.architecture}, than that of the boxes, "
             f"{net.architecture}"
         )
-    last = net.fc_layers[-1]
-    own = {id(parameter) for parameter in last.parameters()}
-    given = dict(parent.named_parameters())
-    with torch.no_grad():
-        for name, parameter in net.named_parameters():
-            if id(parameter) not in own:
-                parameter.copy_(given[name])
+    last = next(name for name, module in net.named_modules() if module is net.fc_layers[-1])
+    own = {name: values for name, values in net.state_dict().items() if name.startswith(last)}
+    net.load_state_dict({**parent.state_dict(), **own})
 
 
 def begin_at(net: ConvNet, box: np.ndarray) -> None:
@@ -112,6 +109,7 @@ def transfer_layers(net: ConvNet, parent: ConvNet, convs: str) -> dict[str, str]
     convs: "by-shape" puts A's convs 1–4 in the first conv layers of `net`, taken in order, that
         have their shapes (1, 3, 5 and 6 in B–E); "first-of-block" takes the first conv of each of
         blocks 1–4 instead.
+    Batch normalisation, if both have it, goes along with its conv layer.
     Returns the copied layers, {name in net: name in parent}; the others keep their random values.
     Raises InputError if the fully-connected layers do not fit or no conv layer does.
     """
@@ -133,6 +131,11 @@ def transfer_layers(net: ConvNet, parent: ConvNet, convs: str) -> dict[str, str]
         raise ValueError(f"unknown choice of transferred convs {convs!r}")
     if not pairs:
         raise InputError("no conv layer of the parent has the shape of one of the net's")
+    if net.architecture.averages != parent.architecture.averages:
+        raise InputError(
+            "the net and its parent differ in GAP: fully-connected layers of one do not fit the "
+            "other; take a parent of the same kind, or inherit nothing"
+        )
     pairs += zip(net.fc_layers, parent.fc_layers, strict=True)
     with torch.no_grad():
         for target, source in pairs:
@@ -143,7 +146,17 @@ def transfer_layers(net: ConvNet, parent: ConvNet, convs: str) -> dict[str, str]
                 )
             target.weight.copy_(source.weight)
             bias_of(target).copy_(bias_of(source))
+            after, given = normalisation_of(net, target), normalisation_of(parent, source)
+            if after and given:
+                after.load_state_dict(given.state_dict())
     return {names[target]: parent_names[source] for target, source in pairs}
+
+
+def normalisation_of(net: ConvNet, layer: nn.Module) -> nn.BatchNorm2d | None:
+    """The batch normalisation right behind a layer, if there is one."""
+    following = {one: other for one, other in pairwise(net.features)}
+    found = following.get(layer)
+    return found if isinstance(found, nn.BatchNorm2d) else None
 
 
 def bias_of(layer: nn.Conv2d | nn.Linear) -> torch.Tensor:

@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -19,21 +20,23 @@ from safetensors.torch import save
 from ..core.files import InputError, whole_file
 from .convnets import Architecture, ConvNet
 from .devices import is_out_of_memory
+from .library_nets import Classifier, LibraryArchitecture, LibraryNet, built
 from .safetensors_checks import METADATA, OF_TENSORS, check_header, check_tensors, with_checksums
 
 
-def save_weights(path: str | Path, net: ConvNet, input_scale: float, metadata: dict) -> None:
+def save_weights(path: str | Path, net: Classifier, input_scale: float, metadata: dict) -> None:
     """Write a net's weights with `metadata` (JSON-like values) and its architecture.
 
     input_scale: what the net's inputs were divided by in training; folded into the first layer.
     """
     tensors = {
         name: tensor.detach()
-        .to("cpu", torch.float32)
+        .to("cpu", torch.float32 if tensor.is_floating_point() else tensor.dtype)
         .contiguous(memory_format=torch.contiguous_format)
         for name, tensor in net.state_dict().items()
     }
-    tensors["features.0.weight"] = tensors["features.0.weight"] / input_scale
+    if isinstance(net, ConvNet):
+        tensors["features.0.weight"] = tensors["features.0.weight"] / input_scale
     metadata = {**metadata, "architecture": asdict(net.architecture), "input_scale": input_scale}
     write_safetensors(path, tensors, {key: json.dumps(value) for key, value in metadata.items()})
 
@@ -80,16 +83,27 @@ def tensors_sha256(path: str | Path) -> str:
 def load_weights(
     path: str | Path, input_scale: float = 1.0, pool_rounding: str = "floor"
 ) -> tuple[ConvNet, dict]:
-    """The net of a weights file, on the CPU and without dropout, and the file's metadata.
+    """The ConvNet of a weights file, on the CPU and without dropout, and the file's metadata.
 
     input_scale: what its inputs will be divided by; unfolded from the first layer.
-    Raises InputError if the file is missing, damaged, or not one of this pipeline's.
+    Raises InputError if the file is missing, damaged, not one of this pipeline's, or a library's.
     """
+    net, metadata = load_classifier(path, pool_rounding)
+    if not isinstance(net, ConvNet):
+        raise InputError(
+            f"{path}: holds {net.architecture.net}, which can be evaluated, and nothing else"
+        )
+    with torch.no_grad():
+        net.conv_layers[0].weight.mul_(input_scale)
+    return net, metadata
+
+
+def load_classifier(path: str | Path, pool_rounding: str = "floor") -> tuple[Classifier, dict]:
+    """The net of a weights file, a library's or a ConvNet as `load_weights` gives it."""
     metadata = read_metadata(path)
     check_tensors(path)
     try:
-        architecture = Architecture(**{**metadata["architecture"], "pool_rounding": pool_rounding})
-        net = ConvNet(architecture, dropout=0.0)
+        net = _net_of(metadata["architecture"], pool_rounding)
         with safe_open(path, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         net.load_state_dict(tensors)
@@ -97,6 +111,12 @@ def load_weights(
         if is_out_of_memory(error):
             raise
         raise InputError(f"{path}: not weights of this pipeline ({error})") from error
-    with torch.no_grad():
-        net.conv_layers[0].weight.mul_(input_scale)
     return net, metadata
+
+
+def _net_of(stated: Mapping[str, Any], pool_rounding: str) -> Classifier:
+    """The net that a weights file states, with random weights."""
+    if "layers" in stated:
+        return ConvNet(Architecture(**{**stated, "pool_rounding": pool_rounding}), dropout=0.0)
+    architecture = LibraryArchitecture(**stated)
+    return LibraryNet(architecture, built(architecture.net, architecture.outputs))

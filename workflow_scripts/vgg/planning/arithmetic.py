@@ -13,10 +13,13 @@ from functools import cache
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from ..data.images import rescaled_size
 from ..evaluation.methods import GRID_SIDE
+from ..nets import library_nets
 from ..nets.convnets import Architecture, ConvNet, LocalResponseNorm
+from ..nets.library_nets import Classifier, LibraryArchitecture, LibraryNet, input_of
 
 
 @cache
@@ -26,12 +29,30 @@ def built(architecture: Architecture) -> ConvNet:
         return ConvNet(architecture)
 
 
+@cache
+def built_of_library(net: str) -> LibraryNet:
+    """A library's net of ILSVRC's classes, likewise."""
+    given_input, crop = input_of(net)
+    architecture = LibraryArchitecture(net, 1000, crop, given_input.std_rgb)
+    return LibraryNet(architecture, library_nets.built(net, 1000)).to("meta")
+
+
+@cache
+def _flop_of_library(net: LibraryNet) -> int:
+    """FLOP of a forward pass over one crop, counted by PyTorch."""
+    crop = net.architecture.crop
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        net(torch.empty(1, 3, crop, crop, device="meta"))
+    return counter.get_total_flops()
+
+
 def layer_flop(net: ConvNet, heights, widths) -> Iterator[tuple[nn.Module, np.ndarray]]:
     """Each counted layer from the input on, with its FLOP in a forward pass over one image.
 
     heights, widths: int arrays of one shape, the images' pixels; the FLOP are float64 of that
     shape. Fully-connected layers count once for each place of the score map (dense evaluation,
-    paper §3.2), which is one for an image of the training crop's size.
+    paper §3.2), which is one for an image of the training crop's size, but for a net that averages
+    its last map.
     """
     rows, columns = np.asarray(heights), np.asarray(widths)
     for module in net.features:
@@ -42,7 +63,7 @@ def layer_flop(net: ConvNet, heights, widths) -> Iterator[tuple[nn.Module, np.nd
         elif isinstance(module, nn.MaxPool2d):
             rounding = 1 if module.ceil_mode else 0
             rows, columns = (rows + rounding) // 2, (columns + rounding) // 2
-    window = net.architecture.map_side
+    window = net.architecture.window
     rows, columns = rows - window + 1, columns - window + 1
     for module in net.fc_layers:
         yield module, 2.0 * module.weight.numel() * rows * columns
@@ -54,8 +75,14 @@ def score_map_places(net: ConvNet, heights, widths) -> np.ndarray:
     return flop / (2.0 * net.fc_layers[-1].weight.numel())
 
 
-def forward_flop(net: ConvNet, heights, widths) -> np.ndarray:
-    """FLOP of a forward pass over one image of each of these sizes; float64."""
+def forward_flop(net: Classifier, heights, widths) -> np.ndarray:
+    """FLOP of a forward pass over one image of each of these sizes; float64.
+
+    Those of a library's net are taken to grow with the image's area.
+    """
+    if not isinstance(net, ConvNet):
+        area = np.asarray(heights) * np.asarray(widths) / net.architecture.crop**2
+        return _flop_of_library(net) * area
     total = np.zeros(())
     for _, flop in layer_flop(net, heights, widths):
         total = total + flop
@@ -80,7 +107,9 @@ def training_flop(net: ConvNet, trainable: str = "all") -> float:
     return total
 
 
-def evaluation_flop(net: ConvNet, method: str, smallest_side: int, heights, widths) -> np.ndarray:
+def evaluation_flop(
+    net: Classifier, method: str, smallest_side: int, heights, widths
+) -> np.ndarray:
     """FLOP of one image's posterior by "dense", "multicrop" or "center", for each image size.
 
     smallest_side: Q in pixels, to which images of `heights` × `widths` (int [images]) are rescaled;

@@ -37,7 +37,7 @@ def boxes(given: Estimates, split: str, own: BoxEvaluation, labels: Sequence[Eva
     Each place of a dense map is rated by the classifier that the net began as, in its own pass.
     """
     parent = given.models[own.model]["parent"]
-    net, classifier = given.net_of(own.model), given.net_of(parent)
+    net, classifier = given.convnet_of(own.model), given.convnet_of(parent)
     side = pixels_at(own.Q, net.architecture.crop)
     flop = boxes_flop(net, classifier, own.method, side, *given.sizes_of(split))
     number, classes, after = float(predicted(given, split, own).mean()), 1, []
@@ -93,7 +93,7 @@ def predicted(given: Estimates, split: str, own: BoxEvaluation) -> np.ndarray:
     heights, widths = given.sizes_of(split)
     if own.method == "center":
         return np.ones(len(heights))
-    net = given.net_of(own.model)
+    net = given.convnet_of(own.model)
     rescaled = rescaled_sizes(pixels_at(own.Q, net.architecture.crop), heights, widths)
     return score_map_places(net, *rescaled) * views(given, own)
 
@@ -106,7 +106,7 @@ def views(given: Estimates, own: BoxEvaluation) -> int:
 
 def likeliest(given: Estimates) -> int:
     """The classes of an image that are guessed."""
-    return min(box_costs.CLASSES, given.config["data"]["classes"])
+    return min(box_costs.CLASSES, given.classes)
 
 
 def naming(split: str, labels: Sequence[Evaluation]) -> list[Key]:

@@ -19,11 +19,15 @@ from ..data.examples import read_examples
 from ..data.sampling import HELD_OUT_SHARE
 from ..data.shards import Shards
 from ..nets.convnets import Architecture, ConvNet
+from ..nets.library_nets import Classifier
+from ..settings.class_subsets import is_subset, number_of_classes
+from ..settings.data_rules import DRAWN_CLASSES
 from ..settings.experiments import Evaluation, scale_name
 from ..settings.localised_rows import BoxEvaluation
+from ..settings.net_uses import is_library_net
 from ..transfer.regions import BoxReading, regions_of
 from . import feature_costs
-from .arithmetic import built
+from .arithmetic import built, built_of_library
 from .jobs import Job, Key
 from .packing_costs import packed_image, typical_size
 
@@ -80,7 +84,7 @@ class Estimates:
             job,
             model=model,
             net=entry["net"],
-            S=scale_name(entry["S"]),
+            S=scale_name(entry["S"]) if "S" in entry else None,
             flop_per_image=flop_per_image,
             flop=flop,
             hours=hours,
@@ -97,15 +101,31 @@ class Estimates:
         """Hours of one device at the sustained rate that the configuration states for a stage."""
         return flop / self.config["plan"][f"{stage}_tflops"] / 1e12 / 3600
 
-    def net_of(self, model: str) -> ConvNet:
-        """A model's net."""
+    def net_of(self, model: str) -> Classifier:
+        """A model's net, which may be a library's."""
+        net = self.models[model]["net"]
+        return built_of_library(net) if is_library_net(net) else self.convnet_of(model)
+
+    def convnet_of(self, model: str) -> ConvNet:
+        """A model's ConvNet."""
         entry, rounding = self.models[model], self.config["choices"]["pool_rounding"]
         return self.net(entry["net"], head=entry.get("head", "classes"), pool_rounding=rounding)
 
     def net(self, name: str, **more) -> ConvNet:
         """A ConvNet in this configuration's widths, on the meta device."""
-        classes, convnet = self.config["data"]["classes"], self.config["convnet"]
-        return built(Architecture(self.convnets[name], classes, **convnet, **more))
+        return built(
+            Architecture(self.convnets[name], self.classes, **self.config["convnet"], **more)
+        )
+
+    @property
+    def classes(self) -> int:
+        """The number of the run's classes."""
+        return number_of_classes(self.config["data"]["classes"])
+
+    @property
+    def is_subset(self) -> bool:
+        """Whether the run's classes are chosen among the data set's."""
+        return is_subset(self.config["data"]["classes"])
 
     @property
     def imported(self) -> set[str]:
@@ -168,7 +188,11 @@ class Estimates:
         """Images of a split or another data set: as packed, as configured, or as indexed."""
         if split in self.sizes:
             return len(self.sizes[split][0])
-        stated = self.config["data"]["images"] | {n: e["images"] for n, e in self.data_sets.items()}
+        data = self.config["data"]
+        stated = data["images"] | {n: e["images"] for n, e in self.data_sets.items()}
+        if self.is_subset and data["source"] == "miniature":  # whose numbers are of all its classes
+            share = self.classes / DRAWN_CLASSES
+            stated |= {name: n and round(n * share) for name, n in data["images"].items()}
         index = self.results / f"index/{split}.parquet"
         if stated[split] is None and index.exists():
             return rows_of(index)
@@ -197,6 +221,7 @@ class Estimates:
         """Bytes of a split's images as they came: of its archive if it is there, or by number."""
         data, images = self.config["data"], self.images(split)
         archive = Path(data["directory"], data["archives"][split] or "")
-        if data["source"] in ("miniature", "archives") and archive.is_file():
+        archived = data["source"] in ("miniature", "archives") and not self.is_subset
+        if archived and archive.is_file():
             return archive.stat().st_size
         return images and images * packed_image(split, *self.typical_size)[1]

@@ -54,7 +54,7 @@ def packing(given: Estimates, data_set: str) -> Job:
 
 def drawing(given: Estimates, model: str) -> Job:
     """Random weights of a model's net: a minute at most, counted as nothing."""
-    net = given.net_of(model)
+    net = given.convnet_of(model)
     return Job(
         rule="draw_weights",
         name=model,
@@ -72,7 +72,7 @@ def describing(given: Estimates, data_set: str, own: Description) -> Job:
 
     A person's box is rescaled as an image is, to the same smallest side.
     """
-    net = given.net_of(own.model)
+    net = given.convnet_of(own.model)
     of_boxes = own.region == "box"
     heights, widths = given.box_sizes_of(data_set) if of_boxes else given.sizes_of(data_set)
     flop = descriptor_flop(net, pixels_at(own.Q, net.architecture.crop), heights, widths)

@@ -154,7 +154,7 @@ class Planner(Estimates):
     def training(self, name: str, stores: Sequence[str]) -> Job:
         """A training with all its iterations, which plateaus may cut short, and validations."""
         model, train = self.models[name], self.config["train"]
-        net, trainable = self.net_of(name), model.get("trainable", "all")
+        net, trainable = self.convnet_of(name), model.get("trainable", "all")
         iterations = train["stages"][STAGES[model.get("inherit")]]["iterations"]
         images = iterations * train["batch_size"]
         per_image = training_flop(net, trainable)

@@ -21,6 +21,7 @@ from ..settings.experiments import (
     scale_range,
     seeded_paths,
 )
+from ..settings.net_uses import averages, is_library_net
 from .cells import measured_cell
 from .paper_tables import paper_rows
 
@@ -48,13 +49,14 @@ class SingleError:
 class MeasuredEvaluation:
     """A model tested by one method at one Q: a line of evaluations.csv.
 
-    S: smallest and largest. seeds: number of trainings that the errors are means of.
+    weight_layers, S: as Table 1 counts them, and smallest and largest; 0 and () of a library's net.
+    seeds: number of trainings that the errors are means of.
     """
 
     model: str
     net: str
     weight_layers: int
-    S: tuple[int, int]
+    S: tuple[int, ...]
     method: str
     Q: int
     images: int
@@ -65,7 +67,7 @@ class MeasuredEvaluation:
     @property
     def at_single_scale(self) -> bool:
         """Whether this is dense evaluation at Q = S, in the middle of jittered S (§4.1)."""
-        return self.method == "dense" and abs(self.Q - sum(self.S) / 2) <= 0.5
+        return self.method == "dense" and bool(self.S) and abs(self.Q - sum(self.S) / 2) <= 0.5
 
 
 # The columns of evaluations.csv: top1, top1_low, … for the fields of an error.
@@ -106,13 +108,17 @@ def measured_evaluations(
         files = seeded_paths([own], results, SPLIT, seeds=seeds, imported=imported)
         found = [outcomes(paths) for paths in files]
         check_paired({paths[0]: one for one, paths in zip(found, files, strict=True)})
-        smallest, largest = scale_range(model["S"])
+        scales: tuple[int, ...] = ()
+        layers = 0
+        if not is_library_net(model["net"]):
+            scales = tuple(scale_range(model["S"]))
+            layers = weight_layers(definitions["convnets"][model["net"]])
         measured.append(
             MeasuredEvaluation(
                 model=own.model,
                 net=model["net"],
-                weight_layers=weight_layers(definitions["convnets"][model["net"]]),
-                S=(smallest, largest),
+                weight_layers=layers,
+                S=scales,
                 method=own.method,
                 Q=own.Q,
                 images=len(found[0].top1),
@@ -140,8 +146,10 @@ def _single_error(wrong: np.ndarray, paper: float | None) -> SingleError:
 
 
 def weight_layers(layers: str) -> int:
-    """Weight layers of a net in Table 1's notation: its convs and the three FC layers (§2.2)."""
-    return sum(layer.startswith("conv") for layer in layers.split()) + 3
+    """Weight layers of a net in Table 1's notation: its convs and the three FC layers (§2.2), of
+    which global average pooling leaves one."""
+    convs = sum(layer.startswith("conv") for layer in layers.split())
+    return convs + (1 if averages(layers) else 3)
 
 
 def printed_errors(tables: dict, paper: dict) -> dict[Evaluation, dict[str, float | None]]:
@@ -186,7 +194,7 @@ def read_evaluations(path: str | Path) -> list[MeasuredEvaluation]:
 
 
 def _parsed(row: Mapping[str, str]) -> MeasuredEvaluation:
-    scales = [int(side) for side in row["S"].split("-")]
+    scales = [int(side) for side in row["S"].split("-")] if row["S"] else []
     errors = {}
     for metric, columns in ERROR_COLUMNS.items():
         texts = {name: row[column] for name, column in columns.items()}
@@ -201,7 +209,7 @@ def _parsed(row: Mapping[str, str]) -> MeasuredEvaluation:
         model=row["model"],
         net=row["net"],
         weight_layers=int(row["weight_layers"]),
-        S=(scales[0], scales[-1]),
+        S=(scales[0], scales[-1]) if scales else (),
         method=row["method"],
         Q=int(row["Q"]),
         images=int(row["images"]),

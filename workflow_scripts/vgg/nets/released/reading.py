@@ -18,9 +18,17 @@ from safetensors import SafetensorError, safe_open
 from ...core.files import InputError, md5
 from ..convnets import Architecture, ConvNet
 from ..devices import is_out_of_memory
+from ..library_nets import (
+    LibraryArchitecture,
+    LibraryNet,
+    built,
+    input_of,
+    score_map_modules,
+)
 from .arrays import Stored, kind_of, read_keras, read_pytorch, read_safetensors, unwrapped
 from .caffemodel import read_caffemodel
 from .source_formats import (
+    COUNTED,
     FORMATS,
     INPUTS,
     SIGNS,
@@ -73,12 +81,13 @@ def check_md5(path: str, expected: str, source: str) -> None:
 
 
 def read_released(
-    path: str | Path, source: str, architecture: Architecture
+    path: str | Path, source: str, architecture: Architecture, or_classes: int | None = None
 ) -> tuple[ConvNet, Input]:
     """The net of a weights file, float32 on the CPU, for our input; and the input of the source.
 
-    source: one of FORMATS. Shapes are compared with the net's before values are read. A file of
-    this pipeline keeps its own rounding of pools and constants of response normalisation.
+    source: one of FORMATS. or_classes: so many classes are as good as the architecture's. Shapes
+    are compared with the net's before values are read. A file of this pipeline keeps its own
+    rounding of pools and constants of response normalisation.
     Raises InputError if the file is missing or damaged, holds another net, other classes or values
     that are not finite, is of another format, or could run code.
     """
@@ -87,20 +96,73 @@ def read_released(
     stated = _metadata_of(path)
     source_input = _input_of(path, source, stated)
     if source == "own":
+        if or_classes and stated["architecture"].get("classes") == or_classes:
+            architecture = replace(architecture, classes=or_classes)
         architecture = _own_architecture(path, stated["architecture"], architecture)
-    with torch.device("meta"):
-        net = ConvNet(architecture)
-    places = parameter_places(net, source, arrays)
+    net, places = _places_in(path, source, arrays, architecture)
+    if or_classes and _size(arrays.get(list(places.values())[-1].name)) == or_classes:
+        net, places = _places_in(path, source, arrays, replace(architecture, classes=or_classes))
     _compare(path, source, arrays, places)
     first = places["features.0.weight"]
     places["features.0.weight"] = replace(
         first, convert=lambda kernel: for_our_pixels(first.convert(kernel), source_input)
     )
-    net.load_state_dict(
-        {name: _parameter(path, place, arrays[place.name]) for name, place in places.items()},
-        assign=True,
-    )
+    parameters = {
+        name: _parameter(path, place, arrays[place.name]) for name, place in places.items()
+    }
+    counts = {name: torch.tensor(0) for name in net.state_dict() if name.endswith(COUNTED)}
+    net.load_state_dict(parameters | counts, assign=True)
     return net, source_input
+
+
+def _places_in(
+    path: Path, source: str, arrays: dict[str, Stored], architecture: Architecture
+) -> tuple[ConvNet, dict[str, Place]]:
+    """The net without values, and where the file has them."""
+    with torch.device("meta"):
+        net = ConvNet(architecture)
+    try:
+        return net, parameter_places(net, source, arrays)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}; give the format that it has") from error
+
+
+def _size(array: Stored | None) -> int:
+    """Number of values."""
+    return math.prod(array.shape) if array else 0
+
+
+def read_library_net(
+    path: str | Path, name: str, classes: int, or_classes: int | None = None
+) -> tuple[LibraryNet, Input]:
+    """The net of a library with the weights of a file of that library, and its input.
+
+    name: the library and the net there, "timm/resnet50.a1_in1k". classes, or_classes: as for
+    `read_released`.
+    Raises InputError as that does, and for an unknown net, or if the library is not installed.
+    """
+    path, library = Path(path), name.partition("/")[0]
+    arrays = _stored_arrays(path, library)
+    given_input, crop = input_of(name)
+    for outputs in dict.fromkeys((or_classes or classes, classes)):
+        net = built(name, outputs)
+        own = net.state_dict()
+        places = {key: Place(key, tuple(own[key].shape), _as_it_is) for key in own}
+        if all(k in arrays and arrays[k].shape == place.shape for k, place in places.items()):
+            break
+    # Counts of batches, and places that follow from the net: a file may be without them.
+    whole_numbers = {key for key in own if not own[key].is_floating_point()}
+    learnt = {key: place for key, place in places.items() if key not in whole_numbers}
+    _compare(path, library, arrays, learnt, whole_numbers)
+    parameters = {key: _parameter(path, place, arrays[key]) for key, place in learnt.items()}
+    net.load_state_dict({**own, **parameters})
+    found = score_map_modules(net, crop) or (None, None)
+    architecture = LibraryArchitecture(name, outputs, crop, given_input.std_rgb, *found)
+    return LibraryNet(architecture, net), given_input
+
+
+def _as_it_is(values: torch.Tensor) -> torch.Tensor:
+    return values
 
 
 def _parameter(path: Path, place: Place, array: Stored) -> torch.Tensor:
@@ -195,13 +257,19 @@ def _input_of(path: Path, source: str, stated: dict) -> Input:
     return INPUTS[source]
 
 
-def _compare(path: Path, source: str, arrays: dict[str, Stored], places: dict[str, Place]) -> None:
-    """Raise InputError where the file's arrays are not those of the net."""
+def _compare(
+    path: Path,
+    source: str,
+    arrays: dict[str, Stored],
+    places: dict[str, Place],
+    allowed: Collection[str] = (),
+) -> None:
+    """Raise InputError where the file's arrays are not those of the net, or else `allowed`."""
     net = "another net is in it: give the file of the configuration that the model has"
     missing = [place.name for place in places.values() if place.name not in arrays]
     last = list(places.values())[-2:]
-    fcs = {place.name for place in list(places.values())[-6:]}
-    convs = {place.name for place in places.values()} - fcs
+    convs = {place.name for name, place in places.items() if name.startswith("features")}
+    fcs = {place.name for place in places.values()} - convs
     if set(arrays) in (convs, {name.removeprefix("features.") for name in convs}):
         raise InputError(
             f"{path}: holds the features without the classifier, which has {_some(sorted(fcs))}; "
@@ -224,7 +292,9 @@ def _compare(path: Path, source: str, arrays: dict[str, Stored], places: dict[st
             f"{path}: {place.name} has the shape {_shape(found)}, but {_shape(place.shape)} was "
             f"expected; {cure}"
         )
-    extra = sorted(set(arrays) - {place.name for place in places.values()})
+    known = {place.name for place in places.values()}
+    counts = {f"{name.rpartition('.')[0]}.{COUNTED}" for name in known if "running_var" in name}
+    extra = sorted(set(arrays) - known - counts - set(allowed))
     if extra:
         raise InputError(
             f"{path}: holds also {_some(extra)}, which {source} files of this net lack; {net}"

@@ -64,6 +64,12 @@ SIGNS = {
     "jcjohnson": "classifier.1.weight",
     "torchvision": "classifier.0.weight",
 }  # a name that tells formats of the same kind of file apart
+HOLDERS = {
+    "BN": ("torchvision", "timm", "own"),
+    "GAP": ("torchvision", "own"),
+}  # formats of files that hold nets with such layers; those with all others are held by all
+NORMALISATION = ("weight", "bias", "running_mean", "running_var")
+COUNTED = "num_batches_tracked"  # of batch normalisation too, which testing does not need
 FC_NAMES = {
     "timm": ("pre_logits.fc1", "pre_logits.fc2", "head.fc"),
     "caffe": ("fc6", "fc7", "fc8"),
@@ -83,17 +89,28 @@ class Place:
 def parameter_places(
     net: ConvNet, source: str, names: Mapping[str, object] = MappingProxyType({})
 ) -> dict[str, Place]:
-    """For each parameter of the net, in order, where it is in a file of that format.
+    """For each parameter of the net, and each statistic of batch normalisation, in order, where it
+    is in a file of that format.
 
     names: those of the file; jcjohnson's FC layers are numbered in one of two ways.
+    Raises ValueError if files of the format hold no such net.
     """
+    has = [layer for layer in net.architecture.layers.split() if layer in HOLDERS]
+    if lacking := [layer for layer in dict.fromkeys(has) if source not in HOLDERS[layer]]:
+        raise ValueError(f"files of the format {source} hold no net with {' or '.join(lacking)}")
     layers = _layer_names(net, source, names)
     map_side = net.architecture.map_side
     places = {}
+    shape: tuple[int, ...]
     for prefix, module in net.named_modules():
+        if isinstance(module, nn.BatchNorm2d):
+            for name in NORMALISATION:
+                shape = tuple(getattr(module, name).shape)
+                places[f"{prefix}.{name}"] = Place(f"{prefix}.{name}", shape, _unchanged)
+            continue
         if not isinstance(module, nn.Conv2d | nn.Linear):
             continue
-        shape: tuple[int, ...] = tuple(module.weight.shape)
+        shape = tuple(module.weight.shape)
         convert: Conversion = _unchanged
         if source == "timm" and prefix.startswith("classifier") and prefix != "classifier.6":
             side = map_side if prefix == "classifier.0" else 1
@@ -112,7 +129,8 @@ def parameter_places(
 def _layer_names(net: ConvNet, source: str, names: Mapping[str, object]) -> dict[str, str]:
     """The source's name of each of the net's layers, by ours."""
     ours = [prefix for prefix, m in net.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    convs, fcs = ours[:-3], ours[-3:]
+    first_fc = len(net.conv_layers)
+    convs, fcs = ours[:first_fc], ours[first_fc:]
     theirs = convs
     if source in ("caffe", "keras"):
         pattern = {"caffe": "conv{}_{}", "keras": "block{}_conv{}"}[source]
