@@ -9,9 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import signal
-import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -34,9 +31,10 @@ from workflow_scripts.vgg.core.files import (
 )
 from workflow_scripts.vgg.data.examples import read_examples
 from workflow_scripts.vgg.data.images import Resizing, pixels_at
+from workflow_scripts.vgg.data.own_images import packed_meanwhile
 from workflow_scripts.vgg.data.packing import Packing
 from workflow_scripts.vgg.data.rescaled_images import RescaledImages, check_scale
-from workflow_scripts.vgg.data.shards import Shards, write_shard
+from workflow_scripts.vgg.data.shards import Shards
 from workflow_scripts.vgg.data.sources.folders import image_files
 from workflow_scripts.vgg.data.sources.members import ON_BAD_IMAGE, Member
 from workflow_scripts.vgg.data.staging import naming_sources, stage
@@ -183,6 +181,11 @@ def read_net(given: argparse.Namespace) -> tuple[ConvNet, dict]:
         net, weights = load_weights(given.weights, pool_rounding=given.pool_rounding)
         if net.architecture.is_of_boxes:
             raise InputError(f"{given.weights}: predicts boxes; give weights of a classifier")
+        if net.architecture.averages:
+            raise InputError(
+                f"{given.weights}: has no hidden fully-connected layers (GAP), whose activations "
+                "describe images; give weights of another net"
+            )
         return net, weights
     nets = read_valid("models", given.models)["convnets"]
     if given.net not in nets:
@@ -191,6 +194,8 @@ def read_net(given: argparse.Namespace) -> tuple[ConvNet, dict]:
             f"net whose weights {given.weights} has"
         )
     architecture = Architecture(nets[given.net], pool_rounding=given.pool_rounding)
+    if architecture.averages:
+        raise InputError(f"--net {given.net}: has no hidden fully-connected layers (GAP)")
     net, source = read_released(given.weights, given.format, architecture)
     told = {"model": given.net, "mean_rgb": list(source.mean_rgb), "iterations": None}
     imported = {"file": Path(given.weights).name, "format": given.format, "input": source.words}
@@ -213,7 +218,7 @@ def packed(given: argparse.Namespace, crop: int) -> Iterator[list[str]]:
     for one, other in pairwise(members):
         if one.id == other.id:
             raise InputError(f"{one.file} and {other.file}: both are called {one.id}; rename one")
-    index = pd.DataFrame(members).assign(label=-1)
+    index = pd.DataFrame(members)
     packing = Packing(
         smallest_side=None,
         only_shrink=False,
@@ -224,15 +229,7 @@ def packed(given: argparse.Namespace, crop: int) -> Iterator[list[str]]:
         cure="repair or remove it, or leave such images out with --on-bad-image skip",
     )
     folder = Path(given.output).parent
-    folder.mkdir(parents=True, exist_ok=True)
-    with (
-        ended_by_exit(),
-        tempfile.TemporaryDirectory(prefix=".describe_images-", dir=folder) as temporary,
-    ):
-        path = f"{temporary}/images.arrow"
-        write_shard(path, packing.rows(index))
-        if not packing.packed:
-            raise InputError(f"{given.images}: none of its {len(index)} images can be read")
+    with packed_meanwhile(index, packing, folder, ".describe_images-") as path:
         for kind, ids in packing.oddities.items():
             logging.info("%s: %d images, such as %s", kind, len(ids), ids[0])
         yield [path]
@@ -243,16 +240,6 @@ def named_by_class(member: Member) -> Member:
     if member.wnid is None or member.id.startswith(f"{member.wnid}/"):
         return member
     return replace(member, id=f"{member.wnid}/{member.id}")
-
-
-@contextmanager
-def ended_by_exit() -> Iterator[None]:
-    """Let SIGTERM end the block as an exception does, so that it leaves nothing behind."""
-    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def described(

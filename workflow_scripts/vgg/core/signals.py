@@ -5,7 +5,10 @@ SIGTERM ends jobs on a cluster, SIGUSR1 is Slurm's warning before a time limit, 
 
 from __future__ import annotations
 
+import contextlib
 import signal
+import sys
+from collections.abc import Iterator
 
 STOPPED = 75  # exit status of work that was interrupted and can go on: EX_TEMPFAIL
 WATCHED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
@@ -39,6 +42,16 @@ def leave_signals_to_the_main_process() -> None:
     """
     for number in WATCHED:
         signal.signal(number, signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def ended_by_exit() -> Iterator[None]:
+    """Let SIGTERM end the block as an exception does, so that it leaves nothing behind."""
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class Stopped(Exception):

@@ -70,7 +70,7 @@ class Packing:
 
     def encoded(self, content: bytes, row) -> tuple[bytes, int, int]:
         """An image's bytes as they are stored, its height and width; notes its oddities."""
-        where = f"{row.file}: {row.id}"
+        where = row.file if row.id == row.file else f"{row.file}: {row.id}"
         if not content:
             raise InputError(f"{where}: has no bytes")
         if len(content) != row.size:

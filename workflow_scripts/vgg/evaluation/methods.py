@@ -149,7 +149,7 @@ class Method:
     batch_size: crops, or as many pixels of whole images, in one forward pass.
     """
 
-    method: str = declared(values=METHODS)
+    method: str = declared("dense", values=METHODS)
     score_average: str = declared("before-softmax", values=SCORE_AVERAGES, choice=True)
     crop_grid: str = declared("whole-image", values=CROP_GRIDS, choice=True)
     batch_size: int = declared(BATCH_SIZE, "crops, or as many pixels, in a forward pass")

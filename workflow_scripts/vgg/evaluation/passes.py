@@ -25,14 +25,19 @@ def add_pass_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_place_options(parser: argparse.ArgumentParser) -> None:
-    """Give a command the options for where and how precisely it computes."""
-    parser.add_argument("--precision", choices=precision.OF_EVALUATION, default="float32")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, …")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads, loader included")
+    """Give a command the options for where and how precisely it computes, and where it reads."""
+    add_computing_options(parser)
     parser.add_argument(
         "--local-scratch",
         help="folder on the node's disk to copy the shards to; read in place if not given",
     )
+
+
+def add_computing_options(parser: argparse.ArgumentParser, threads: int = 1) -> None:
+    """Give a command the options for where and how precisely it computes."""
+    parser.add_argument("--precision", choices=precision.OF_EVALUATION, default="float32")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, …")
+    parser.add_argument("--threads", type=int, default=threads, help="CPU threads, loader included")
 
 
 def provenance(

@@ -23,7 +23,6 @@ from ..core.files import InputError
 from .convnets import ConvNet
 from .released.source_formats import Colour, Input, normalised_input
 
-LIBRARIES = ("torchvision", "timm")
 # torchvision's files of these nets are of pixels that the nets themselves normalise once more.
 BUILT_WITH = {
     "torchvision/googlenet": {"transform_input": True},

@@ -45,12 +45,13 @@ def kind_of(path: str | Path) -> str:
         rest = file.read(30 + len(KERAS_ENTRY) - len(start))
     if start.startswith(ZIP) and rest.endswith(KERAS_ENTRY):
         return "keras archive"
+    # Before pickles: the length that it begins with may have any first byte.
+    if start[8:] == b"{" and int.from_bytes(start[:8], "little") < Path(path).stat().st_size:
+        return "safetensors"
     if start.startswith((ZIP, b"\x80")):  # a zip since PyTorch 1.6, bare pickles before
         return "pytorch"
     if start.startswith(b"\x89HDF\r\n\x1a\n"):
         return "hdf5"
-    if start[8:] == b"{" and int.from_bytes(start[:8], "little") < Path(path).stat().st_size:
-        return "safetensors"
     return "other"
 
 

@@ -92,8 +92,8 @@ def read_released(
     that are not finite, is of another format, or could run code.
     """
     path = Path(path)
-    arrays = _stored_arrays(path, source)
-    stated = _metadata_of(path)
+    arrays = stored_arrays(path, source)
+    stated = stated_by(path)
     source_input = _input_of(path, source, stated)
     if source == "own":
         if or_classes and stated["architecture"].get("classes") == or_classes:
@@ -142,7 +142,7 @@ def read_library_net(
     Raises InputError as that does, and for an unknown net, or if the library is not installed.
     """
     path, library = Path(path), name.partition("/")[0]
-    arrays = _stored_arrays(path, library)
+    arrays = stored_arrays(path, library)
     given_input, crop = input_of(name)
     for outputs in dict.fromkeys((or_classes or classes, classes)):
         net = built(name, outputs)
@@ -188,7 +188,7 @@ def _parameter(path: Path, place: Place, array: Stored) -> torch.Tensor:
     return parameter
 
 
-def _stored_arrays(path: Path, source: str) -> dict[str, Stored]:
+def stored_arrays(path: Path, source: str) -> dict[str, Stored]:
     """The file's arrays by name, unread."""
     cure = WHERE_TO_GET[source]
     if not path.is_file():
@@ -216,7 +216,7 @@ def _stored_arrays(path: Path, source: str) -> dict[str, Stored]:
 STATED = {"architecture", "iterations", "code_fingerprint"}  # by each weights file of ours
 
 
-def _metadata_of(path: Path) -> dict:
+def stated_by(path: Path) -> dict:
     """The metadata that this pipeline wrote into a file, or beside it on export; else empty."""
     try:
         if kind_of(path) != "safetensors":
