@@ -75,16 +75,52 @@ def read_yaml(path: str | Path) -> Any:
         raise InputError(f"{where}: not valid YAML: {reason}") from error
 
 
+def files_of(given: str | Sequence[str]) -> list[str]:
+    """The files that a configuration names, by one path or by a list of them."""
+    return [given] if isinstance(given, str) else list(given)
+
+
 def read_tables(paths: Sequence[str | Path]) -> dict:
     """The tables of several files, in order. Raises InputError if two have the same name."""
-    tables: dict[str, dict] = {}
-    origin: dict[str, str | Path] = {}
+    return _joined([(path, read_yaml(path) or {}) for path in paths], "table")
+
+
+def read_models(paths: Sequence[str | Path]) -> dict[str, dict]:
+    """The `convnets` and `models` of several files, in order; a further file may lack one of them.
+
+    Raises InputError if two of either have the same name.
+    """
+    contents = [(path, read_yaml(path)) for path in paths]
+    return {
+        key: _joined([(path, content.get(key) or {}) for path, content in contents], what)
+        for key, what in (("convnets", "net"), ("models", "model"))
+    }
+
+
+def read_claims(paths: Sequence[str | Path]) -> list[dict]:
+    """The claims of several files, in order; those of all but the first are marked `own`.
+
+    Raises InputError if two have the same number.
+    """
+    claims: list[dict] = []
     for path in paths:
-        for name, table in (read_yaml(path) or {}).items():
-            if name in tables:
-                raise InputError(f"{path}: {origin[name]} has a table {name} already; rename one")
-            tables[name], origin[name] = table, path
-    return tables
+        for claim in read_yaml(path):
+            if claim["number"] in [known["number"] for known in claims]:
+                raise InputError(f"{path}: there is a claim {claim['number']} already; renumber it")
+            claims.append(claim | {"own": True} if path != paths[0] else claim)
+    return claims
+
+
+def _joined(parts: Sequence[tuple[str | Path, Mapping]], what: str) -> dict:
+    """The entries of (file, mapping) in order. Raises InputError if two have the same name."""
+    found: dict[str, Any] = {}
+    origin: dict[str, str | Path] = {}
+    for path, entries in parts:
+        for name, entry in entries.items():
+            if name in found:
+                raise InputError(f"{path}: {origin[name]} has a {what} {name} already; rename one")
+            found[name], origin[name] = entry, path
+    return found
 
 
 def read_answers(path: str | Path) -> dict[str, dict]:
