@@ -3,6 +3,10 @@
 On a node with a GPU, training and evaluation are measured on it, and the projected hours of every
 training of the paper follow. Nothing else should run meanwhile. `snakemake benchmarks` runs it, and
 `snakemake plan` uses what it finds.
+
+Example:
+
+    python -m workflow_scripts.benchmark --parts averages --output mine
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ import torch
 
 from workflow_scripts.bench import (
     averaging_speed,
+    classification_speed,
     classifier_speed,
     description_speed,
     evaluation_speed,
@@ -48,6 +53,7 @@ PARTS = {
     "averages": (),
     "merging": (),
     "features": ("skimage", "sklearn", "torchvision"),
+    "classify": ("skimage", "torchvision"),
     "orchestration": (),
 }
 
@@ -121,6 +127,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     *description_speed.lines(original, folder, device, given.threads, evaluates_in),
                     *classifier_speed.lines(given.threads),
                 ],
+                [],
+            ),
+            "classify": lambda: (
+                classification_speed.lines(folder, few, device, given.threads, evaluates_in),
                 [],
             ),
             "orchestration": lambda: (

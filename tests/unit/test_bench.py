@@ -17,6 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tests.helpers.clones import ROOT
 from workflow_scripts import benchmark, render_benchmarks
 from workflow_scripts.bench import (
+    classification_speed,
     classifier_speed,
     description_speed,
     evaluation_speed,
@@ -516,6 +517,20 @@ def test_features_are_measured_in_small_form(quick, few_vectors, tmp_path, monke
     assert described["target_over_rival"] == 1.3
     assert min(described["ours"], described["rival"], classified["ours"], classified["rival"]) > 0
     assert classified["rival_is"] == "scikit-learn's LinearSVC"
+
+
+@pytest.mark.slow
+def test_pictures_are_classified_in_small_form(quick, tmp_path, monkeypatch):
+    """The whole command and the whole script, whose answers are the same."""
+    monkeypatch.setattr(classification_speed, "PICTURES", {"cpu": 2})
+    monkeypatch.setattr(classification_speed, "SCALE", 224)
+    output = tmp_path / "summary"
+    words = ["--parts", "classify", "--threads", "2", "--device", "cpu", "--output", str(output)]
+    benchmark.main(words)
+    (line,) = json.loads(output.with_suffix(".json").read_text())["lines"]
+    assert line["name"] == "2 pictures of one's own, A, dense, Q = 224"
+    assert (line["rival_is"], line["target_over_rival"]) == ("a torchvision script", 1.2)
+    assert min(line["ours"], line["rival"]) > 0
 
 
 def test_hours_are_projected_from_rates_and_the_plan_uses_them(tmp_path):

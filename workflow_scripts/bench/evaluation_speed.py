@@ -40,7 +40,7 @@ BOX_SCALE, BOXED_CLASSES, MOST_OVER_DENSE = 384, 5, 1.05
 class Straightforward:
     """One image, one scale, one view or one image's crops at a time, decoded for each scale.
 
-    weights: of the net, by torchvision's names; random ones if None.
+    weights: of the net, by torchvision's names; random ones if None. builder: torchvision's.
     """
 
     def __init__(
@@ -48,10 +48,11 @@ class Straightforward:
         files: Sequence[Path],
         device: torch.device,
         weights: Mapping[str, torch.Tensor] | None = None,
+        builder: str = "vgg16",
     ):
         from torchvision import models
 
-        net = models.vgg16(weights=None, num_classes=1000).eval().to(device)
+        net = models.get_model(builder, weights=None, num_classes=1000).eval().to(device)
         if weights is not None:
             net.load_state_dict(weights)
         layers, side = [], 7

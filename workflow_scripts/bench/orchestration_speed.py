@@ -14,6 +14,7 @@ import yaml
 
 from workflow_scripts.vgg.core.command import available_cpus
 from workflow_scripts.vgg.planning.records import read_records
+from workflow_scripts.vgg.settings.experiments import files_of, read_models
 
 from .measuring import Growth, Line, Measured, alternate, fixed
 
@@ -125,7 +126,7 @@ def wall_of_miniature() -> Line | None:
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
     records = read_records(ROOT / "logs" / config["experiment"]).values()
     trained = sum(record["command"] == "train" for record in records)
-    models = yaml.safe_load((ROOT / config["models"]).read_text())["models"]
+    models = read_models([ROOT / path for path in files_of(config["models"])])["models"]
     if trained != len(models):
         return None
     spans = sorted(

@@ -8,7 +8,8 @@ from pathlib import Path
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.planning.planner import Planner
 from workflow_scripts.vgg.settings.configuration import read_valid
-from workflow_scripts.vgg.settings.experiments import read_yaml, scale_name
+from workflow_scripts.vgg.settings.experiments import files_of, read_models, scale_name
+from workflow_scripts.vgg.settings.net_uses import is_library_net
 
 from .measuring import Growth, Line
 
@@ -55,13 +56,14 @@ def projected(rows: Sequence[dict], rates: dict, threads: int, path: str) -> lis
             f"{path}: its nets are smaller than those that are measured, whose rate says nothing "
             "of their hours; give a configuration of full size, such as config/ilsvrc2012.yaml"
         )
-    definitions = read_yaml(config["models"])
+    definitions = read_models(files_of(config["models"]))
     config |= {"plan": config["plan"] | rates}
     planner = Planner(config, definitions["convnets"], definitions["models"], Path("results"))
-    stores = [f"train_S{scale_name(model['S'])}" for model in definitions["models"].values()]
+    trained = {n: m for n, m in definitions["models"].items() if not is_library_net(m["net"])}
+    stores = [f"train_S{scale_name(model['S'])}" for model in trained.values()]
     loaded = {row["name"]: row["ours"] for row in rows if row["part"] == "loading"}
     made = []
-    for name, model in definitions["models"].items():
+    for name, model in trained.items():
         job = planner.training(name, stores)
         scale = scale_name(model["S"])
         kind = f"S in [{scale.replace('-', ';')}]" if "-" in scale else f"S = {scale}"
