@@ -7,7 +7,7 @@ are answered, and the exit status is 1.
 
 Example:
     python -m workflow_scripts.classify --weights results/miniature/weights/D_S384.safetensors \\
-        my_pictures --Q 256 384 --output mine.csv
+        docs/pictures --Q 256 384 --output mine.csv
 """
 
 from __future__ import annotations

@@ -3,6 +3,13 @@
 Choices of evaluation by classification errors; those of localisation and of features for other data
 sets, where the run has rows of them, by localisation errors and by the data sets' measures, in
 tables of their own.
+
+`snakemake choices` evaluates what is compared here.
+
+Example:
+
+    python -m workflow_scripts.compare_choices --config results/miniature/config.yaml \\
+        --results results/miniature --output mine
 """
 
 from __future__ import annotations

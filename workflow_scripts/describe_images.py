@@ -2,6 +2,11 @@
 
 For a folder of your own: one vector an image, of all scales together, L2-normalised, as Parquet or
 NumPy archive. For the pipeline: --shards, one Q, and --feature-l2 none.
+
+Example:
+
+    python -m workflow_scripts.describe_images --images docs/pictures --Q 256 384 \\
+        --weights results/miniature/weights/D_S256-512.safetensors --output mine.npz
 """
 
 from __future__ import annotations

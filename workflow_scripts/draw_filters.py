@@ -1,4 +1,10 @@
-"""Draw the first-layer filters of trained nets as small pictures."""
+"""Draw the first-layer filters of trained nets as small pictures.
+
+Example:
+
+    python -m workflow_scripts.draw_filters --experiment miniature \\
+        --weights results/miniature/weights/D_S256.safetensors --output mine.json
+"""
 
 from __future__ import annotations
 

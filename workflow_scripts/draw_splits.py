@@ -1,6 +1,11 @@
 """Draw the random splits of a data set: which images are learned from, chosen by, and tested on.
 
 They are a function of the seed and of images' names alone, and are written down (appendix B).
+
+Example:
+
+    python -m workflow_scripts.draw_splits --splits 3 --train-per-class 12 \\
+        --examples results/miniature/examples/caltech101.parquet --output mine.parquet
 """
 
 from __future__ import annotations

@@ -1,6 +1,11 @@
 """Write random weights of a trained net: how good are features that have learned nothing?
 
 They are drawn as a training from scratch would begin, and see the same input.
+
+Example:
+
+    python -m workflow_scripts.draw_weights --initialisation he \\
+        --like results/miniature/weights/D_S256.safetensors --output mine.safetensors
 """
 
 from __future__ import annotations

@@ -1,4 +1,11 @@
-"""Write a ConvNet's class posteriors for every image of a split at one test scale (paper §3.2)."""
+"""Write a ConvNet's class posteriors for every image of a split at one test scale (paper §3.2).
+
+Example:
+
+    python -m workflow_scripts.evaluate --method dense --scale 256 \\
+        --weights results/miniature/weights/D_S256.safetensors \\
+        --shards results/miniature/shards/val/*.arrow --output mine.parquet
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,13 @@
 center: the box of the image's true class, from its central crop (the paper's first test). dense:
 the boxes of some classes at every place of the whole image, rated by a classifier at the same
 places (its second); the classes are the five likeliest by some posteriors, or the true one.
+
+Example:
+
+    python -m workflow_scripts.evaluate_boxes --method center --scale 384 \\
+        --weights results/miniature/weights/D_S384_pcr.safetensors \\
+        --shards results/miniature/shards/val/*.arrow \\
+        --boxed-in results/miniature/truth/val.parquet --output mine.parquet
 """
 
 from __future__ import annotations

@@ -3,6 +3,14 @@
 Writes boxes.json: validation images that a row has right and that it has wrong, each with the boxes
 of all windows for one class, what they are merged into, the true boxes and all guesses (appendix A
 of the paper).
+
+Example:
+
+    python -m workflow_scripts.examine_boxes --results results/miniature \\
+        --shards results/miniature/shards/val/*.arrow \\
+        --truth results/miniature/truth/val.parquet \\
+        --guesses results/miniature/localisation/val/fusion.parquet \\
+        --boxes results/miniature/boxes/val/*/dense_*.parquet --output mine.json
 """
 
 from __future__ import annotations

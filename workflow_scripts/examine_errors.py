@@ -3,6 +3,11 @@
 Writes images.json and images.csv: the hardest and the best-fused images, with the first five
 classes of each net and of the fusion. And classes.json, classes.csv, confusions.csv: the errors
 class by class, and the confused pairs.
+
+Example:
+
+    python -m workflow_scripts.examine_errors --results results/miniature \\
+        --shards results/miniature/shards/val/*.arrow --output mine
 """
 
 from __future__ import annotations

@@ -4,6 +4,13 @@ Writes features.json and features.svg: precision against recall of a row on a da
 labels an image, and for its best and its worst class the images with the highest and the lowest
 scores; and the recalls of the classes of a data set of one class an image (appendix B of the
 paper).
+
+Example:
+
+    python -m workflow_scripts.examine_features --results results/miniature \\
+        --data-sets '{"caltech101": {"title": "Caltech-101", "average_precision": null,
+                      "background": null, "scale_pooling": "stack", "Q": [256, 384, 512]}}' \\
+        --output mine
 """
 
 from __future__ import annotations

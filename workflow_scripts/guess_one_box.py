@@ -2,6 +2,11 @@
 
 The box is the middle half of the image, or the mean of the training boxes; its classes are the five
 likeliest by some posteriors, or the true one.
+
+Example:
+
+    python -m workflow_scripts.guess_one_box --shards results/miniature/shards/val/*.arrow \\
+        --mean-of results/miniature/truth/train.parquet --output mine.parquet
 """
 
 from __future__ import annotations

@@ -1,4 +1,12 @@
-"""Bring weights that exist already, the authors' for example, to the form of this pipeline's."""
+"""Bring weights that exist already, the authors' for example, to the form of this pipeline's.
+
+Example:
+
+    python -m workflow_scripts.import_weights --model B-5x5_S256 --net B-5x5 \\
+        --layers 'conv5-64 | conv5-128 | conv5-256 | conv5-512 | conv5-512' --scale 256 \\
+        --crop 96 --classes 10 --fc 512 --width-divisor 16 --format own \\
+        --file results/miniature/weights/B-5x5_S256.safetensors --output mine.safetensors
+"""
 
 from __future__ import annotations
 
@@ -67,10 +75,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 "give the file of the model with that S"
             )
     of_file = net.architecture.classes
+    more: dict = {"net": given.net} if given.layers is None else {}
     if known and of_file != given.classes:
-        restrict(net, from_options(Restriction, given).kept(known.places, of_file))
+        trained["kept"] = from_options(Restriction, given).kept(known.places, of_file)
+        restrict(net, trained["kept"])
         choice = {name: getattr(given, name) for name in choices_of(Restriction)}
         trained["choices"] = {**trained["choices"], **choice}
+        more |= {"classes": of_file, **choice}
         logging.info(
             "%d classes in the file, %d in the data set: posteriors are %s",
             of_file,
@@ -93,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 "sha256": sha256(given.file),
                 "bytes": Path(given.file).stat().st_size,
                 "input": source_input.words,
-                **({"classes": of_file} if of_file != given.classes else {}),
+                **more,
                 "earlier": trained.get("imported"),
             },
         },

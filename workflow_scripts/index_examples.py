@@ -2,6 +2,13 @@
 
 The index is that of other images, for packing; the examples are what classifiers learn from. All
 that can be known without decoding an image is checked here.
+
+Example:
+
+    python -m workflow_scripts.index_examples --kind voc --test labelled \\
+        --sources resources/other_sets/VOCtrainval_06-Nov-2007.tar \\
+        resources/other_sets/VOCtest_06-Nov-2007.tar --unpacked mine.images \\
+        --index mine_index.parquet --report mine.json --output mine.parquet
 """
 
 from __future__ import annotations

@@ -3,6 +3,11 @@
 The boxes of all nets and scales are united; of each class, the closest two are merged, and again,
 until none are close; the merged box of the highest rating is taken (appendix A of the paper, and
 §4.3 of OverFeat's).
+
+Example:
+
+    python -m workflow_scripts.localise --merge-threshold 0.65 \\
+        --boxes results/miniature/boxes/val/*/dense_*.parquet --output mine.parquet
 """
 
 from __future__ import annotations

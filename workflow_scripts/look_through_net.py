@@ -2,6 +2,11 @@
 
 Writes score_maps.json, the class score maps of dense evaluation at several test scales, and
 crops.json, the 5×5 grid of multi-crop evaluation with the posterior of each crop.
+
+Example:
+
+    python -m workflow_scripts.look_through_net --results results/miniature \\
+        --shards results/miniature/shards/val/*.arrow --output mine
 """
 
 from __future__ import annotations

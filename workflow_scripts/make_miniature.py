@@ -1,4 +1,9 @@
-"""Draw a small ten-class data set and write it as ILSVRC-2012 archives."""
+"""Draw a small ten-class data set and write it as ILSVRC-2012 archives.
+
+Example:
+
+    python -m workflow_scripts.make_miniature --directory mine --train 400 --val 100
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Draw small stand-ins of VOC-2007, VOC-2012, Caltech-101 and Caltech-256 as their archives."""
+"""Draw small stand-ins of VOC-2007, VOC-2012, Caltech-101 and Caltech-256 as their archives.
+
+Example:
+
+    python -m workflow_scripts.make_other_sets --directory mine --processes 2
+"""
 
 from __future__ import annotations
 

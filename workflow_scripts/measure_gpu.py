@@ -3,6 +3,10 @@
 Each finding is printed as a line of JSON and appended to OUT/results.jsonl at once. A part that
 fails says so and the next begins; parts that no longer fit into the budget are left out. At the end
 comes a table, also in OUT/summary.md. docs/gpu.md explains the parts. Status 1 if one was wrong.
+
+Example:
+
+    python -m workflow_scripts.measure_gpu mine --small
 """
 
 from __future__ import annotations

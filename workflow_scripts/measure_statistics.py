@@ -1,4 +1,10 @@
-"""Measure the mean and covariance of RGB over the training set's pixels (paper §2.1, §3.1)."""
+"""Measure the mean and covariance of RGB over the training set's pixels (paper §2.1, §3.1).
+
+Example:
+
+    python -m workflow_scripts.measure_statistics \\
+        --shards results/miniature/shards/train_S256/*.arrow --output mine.json
+"""
 
 from __future__ import annotations
 

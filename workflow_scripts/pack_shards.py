@@ -2,6 +2,11 @@
 
 Every image is decoded, so that what training and evaluation will meet is known: what is odd about
 the images is counted in a report, and one that cannot be decoded stops the packing or is left out.
+
+Example:
+
+    python -m workflow_scripts.pack_shards --index results/miniature/index/val.parquet \\
+        --shard 0 --shards 1 --crop 96 --report mine.json --output mine.arrow
 """
 
 from __future__ import annotations

@@ -1,4 +1,11 @@
-"""Print, and write as a page, what a run will cost by arithmetic and what its jobs have cost."""
+"""Print, and write as a page, what a run will cost by arithmetic and what its jobs have cost.
+
+Example:
+
+    python -m workflow_scripts.plan --config results/miniature/config.yaml \\
+        --results results/miniature --records logs/miniature --stores train_S256 val \\
+        --models A_S256 D_S256 --splits val --page mine.html --output mine
+"""
 
 from __future__ import annotations
 
@@ -19,10 +26,12 @@ from workflow_scripts.vgg.settings.experiments import (
     all_evaluations,
     claim_evaluations,
     evaluations,
+    files_of,
     find_row,
     has_models,
+    read_claims,
+    read_models,
     read_tables,
-    read_yaml,
     splits_of,
 )
 from workflow_scripts.vgg.settings.localised_rows import (
@@ -61,7 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         precision = config["evaluate"]["precision"]
         measured = inputs.load_benchmarks(given.rates)
         config |= {"plan": measured_rates(measured, config["plan"], precision)}
-    definitions, claims = read_yaml(config["models"]), read_yaml(config["claims"])
+    definitions = read_models(files_of(config["models"]))
+    claims = read_claims(files_of(config["claims"]))
     tables = read_tables(config["tables"])
     planner = Planner(config, definitions["convnets"], definitions["models"], Path(given.results))
     needed = all_evaluations(

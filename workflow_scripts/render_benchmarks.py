@@ -1,4 +1,12 @@
-"""Render what `benchmark` measured as a self-contained HTML page."""
+"""Render what `benchmark` measured as a self-contained HTML page.
+
+`snakemake benchmarks` measures and renders.
+
+Example:
+
+    python -m workflow_scripts.render_benchmarks --summary benchmarks/summary.json \\
+        --config results/miniature/config.yaml --output mine.html
+"""
 
 from __future__ import annotations
 

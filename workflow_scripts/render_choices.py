@@ -1,4 +1,12 @@
-"""Render the comparison of the test-time choices as a self-contained HTML page."""
+"""Render the comparison of the test-time choices as a self-contained HTML page.
+
+`snakemake choices` compares and renders.
+
+Example:
+
+    python -m workflow_scripts.render_choices --choices results/miniature/choices.json \\
+        --config results/miniature/config.yaml --output mine.html
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,15 @@
-"""Render what the nets see and what they get wrong as a self-contained HTML page."""
+"""Render what the nets see and what they get wrong as a self-contained HTML page.
+
+Example:
+
+    python -m workflow_scripts.render_pictures \\
+        --score-maps results/miniature/pictures/score_maps.json \\
+        --crops results/miniature/pictures/crops.json \\
+        --images results/miniature/pictures/images.json \\
+        --classes results/miniature/pictures/classes.json \\
+        --filters results/miniature/pictures/filters.json \\
+        --config results/miniature/config.yaml --output mine.html
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,10 @@
-"""Render one table as a self-contained HTML page."""
+"""Render one table as a self-contained HTML page.
+
+Example:
+
+    python -m workflow_scripts.render_table --table results/miniature/tables/table4.json \\
+        --config results/miniature/config.yaml --output mine.html
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,10 @@
-"""Join the shards' packing reports: images, bytes, oddities by kind, and images left out."""
+"""Join the shards' packing reports: images, bytes, oddities by kind, and images left out.
+
+Example:
+
+    python -m workflow_scripts.report_packing --experiment miniature \\
+        --reports results/miniature/packing/*/*.json --output mine.json
+"""
 
 from __future__ import annotations
 

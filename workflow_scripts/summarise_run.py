@@ -1,4 +1,9 @@
-"""Print what a run measured, where its time went, and where the report is."""
+"""Print what a run measured, where its time went, and where the report is.
+
+Example:
+
+    python -m workflow_scripts.summarise_run --results results/miniature --records logs/miniature
+"""
 
 from __future__ import annotations
 

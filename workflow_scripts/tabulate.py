@@ -1,6 +1,11 @@
 """Turn posteriors, guesses of localisation, or classifiers' scores on other data sets into a table.
 
 Each row stands beside the paper's.
+
+Example:
+
+    python -m workflow_scripts.tabulate --table table4 --results results/miniature \\
+        --miniature --output mine
 """
 
 from __future__ import annotations

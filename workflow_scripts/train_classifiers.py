@@ -3,6 +3,13 @@
 C is chosen on validation examples. Where the organisers have drawn parts, these are theirs, and the
 validation examples themselves get scores too, by SVMs that have not seen them: of a fifth of the
 training images, drawn at random, C is chosen then.
+
+Example:
+
+    python -m workflow_scripts.train_classifiers --average-precision eleven-point \\
+        --examples results/miniature/examples/voc2007.parquet \\
+        --descriptors results/miniature/descriptors/voc2007/D_S256-512/image_Q*.parquet \\
+        --report mine.json --output mine.parquet
 """
 
 from __future__ import annotations

@@ -3,6 +3,12 @@
 All thresholds of a grid are tried, of each distance of boxes. Of those with the smallest error, the
 middle of the longest run is taken. Validation images have no part in it: the errors that are
 reported are theirs. The nets have learned from the training images, so errors here are lower.
+`snakemake threshold` makes the boxes, and runs this.
+
+Example:
+
+    python -m workflow_scripts.tune_threshold --truth results/miniature/truth/train.parquet \\
+        --boxes results/miniature/tuning/boxes/train/*/dense_*.parquet --output mine
 """
 
 from __future__ import annotations

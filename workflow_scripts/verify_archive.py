@@ -1,4 +1,10 @@
-"""Compare an archive's MD5 sum with the published one, and remember that it passed."""
+"""Compare an archive's MD5 sum with the published one, and remember that it passed.
+
+Example:
+
+    python -m workflow_scripts.verify_archive --md5 b38575b45aac2f1948bb7a0325c126b7 \\
+        --archive resources/miniature/ILSVRC2012_devkit_t12.tar.gz --output mine.json
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,12 @@
 
 A compressed tar of results/<folder>/Main/comp2_cls_test_<class>.txt, or for actions of
 Action/comp10_action_test_<class>.txt, with a line an image, or person, and its score.
+
+Example:
+
+    python -m workflow_scripts.write_server_file --folder VOC2012 \\
+        --examples results/miniature/examples/voc2012.parquet \\
+        --scores results/miniature/classifiers/voc2012/D_E.parquet --output mine.tar.gz
 """
 
 from __future__ import annotations

@@ -3,6 +3,13 @@
 For localisation, a box follows each: xmin, ymin, xmax and ymax, its first and last pixels. The
 server takes the lines for the images in the order of their names. An image that packing left out
 has no answer; its line is that of the first five classes, since it needs one.
+
+Example:
+
+    python -m workflow_scripts.write_submission --index results/miniature/index/test.parquet \\
+        --posteriors results/miniature/posteriors/test/D_S256/dense_Q256.parquet \\
+        --classes results/miniature/classes.parquet \\
+        --packing results/miniature/packing/test/*.json --output mine.txt
 """
 
 from __future__ import annotations

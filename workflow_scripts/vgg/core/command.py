@@ -12,6 +12,7 @@ from . import costs
 from .files import InputError
 from .quick_start import resume_collection
 
+_EXAMPLE = "Example:\n"  # begins the last paragraph of a command's docstring
 _cost_records: list[str] = []  # paths that `--cost` gave
 
 
@@ -23,7 +24,10 @@ class _CostOption(argparse.Action):
 
 
 class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Shows defaults, but for those that say nothing."""
+    """Shows defaults, but for those that say nothing, and keeps the lines of an example."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if text.startswith(_EXAMPLE) else super()._fill_text(text, width, indent)
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         if action.required or action.default in (None, False, []):
@@ -31,9 +35,17 @@ class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
         return super()._get_help_string(action)
 
 
-def parser(description: str) -> argparse.ArgumentParser:
-    """An argument parser whose `--help` shows the defaults, with the options of all commands."""
-    made = argparse.ArgumentParser(description=description, formatter_class=_Formatter)
+def parser(docstring: str) -> argparse.ArgumentParser:
+    """An argument parser with the options of all commands, whose `--help` shows the defaults.
+
+    docstring: the command's: what it does, and in a last paragraph, after `Example:`, a call of it.
+    """
+    description, marker, call = docstring.partition(_EXAMPLE)
+    made = argparse.ArgumentParser(
+        description=description,
+        epilog=marker + call.strip("\n") if marker else None,
+        formatter_class=_Formatter,
+    )
     made.add_argument(
         "--cost",
         action=_CostOption,
