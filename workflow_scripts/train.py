@@ -4,6 +4,18 @@ A net of boxes (paper, appendix A) starts from a classifier, all but its last la
 
 Several processes share a training under torchrun, one GPU each, with the result of a single one
 (paper §3.3): torchrun --standalone --nproc-per-node=4 -m workflow_scripts.train …
+
+Example:
+
+    python -m workflow_scripts.train --model mine --net B-5x5 \\
+        --layers 'conv5-64 | conv5-128 | conv5-256 | conv5-512 | conv5-512' \\
+        --crop 96 --classes 10 --fc 512 --width-divisor 16 --train-scale 256 \\
+        --train-shards results/miniature/shards/train_S256/*.arrow \\
+        --val-shards results/miniature/shards/val/*.arrow \\
+        --statistics results/miniature/statistics.json --input-scale 128 \\
+        --initialisation dirac --learning-rate 0.0025 --batch-size 8 --dropout 0.1 \\
+        --iterations 400 --validation-interval 100 \\
+        --checkpoints mine --history mine.csv --output mine.safetensors
 """
 
 from __future__ import annotations
@@ -17,6 +29,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -92,7 +105,9 @@ from workflow_scripts.vgg.training.guards import (
 from workflow_scripts.vgg.training.history import write_history
 from workflow_scripts.vgg.training.losses import BoxLoss, logistic_loss
 from workflow_scripts.vgg.training.optimisation import Optimisation
+from workflow_scripts.vgg.training.signs import TRAINING, VALIDATING
 from workflow_scripts.vgg.training.state import Training
+from workflow_scripts.vgg.training.watching import Observed, Watch, facts_of, makers_of
 
 
 @dataclass(frozen=True)
@@ -115,6 +130,10 @@ class Running:
     )
     flat_line_iterations: int | None = declared(
         None, "stop a net that is still at chance after so many iterations; never if not given"
+    )
+    tensorboard: str | None = declared(None, "folder for TensorBoard's event files")
+    observer: str | None = declared(
+        None, "path/to/file.py:function that makes an observer, such as for W&B or MLflow"
     )
 
 
@@ -168,11 +187,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     device = pick_device(given.device, threads, place)
     processes = Processes.of_torchrun()
     lock: contextlib.AbstractContextManager = contextlib.nullcontext()
+    watch = Watch(None, {})
     if processes.rank:
         logging.getLogger().setLevel(logging.WARNING)
     else:
         lock = exclusive(given.checkpoints, "training this model")
-    with lock:
+        watch = Watch(given.checkpoints, makers_of(given.tensorboard, given.observer))
+    with lock, watch:
         train_shards, val_shards = (
             stage(paths, given.local_scratch) for paths in (given.train_shards, given.val_shards)
         )
@@ -181,7 +202,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             naming_sources(given.val_shards, val_shards),
             processes.joined(device),
         ):
-            train(given, train_shards, val_shards, device, threads - 1, processes)
+            train(given, train_shards, val_shards, device, threads - 1, processes, watch)
 
 
 def train(
@@ -191,6 +212,7 @@ def train(
     device: torch.device,
     workers: int,
     processes: Processes,
+    watch: Watch,
 ) -> None:
     """A whole training, in each of its processes (paper §3.1): resume or begin, iterate, write.
 
@@ -265,6 +287,8 @@ def train(
         device.type,
         net.parameter_count(),
     )
+    hardware = describe_hardware(device)
+    watch.begin(observed(given, training), partial(facts_of, training, hardware, processes.count))
 
     # Iterate until the last plateau, or the last iteration.
     guard = FiniteGuard(images, processes)
@@ -283,15 +307,25 @@ def train(
         CheckpointWriter(checkpoints) as writer,
     ):
 
+        def look() -> None:
+            """Take in the losses of the iterations since the last look; the GPU is waited for."""
+            done = guard.look()
+            training.iterations += done
+            watch.iterations(done)
+
         def checkpoint() -> None:
             """That of a finished training is kept alone. It writes the weights again if Snakemake
             deletes them, as it does where Slurm calls a job failed that was not."""
             nonlocal last_checkpoint
-            guard.look()
+            look()
             state = training.state(decides)
             if processes.rank == 0:
                 writer.write(training.iteration, state, 1 if training.finished else KEPT)
             last_checkpoint = time.monotonic()
+
+        def asked_to_stop() -> bool:
+            watch.sign(VALIDATING)
+            return signals.received > 0
 
         def stop_if_asked(number: int) -> None:
             if number:
@@ -306,16 +340,17 @@ def train(
 
         while True:
             if training.awaits_validation:
-                guard.look()
+                look()
                 seconds = time.monotonic() - training.last_validation
                 logging.info("validating after iteration %d", training.iteration)
                 wrong = dict.fromkeys(("gtloc",) if boxes else ("top1", "top5"), 0)
                 with contextlib.suppress(Stopped):
                     wrong = validate(training, validation, processes.share(labels), boxes, workers,
-                                     lambda: signals.received > 0)  # fmt: skip
+                                     asked_to_stop)  # fmt: skip
                 stop_if_asked(*processes.highest(signals.received))
                 total = dict(zip(wrong, processes.total(*wrong.values()), strict=True))
                 training.observe(total, len(labels), seconds)
+                watch.validation(training.history[-1])
             try:
                 check_flat_line(training.history, chance, given.flat_line_iterations)
             except InputError:
@@ -324,6 +359,7 @@ def train(
             if training.finished:
                 checkpoint()
                 break
+            watch.sign(TRAINING)
             rate = training.rate
             batch = next(ready)
             with explained_memory(load, cure):
@@ -331,7 +367,7 @@ def train(
             guard.keep(training.iteration, rate, losses, norm)
             progress.update(settings.batch_size, f"iteration {training.iteration}, rate {rate:g}")
             if training.iteration % CHECK_EVERY == 0:
-                guard.look()
+                look()
             due = time.monotonic() - last_checkpoint >= given.checkpoint_seconds
             received, due = processes.highest(signals.received, due or training.ends_epoch)
             stop_if_asked(received)
@@ -370,7 +406,7 @@ def train(
             "config_fingerprint": decides,
             "code_fingerprint": code_fingerprint(),
             "torch": torch.__version__,
-            "hardware": describe_hardware(device),
+            "hardware": hardware,
             "processes": processes.count,
             "node": os.uname().nodename,
         },
@@ -484,6 +520,7 @@ def what_decides(
         "val_shards": Shards(val_shards).checksum() if val_shards else None,
     }
     # Checkpoints of before there were these options stay good.
+    del decides["tensorboard"], decides["observer"]
     if not given.compile:
         del decides["compile"]
     if given.head == "classes":
@@ -494,14 +531,35 @@ def what_decides(
     return decides
 
 
+def observed(given: argparse.Namespace, training: Training) -> Observed:
+    """The training as those who watch it see it."""
+    running = names_of(Running)
+    return Observed(
+        model=given.model,
+        net=given.net,
+        seed=given.seed,
+        results=Path(given.output).parent.parent,
+        settings={name: value for name, value in vars(given).items() if name not in running},
+        iteration=training.iteration,
+        iterations=training.settings.iterations,
+        done=tuple(training.iterations),
+        history=tuple(training.history),
+    )
+
+
 def memory_words(
     batch_size: int, rows: slice, given: argparse.Namespace, processes: Processes
 ) -> tuple[str, str]:
     """The load on memory, and the cure if there is too little of it, in words."""
     samples = min(given.micro_batch or batch_size, rows.stop - rows.start)
-    return (
+    load = (
         f"{samples} samples at once (train.batch_size {batch_size}, "
-        f"train.processes {processes.count})",
+        f"train.processes {processes.count})"
+    )
+    if "BN" in given.layers.split():
+        return load, "use more processes, or a smaller train.batch_size with its own learning rate"
+    return (
+        load,
         f"set train.micro_batch to {max(1, samples // 2)} or less, or use more processes; the "
         "result is the same",
     )

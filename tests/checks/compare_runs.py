@@ -24,6 +24,7 @@ CHANGING = re.compile(
     "checksum|csv_checksum|code|code_fingerprint|config_fingerprint|training_code|weights_sha256"
     "|parent_sha256|node"
 )
+OTHERS = r"plan\.|(seed\d+/)?(checkpoints|tensorboard)/|\.|.*/\.|claims_throughput"
 KINDS = ("weights", "history", "posteriors", "other tables, shards and drawings", "JSON")
 
 
@@ -61,9 +62,10 @@ def compared(one: Path, two: Path) -> tuple[str, bool]:
 
 
 def numbers(results: Path) -> set[str]:
-    """The files that must be the same: not the plan, which tells times, and no checkpoints."""
+    """The files that must be the same: not the plan and event files, which tell times, and no
+    checkpoints."""
     names = {p.relative_to(results).as_posix() for p in results.rglob("*") if p.is_file()}
-    return {n for n in names if not re.match(r"plan\.|checkpoints/|\.|.*/\.|claims_throughput", n)}
+    return {n for n in names if not re.match(OTHERS, n)}
 
 
 def main() -> None:

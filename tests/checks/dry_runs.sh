@@ -23,10 +23,13 @@ rest() {
     run reports/table11.html --configfile config/ilsvrc2012.yaml
     run all --configfile config/small_archives.yaml
     run all --configfile config/config.yaml config/drawn.yaml
+    for classes in imagenet100 imagenette; do
+        run all --configfile config/ilsvrc2012.yaml "config/$classes.yaml"
+    done
     for source in kaggle huggingface folder; do
         run all --configfile config/ilsvrc2012.yaml --config "data={source: $source}"
     done
-    for target in tables claims figures pictures choices threshold shards models exports plan benchmarks; do
+    for target in tables claims figures pictures choices threshold shards models exports plan status benchmarks; do
         run "$target"
     done
     for number in 1 2 3 4 5 6 7 8 9 10 11 12; do

@@ -70,7 +70,7 @@ def test_history_and_metadata_say_what_happened(command, tmp_path):
     assert metadata["architecture"]["crop"] == 64
     assert metadata["parent"] is None
     assert len(metadata["mean_rgb"]) == 3
-    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["000000012.pt"]
+    assert [p.name for p in (tmp_path / "checkpoints").glob("*.pt")] == ["000000012.pt"]
 
 
 def test_weights_say_how_every_choice_of_training_was_made(command, tmp_path):

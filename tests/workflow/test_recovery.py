@@ -98,6 +98,33 @@ def test_what_jobs_finish_alone_is_kept_and_its_settings_are_remembered(tree, le
     assert jobs == {"evaluate_convnet": 2}
 
 
+def test_status_tells_of_a_run_beside_it_and_leaves_its_locks(tree):
+    target = "results/tiny/weights/A-LRN_S256.safetensors"
+    sign = tree / "results/tiny/checkpoints/A-LRN_S256/progress.json"
+    run = Run(tree, [target, "--cores", "1"])
+    try:
+        wait_until(lambda: sign.exists() or run.ended(), DEADLINE)
+        training = working(run, "train_convnet")
+        assert training, run.output
+        os.kill(training, signal.SIGSTOP)
+        locks = sorted((tree / ".snakemake/locks").iterdir())
+        assert locks
+        slurm = ("--profile", "slurm", "--slurm-init-seconds-before-status-checks", "1")
+        for words in ((), (*slurm, "--configfile", "config/config.yaml")):
+            output = snakemake(tree, "status", *words)
+            assert "localrule status" in output
+            assert re.search(r"^A-LRN_S256 +(starting|training|validating)\b", output, flags=re.M)
+            assert re.search(r"^C_S384 +waiting for C_S256$", output, flags=re.M)
+            assert sorted((tree / ".snakemake/locks").iterdir()) == locks
+        assert "LockException" in snakemake(tree, target, "--cores", "1", check=False)
+        os.kill(training, signal.SIGCONT)
+        wait_until(run.ended, DEADLINE)
+    finally:
+        run.kill()
+    assert (tree / target).exists(), run.output
+    assert re.search(r"^A-LRN_S256 +finished +6/6 ", snakemake(tree, "status"), flags=re.M)
+
+
 KILLED = {  # rule → what its job makes
     "describe_images": ["descriptors/voc2007/D_S256-512/image_Q512.parquet"],
     "train_classifiers": [f"classifiers/caltech101/D_E.{suffix}" for suffix in ("parquet", "json")],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import nn
 from ..core.files import InputError
 from ..data.loader import TrainingImages
 from .distributed import Processes
-from .history import Validation
+from .history import Iteration, Validation
 
 CHECK_EVERY = 50  # iterations between looks at losses and gradients; a look makes a GPU wait
 CHANCE = 0.99  # a training loss above this share of chance's is a flat line
@@ -27,28 +28,38 @@ class FiniteGuard:
 
     def __init__(self, images: TrainingImages, processes: Processes):
         self.images, self.processes = images, processes
-        self.seen: list[tuple[int, float, torch.Tensor, torch.Tensor]] = []
+        self.seen: list[tuple[int, float, torch.Tensor, torch.Tensor, float]] = []
 
     def keep(
         self, iteration: int, rate: float, losses: torch.Tensor, gradient_norm: torch.Tensor
     ) -> None:
         """Remember an iteration, the first being 1: losses float [rows], norm float []."""
-        self.seen.append((iteration, rate, losses, gradient_norm))
+        self.seen.append((iteration, rate, losses, gradient_norm, time.time()))
 
-    def look(self) -> None:
-        """Raise InputError, in all processes, if an iteration since the last look went wrong."""
+    def look(self) -> list[Iteration]:
+        """The iterations since the last look; every process must call this.
+
+        Raises InputError, in all processes, if one of them went wrong.
+        """
         if not self.seen:
-            return
-        sums = torch.stack([losses.sum() + norm for _, _, losses, norm in self.seen])
-        here = sums.isfinite().cpu().numpy()
+            return []
+        sums = torch.stack([kept[2].sum(dtype=torch.float64) for kept in self.seen])
+        norms = torch.stack([kept[3] for kept in self.seen])
+        here = (sums + norms).isfinite().cpu().numpy()
         first = NEVER if here.all() else self.seen[int(np.argmin(here))][0]
         (agreed,) = self.processes.highest(-first)
         if -agreed < NEVER:
             self._raise(-agreed)
+        losses = sum(self.processes.gather(sums.cpu())) / self.images.batch_size
+        found = [
+            Iteration(iteration, rate, loss, when)
+            for (iteration, rate, *_, when), loss in zip(self.seen, losses.tolist(), strict=True)
+        ]
         self.seen.clear()
+        return found
 
     def _raise(self, iteration: int) -> None:
-        rate, losses, norm = next(kept[1:] for kept in self.seen if kept[0] == iteration)
+        rate, losses, norm = next(kept[1:4] for kept in self.seen if kept[0] == iteration)
         first_row = self.images.own_rows.start
         bad = (first_row + np.flatnonzero(~losses.isfinite().cpu().numpy())).tolist()
         bad = [sample for part in self.processes.gather(bad) for sample in part]

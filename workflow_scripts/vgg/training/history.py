@@ -1,4 +1,4 @@
-"""A training's history, a line for each validation: its columns, its writer and its reader."""
+"""A training's history: its iterations, and its validations with their file."""
 
 from __future__ import annotations
 
@@ -8,9 +8,23 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 from ..core.files import InputError
 from ..core.text_artefacts import read_csv, write_csv
+
+
+class Iteration(NamedTuple):
+    """An iteration of SGD, the first being 1.
+
+    loss: mean over the batch of all processes, in nats. time: when it was done, in seconds since
+    1970.
+    """
+
+    iteration: int
+    learning_rate: float
+    loss: float
+    time: float
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from ..data.loader import TrainingBatch, TrainingImages
+from ..nets.batch_normalisation import check_micro_batch
 from ..nets.compiling import compile_features
 from ..nets.convnets import ConvNet
 from ..nets.devices import to_input
@@ -19,7 +20,7 @@ from ..nets.dropout import seek_dropout
 from ..nets.precision import at_least_float32, computing, gradient_scaler, parameter_type, resolved
 from .distributed import Processes
 from .guards import gradient_norm
-from .history import Validation
+from .history import Iteration, Validation
 from .losses import logistic_loss
 from .optimisation import Optimisation, begin_momentum, sgd
 from .schedule import Plateau
@@ -36,6 +37,8 @@ class Training:
     mean: RGB 0–255, subtracted from pixels.
     micro_batch: most samples in memory at once; None for the process's whole part of a batch.
     loss: what is minimised: of outputs float [rows, …] and their batch, float [rows].
+
+    Raises InputError if the net normalises over more than `micro_batch` samples.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class Training:
     ):
         self.net, self.images, self.settings = net, images, settings
         self.processes, self.micro_batch = processes or Processes(), micro_batch
+        check_micro_batch(net, images.own_rows.stop - images.own_rows.start, micro_batch)
         self.loss = loss
         dtype = parameter_type(settings.precision)
         net.to(dtype=dtype).to(memory_format=torch.channels_last)
@@ -65,6 +69,7 @@ class Training:
         latest_drops = [round(share * settings.iterations) for share in settings.latest_drops]
         self.plateau = Plateau(latest_drops, settings.patience, settings.margin)
         self.history: list[Validation] = []
+        self.iterations: list[Iteration] = []  # as `FiniteGuard.look` has given them
         self.iteration = 0
         self.losses = torch.zeros((), dtype=torch.float64, device=self.device)  # since validation
         self.attempts, self.earlier_seconds = 1, 0.0
@@ -116,6 +121,7 @@ class Training:
             "precision": self.precision,
             "plateau": self.plateau.state(),
             "history": [asdict(line) for line in self.history],
+            "iterations": torch.tensor(self.iterations, dtype=torch.float64),
             "iteration": self.iteration,
             "losses": torch.stack(losses),
             "seconds": self.earlier_seconds + time.monotonic() - self.started,
@@ -139,6 +145,8 @@ class Training:
             self.scaler.load_state_dict(state["scaler"])
         self.plateau = Plateau(**state["plateau"])
         self.history = [Validation(**line) for line in state["history"]]
+        known = state.get("iterations", torch.empty(0))  # older checkpoints have none
+        self.iterations = [Iteration(int(number), *rest) for number, *rest in known.tolist()]
         self.iteration = state["iteration"]
         self.attempts = state["attempts"] + 1
         self.earlier_seconds = state["seconds"]
@@ -170,8 +178,9 @@ class Training:
         backward pass, which would make the first iteration after a restart differ in the last bit.
         """
         crop = self.images.crop
-        seek_dropout(self.net, 0, 0, slice(1), 1)
+        self.net.eval()  # no dropout, and no sample for batch normalisation
         self.model(next(self.net.parameters()).new_zeros(1, 3, crop, crop)).sum().backward()
+        self.net.train()
         self.optimizer.zero_grad(set_to_none=True)
 
     def step(self, batch: TrainingBatch) -> tuple[torch.Tensor, torch.Tensor]:
