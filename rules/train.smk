@@ -44,6 +44,8 @@ rule train_convnet:
 
 
 rule import_weights:
+    input:
+        training_rules.known_classes(RUN),
     output:
         f"{RESULTS}/weights/{{model}}.safetensors",
     log:
@@ -59,28 +61,41 @@ rule import_weights:
         gpu=0,
     params:
         options=lambda wildcards: training_rules.import_options(RUN, wildcards.model),
+        known=lambda wildcards, input: options(known_classes=input or None),
     shell:
-        "python -m workflow_scripts.import_weights {params.options:q} --output {output}"
+        "python -m workflow_scripts.import_weights {params.options:q} {params.known:q} --output {output}"
         " --cost {log}.json > {log} 2>&1"
 
 
 rule export_weights:
     input:
-        f"{RESULTS}/weights/{{model}}.safetensors",
+        weights=f"{RESULTS}/weights/{{model}}.safetensors",
+        posteriors=lambda wildcards: export_rules.card_posteriors(RUN, wildcards.model),
+        classes=lambda wildcards: export_rules.class_list(RUN, wildcards.model),
+        paper=PAPER_TABLES,
     output:
-        f"{RESULTS}/exported/{{model}}.safetensors",
+        export_rules.exported_files(RUN),
     log:
         f"{LOGS}/export_weights/{{model}}.log",
+    wildcard_constraints:
+        model=one_of(export_rules.exported(RUN)),
     conda:
         "../envs/environment.yml"
     threads: 1
     resources:
-        mem_mb=RUN.by_size(4000, 1500),
-        runtime=30,
+        mem_mb=RUN.by_size(8000, 2000),
+        runtime=60,
         gpu=0,
+    params:
+        rows=lambda wildcards: export_rules.quoted_rows(RUN, wildcards.model),
+        options=export_rules.export_options(RUN),
+        behind=lambda wildcards, input: options(
+            posteriors=list(input.posteriors), classes=input.classes or None
+        ),
     shell:
-        "python -m workflow_scripts.export_weights --weights {input} --output {output}"
-        " --cost {log}.json > {log} 2>&1"
+        "python -m workflow_scripts.export_weights --weights {input.weights} {params.options:q}"
+        " {params.behind:q} --paper {input.paper}"
+        f" --output {RESULTS}/exported/{{wildcards.model}} --cost {{log}}.json > {{log}} 2>&1"
 
 
 rule models:
@@ -90,4 +105,4 @@ rule models:
 
 rule exports:
     input:
-        expand(f"{RESULTS}/exported/{{model}}.safetensors", model=RUN.available),
+        expand(export_rules.exported_files(RUN), model=export_rules.exported(RUN)),

@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 
 from tests.helpers.clones import ROOT
 from workflow_scripts.vgg.core import files, parquet, text_artefacts
-from workflow_scripts.vgg.core.files import InputError, exclusive, whole_file
+from workflow_scripts.vgg.core.files import InputError, exclusive, whole_file, whole_folder
 from workflow_scripts.vgg.core.text_artefacts import write_json
 from workflow_scripts.vgg.data import shards
 from workflow_scripts.vgg.data.sources import archives, devkit, kaggle, members
@@ -36,6 +36,13 @@ import os, sys, time
 from pathlib import Path
 from workflow_scripts.vgg.core.files import exclusive, whole_file
 path = sys.argv[1]
+"""
+HOLD_FOLDER = """
+from workflow_scripts.vgg.core.files import whole_folder
+with whole_folder(path, ["part"]) as temporary:
+    (temporary / "part").write_text("half")
+    print("holding", flush=True)
+    sys.stdin.readline()
 """
 HOLD_FILE = """
 with whole_file(path) as temporary:
@@ -139,6 +146,42 @@ def test_a_killed_writer_is_in_nobodys_way(child, tmp_path):
         temporary.write_text("whole")
     assert path.read_text() == "whole"
     assert names(tmp_path) == ["file"]
+
+
+def test_a_folder_is_whole_or_absent_whoever_is_killed(child, tmp_path):
+    path = tmp_path / "folder"
+    process = child(HOLD_FOLDER, path)
+    with pytest.raises(InputError, match="is writing it; wait"), whole_folder(path, ["part"]):
+        pytest.fail("two processes write one folder")
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not path.exists()
+    for content in ("first", "second"):
+        with whole_folder(path, ["part"]) as temporary:
+            assert names(temporary) == []
+            (temporary / "part").write_text(content)
+        assert (path / "part").read_text() == content
+        assert names(tmp_path) == ["folder"]
+
+
+def test_a_folder_that_fails_leaves_the_old_one(tmp_path):
+    path = tmp_path / "folder"
+    path.mkdir()
+    (path / "part").write_text("old")
+    with pytest.raises(OSError, match="half"), whole_folder(path, ["part"]) as temporary:
+        raise OSError((temporary / "part").write_text("half"), "half")
+    assert names(tmp_path) == ["folder"]
+    assert (path / "part").read_text() == "old"
+    (path / "other").write_text("somebody's")
+    told = f"{path}: holds other, which would be lost; give another folder"
+    with pytest.raises(InputError, match=told), whole_folder(path, ["part"]):
+        pytest.fail("somebody's file would be lost")
+    assert names(path) == ["other", "part"]
+    with (
+        pytest.raises(InputError, match="is a file; give the name of a folder"),
+        whole_folder(path / "part", ["part"]),
+    ):
+        pytest.fail("a file would be lost")
 
 
 def test_the_lock_of_a_killed_process_is_not_kept_by_its_forked_workers(child, tmp_path):

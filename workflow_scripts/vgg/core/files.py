@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from .locks import UNSUPPORTED, Held, give_back, take_lock
@@ -130,6 +130,37 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         # whole all the same: network file systems that cannot do it give errors of all sorts.
         with contextlib.suppress(OSError):
             _sync(path.parent)
+
+
+@contextlib.contextmanager
+def whole_folder(path: str | Path, names: Collection[str]) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`; it becomes `path` if the block succeeds.
+
+    names: of all files that such a folder may hold. One that is there already is replaced, and what
+    a killed process leaves under the temporary name, the next attempt deletes.
+    Raises InputError if `path` is a file, holds anything else, or another process is writing it.
+    """
+    path = Path(path)
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path}: is a file; give the name of a folder to write")
+    with exclusive(path), explained(path):
+        found = sorted(entry.name for entry in path.iterdir()) if path.exists() else []
+        if strange := [name for name in found if name not in names]:
+            raise InputError(
+                f"{path}: holds {strange[0]}, which would be lost; give another folder, or move it"
+            )
+        temporary, replaced = (path.with_name(f".{path.name}.{end}") for end in ("tmp", "old"))
+        for left in (temporary, replaced):
+            shutil.rmtree(left, ignore_errors=True)
+        temporary.mkdir()
+        try:
+            yield temporary
+            if path.exists():
+                os.replace(path, replaced)
+            os.replace(temporary, path)
+        finally:
+            for left in (temporary, replaced):
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def check_no_folder(path: str | Path) -> None:

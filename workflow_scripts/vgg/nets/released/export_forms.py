@@ -31,7 +31,7 @@ LRN_SIZE, LRN_BETA = 5, 0.75
 
 
 def normalised_state(net: ConvNet) -> State:
-    """The net's parameters by torchvision's names, for `Normalize(mean_rgb / 255, IMAGENET_STD)`."""
+    """The net's parameters, by torchvision's names, for input divided by IMAGENET_STD."""
     state = net.state_dict()
     return {**state, "features.0.weight": for_normalised_input(state["features.0.weight"])}
 
@@ -63,7 +63,7 @@ def conv_plan(net: ConvNet) -> list[int | str] | None:
 
 
 def library_name(net: ConvNet) -> str | None:
-    """What torchvision and timm call the net, for example vgg16 or vgg16_bn; None if neither has it.
+    """What torchvision and timm call the net, such as vgg16_bn; None if they have not this one.
 
     Their nets may have any number of outputs.
     """

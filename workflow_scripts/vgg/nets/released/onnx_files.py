@@ -59,9 +59,9 @@ def write_onnx(
 ) -> None:
     """Write `plain`, the form of `net` for normalised input, with any number of images at a time.
 
-    Input `images`: float [batch, 3, crop, crop]. Outputs `logits` and `posteriors`, [batch, classes],
-    or `boxes`. mean_rgb: of `net`. metadata: the file's properties.
-    Raises InputError if a library is not installed, or if ONNX Runtime's posteriors are not `net`'s.
+    Input `images`: float [batch, 3, crop, crop]. Outputs `logits` and `posteriors`, [batch,
+    classes], or `boxes`. mean_rgb: of `net`. metadata: the file's properties.
+    Raises InputError if a library is not installed, or ONNX Runtime's answers are not `net`'s.
     """
     check_libraries()
     import onnx
