@@ -20,12 +20,7 @@ rule make_miniature:
         runtime=30,
         gpu=0,
     params:
-        options=options(
-            classes=RUN.data["classes"],
-            seed=RUN.seeds[0],
-            without=RUN.data["without"],
-            **RUN.data["images"],
-        ),
+        options=data_rules.drawing_options(RUN),
     shell:
         "python -m workflow_scripts.make_miniature --directory resources/{wildcards.name}"
         " {params.options:q} --processes {threads} --cost {log}.json > {log} 2>&1"
@@ -60,7 +55,8 @@ rule list_classes:
         data_rules.made_archives(RUN),
         verified=data_rules.verified_kit(RUN),
     output:
-        f"{RESULTS}/classes.parquet",
+        classes=f"{RESULTS}/classes.parquet",
+        text=f"{RESULTS}/classes.txt",
     log:
         f"{LOGS}/list_classes.log",
     conda:
@@ -75,11 +71,13 @@ rule list_classes:
         verified=lambda wildcards, input: options(verified=input.verified or None),
     shell:
         "python -m workflow_scripts.list_classes {params.options:q} {params.verified:q}"
-        " --output {output}"
+        " --text {output.text} --output {output.classes}"
         " --cost {log}.json > {log} 2>&1"
 
 
 rule unpack_parquet:
+    input:
+        data_rules.classes_to_unpack(RUN),
     output:
         images=temp(f"{RESULTS}/unpacked/{{split}}/{{shard}}.images"),
         list=temp(f"{RESULTS}/unpacked/{{split}}/{{shard}}.parquet"),
@@ -99,8 +97,10 @@ rule unpack_parquet:
             part=int(wildcards.shard),
             parts=RUN.data["shards"][wildcards.split],
         ),
+        classes=lambda wildcards, input: options(classes=list(input) or None),
     shell:
-        "python -m workflow_scripts.unpack_parquet {params.options:q} --images {output.images}"
+        "python -m workflow_scripts.unpack_parquet {params.options:q} {params.classes:q}"
+        " --images {output.images}"
         f" {data_rules.bad_images(RUN)} --output {{output.list}} --cost {{log}}.json > {{log}} 2>&1"
 
 

@@ -1,4 +1,12 @@
-"""List the data set's classes: from ILSVRC-2012's development kit, or as the data's form tells."""
+"""List the data set's classes: from ILSVRC-2012's development kit, or as the data's form tells.
+
+Of a subset, labels are places among its own classes, in sorted order.
+
+Example:
+
+    python -m workflow_scripts.list_classes --classes 10 --output mine.parquet \\
+        --devkit resources/miniature/ILSVRC2012_devkit_t12.tar.gz
+"""
 
 from __future__ import annotations
 
@@ -9,7 +17,12 @@ import pandas as pd
 
 from workflow_scripts.vgg.core import command
 from workflow_scripts.vgg.core.files import InputError
-from workflow_scripts.vgg.core.parquet import write_frame
+from workflow_scripts.vgg.data.classes import (
+    drawn_places,
+    named_places,
+    write_class_names,
+    write_class_table,
+)
 from workflow_scripts.vgg.data.sources import devkit, folders, huggingface, kaggle
 from workflow_scripts.vgg.data.sources.archives import check_verified
 
@@ -22,7 +35,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     source.add_argument("--huggingface", help="folder of imagenet-1k's parquet files")
     source.add_argument("--folders", help="folder with one folder of images a class")
     parser.add_argument("--verified", help="record of the development kit's MD5 check")
-    parser.add_argument("--classes", type=int, required=True, help="number of classes expected")
+    chosen = parser.add_mutually_exclusive_group(required=True)
+    chosen.add_argument("--classes", type=int, help="all classes: so many are expected")
+    chosen.add_argument(
+        "--only", nargs="+", metavar="CLASS", help="a subset: these WNIDs, or names of folders"
+    )
+    chosen.add_argument("--draw", type=int, metavar="NUMBER", help="a subset: so many, drawn")
+    parser.add_argument("--seed", type=int, default=0, help="of the draw")
+    parser.add_argument("--text", help="list of the classes to write, for people and data.classes")
     parser.add_argument("--output", required=True, help="classes.parquet to write")
     given = parser.parse_args(arguments)
     readers = {
@@ -36,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.verified:
         check_verified(given.verified)
     classes = readers[name](path)
-    if len(classes) != given.classes:
+    if given.classes and len(classes) != given.classes:
         raise InputError(
             f"{path}: {len(classes)} classes, but the configuration's data.classes is "
             f"{given.classes}"
@@ -44,7 +64,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if "ilsvrc2012_id" not in classes:
         classes["ilsvrc2012_id"] = pd.array([None] * len(classes), "Int32")
         logging.info("ILSVRC2012_IDs unknown: no submission files without the development kit")
-    write_frame(given.output, classes[["label", "wnid", "ilsvrc2012_id", "words"]])
+    if given.only:
+        places = named_places(given.only, classes["wnid"], path)
+    elif given.draw:
+        places = drawn_places(given.draw, len(classes), given.seed, path)
+    else:
+        places = list(range(len(classes)))
+    write_class_table(given.output, classes, places)
+    if given.text:
+        write_class_names(given.text, classes.iloc[places], len(classes))
+    logging.info("%d of the %d classes in %s", len(places), len(classes), path)
 
 
 if __name__ == "__main__":

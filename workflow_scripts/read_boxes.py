@@ -1,6 +1,13 @@
 """Read the true boxes of a split's images, from ILSVRC's archives, folders of XMLs or Kaggle's CSV.
 
 Boxes are kept as parts of their image's width and height; what is odd about them is counted.
+
+Example:
+
+    python -m workflow_scripts.read_boxes --split val \\
+        --boxes resources/miniature/ILSVRC2012_bbox_val_v3.tgz \\
+        --index results/miniature/index/val.parquet \\
+        --classes results/miniature/classes.parquet --report mine.json --output mine.parquet
 """
 
 from __future__ import annotations
@@ -12,6 +19,7 @@ from workflow_scripts.vgg.core import command, costs
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.core.parquet import read_frame, read_metadata
 from workflow_scripts.vgg.core.text_artefacts import write_json
+from workflow_scripts.vgg.data.classes import read_class_table
 from workflow_scripts.vgg.data.sources.archives import check_verified
 from workflow_scripts.vgg.data.sources.bounding_boxes import read_boxes
 from workflow_scripts.vgg.data.sources.members import Unchanged
@@ -53,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     for record in given.verified:
         check_verified(record)
-    classes = read_frame(given.classes, ["label", "wnid"])
+    classes, of = read_class_table(given.classes)
     index = read_frame(given.index, ["id", "label", "file", "offset", "size"])
     truth, oddities = read_boxes(
         given.boxes,
@@ -62,6 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         given.split,
         blacklist=given.blacklist,
         unchanged=Unchanged(given.index, read_metadata(given.index)),
+        whole=len(classes) == of,
     )
     counts = {
         "images": len(index),

@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tests.helpers.forms import IMAGES, WRITERS
+from tests.helpers.forms import ARCHIVES, IMAGES, WRITERS
 from workflow_scripts import index_images, list_classes, pack_shards, unpack_parquet
 from workflow_scripts.vgg.core.files import InputError
 
 SOURCES = sorted(WRITERS)
+DEVKIT = "ILSVRC2012_devkit_t12.tar.gz"
 
 
 def small_jpeg(side):
@@ -21,21 +22,27 @@ def small_jpeg(side):
     return content.getvalue()
 
 
-def list_of_classes(source, folder, output):
+def list_of_classes(source, folder, output, chosen=("--classes", "10")):
     where = {
+        "archives": ["--devkit", f"{folder}/{DEVKIT}"],
         "kaggle": ["--synsets", f"{folder}/LOC_synset_mapping.txt"],
         "huggingface": ["--huggingface", str(folder)],
         "folder": ["--folders", f"{folder}/train"],
     }[source]
-    list_classes.main([*where, "--classes", "10", "--output", str(output)])
+    list_classes.main([*where, *chosen, "--output", str(output)])
     return pd.read_parquet(output)
 
 
-def index_of(source, folder, split, made):
-    """The index of a split, by the commands that the rules run."""
-    words = ["--classes", str(made / "classes.parquet"), "--images", str(IMAGES[split])]
-    words += ["--unlabelled"] if split == "test" else []
+def index_of(source, folder, split, made, images=None, subset=False):
+    """The index of a split, by the commands that the rules run. images: how many are expected."""
+    classes = ["--classes", str(made / "classes.parquet")]
+    words = [*classes, "--images", str(IMAGES[split] if images is None else images)]
+    words += ["--unlabelled"] if split == "test" and source != "archives" else []
     match source:
+        case "archives":
+            truth = {"val": DEVKIT, "test": "ILSVRC2012_test_ground_truth.txt"}
+            words += ["--archive", f"{folder}/{ARCHIVES[split]}"]
+            words += ["--ground-truth", f"{folder}/{truth[split]}"] if split in truth else []
         case "kaggle":
             words += ["--tree", f"{folder}/ILSVRC/Data/CLS-LOC/{split}"]
             words += ["--ground-truth", f"{folder}/LOC_val_solution.csv"] if split == "val" else []
@@ -50,6 +57,7 @@ def index_of(source, folder, split, made):
                         *("--directory", str(folder), "--split", split),
                         *("--part", part, "--parts", "2"),
                         *("--images", str(piece.with_suffix(".images")), "--output", str(piece)),
+                        *(classes if subset else ()),
                     ]
                 )
                 pieces.append(str(piece))

@@ -202,7 +202,7 @@ def test_the_schema_has_the_choices_that_a_stage_declares(stage, declarations):
 
 def test_every_choice_decides_something_and_those_of_evaluation_are_measured():
     stages = {"training", "packing", "evaluation", "box_training", "boxes", "localisation"}
-    stages |= {"scoring", "descriptors", "classifiers", "measuring"}
+    stages |= {"scoring", "descriptors", "classifiers", "measuring", "importing"}
     assert all(entry["decides"] and set(entry["decides"]) <= stages for entry in KNOWN.values())
     assert list(run_of().choices_deciding("evaluation")) == list(test_time_choices.MEASURED_BY)
 
@@ -354,15 +354,21 @@ def test_a_training_is_told_all_that_decides_its_result():
 def test_how_a_training_runs_is_no_part_of_what_decides_its_result():
     one = run_of()
     other = run_of(
-        train={"processes": 4, "nodes": 2, "micro_batch": 3, "flat_line_iterations": None}
-    )
+        train={
+            "processes": 4, "nodes": 2, "micro_batch": 3, "flat_line_iterations": None,
+            "tensorboard": True, "observer": "{a} b.py:c",
+        }
+    )  # fmt: skip
     assert training_rules.training_options(one, "A_S256", "") == (
         training_rules.training_options(other, "A_S256", "")
     )
     assert training_rules.running_options(one) == (
         "--checkpoint-seconds 600 --flat-line-iterations 1000"
     )
-    assert training_rules.running_options(other) == "--checkpoint-seconds 600 --micro-batch 3"
+    assert training_rules.running_options(other) == (
+        "--checkpoint-seconds 600 --micro-batch 3 --observer '{{a}} b.py:c' --tensorboard "
+        "results/miniature/{wildcards.replicate}tensorboard/{wildcards.model}"
+    )
     assert (other.processes, other.nodes, other.processes_per_node) == (4, 2, 2)
 
 
@@ -409,8 +415,15 @@ def test_imported_weights_have_a_file_and_the_net_that_it_must_fit():
     assert training_rules.import_options(run, "A_S256") == [
         "--model", "A_S256", "--net", "A", "--layers", run.convnets["A"], "--scale", "256", "256",
         "--crop", "96", "--fc", "512", "--width-divisor", "16", "--classes", "10",
-        "--file", "w/a b.npz", "--format", "own",
+        "--file", "w/a b.npz", "--format", "own", "--subset-posteriors", "renormalised",
     ]  # fmt: skip
+    assert training_rules.known_classes(run) == f"{run.results}/classes.parquet"
+
+
+def test_weights_for_all_of_ilsvrc_know_no_more_classes():
+    run = run_of(FULL, weights={"train": True, "import": IMPORTED})
+    assert training_rules.known_classes(run) == []
+    assert "--subset-posteriors" not in training_rules.import_options(run, "A_S256")
 
 
 def test_checkpoints_are_discarded_where_the_weights_are_there(tmp_path, monkeypatch):

@@ -1,4 +1,5 @@
-"""Classifying a folder of pictures by full-size A: `classify` beside a plain torchvision script.
+"""Classifying a folder of pictures by full-size A, as `classify` does it, beside a plain script
+around torchvision's net.
 
 Both are whole: weights are read, every picture is decoded from its file and rescaled to Q = 256,
 and the posteriors are those of dense evaluation with mirror images. Answers are compared before
@@ -13,12 +14,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from workflow_scripts import classify
-from workflow_scripts.vgg.evaluation.posteriors import mean_posteriors
+from workflow_scripts.vgg.data.own_images import packed_meanwhile, pictures_of
+from workflow_scripts.vgg.data.packing import Packing
+from workflow_scripts.vgg.data.rescaled_images import RescaledImages
+from workflow_scripts.vgg.data.workers import start_server
+from workflow_scripts.vgg.evaluation.methods import Method, evaluate
 from workflow_scripts.vgg.nets.precision import computing
-from workflow_scripts.vgg.nets.weights import save_weights
+from workflow_scripts.vgg.nets.weights import load_weights, save_weights
 
-from .evaluation_speed import Straightforward
+from .evaluation_speed import CROP, Straightforward
 from .machine import finish
 from .measuring import Elsewhere, Line, alternate, stopwatch
 from .training_speed import MEAN, net_of
@@ -71,18 +75,31 @@ def lines(
     metadata = {"model": NET, "S": [SCALE, SCALE], "mean_rgb": list(MEAN), "iterations": None}
     save_weights(folder / "a.safetensors", net, 1.0, metadata | {"code_fingerprint": ""})
     torch.save(net.state_dict(), folder / "a.pth")
-    output = folder / "answers.parquet"
-    words = [str(pictures), "--weights", str(folder / "a.safetensors"), "--output", str(output)]
-    words += ["--device", str(device), "--threads", str(threads), "--precision", precision]
+
+    def answers() -> np.ndarray:
+        net, metadata = load_weights(folder / "a.safetensors")
+        net = net.to(device).to(memory_format=torch.channels_last)
+        index = pictures_of([str(pictures)])
+        packing = Packing(None, False, "bicubic", 95, CROP)
+        with (
+            packed_meanwhile(index, packing, folder, "packed-") as shard,
+            computing(device, precision),
+        ):
+            images = RescaledImages([shard], SCALE, CROP)
+            mean, workers = metadata["mean_rgb"], threads - 1
+            return evaluate(net, images, Method("dense"), mean, workers=workers, progress=False)
+
+    found: list[np.ndarray] = []
 
     def ours() -> float:
-        return stopwatch(lambda: classify.main(words))
+        return stopwatch(lambda: found.append(answers()), lambda: finish(device))
 
+    if threads > 1:
+        start_server()
     script = Elsewhere(plain, files, folder / "a.pth", device, threads, precision)
     ours()
     expected = script()[1]
-    found = np.concatenate([chunk for _, _, chunk in mean_posteriors([output])])
-    furthest = float(np.abs(found - expected).max())
+    furthest = float(np.abs(found[0] - expected).max())
     if not furthest <= (ROUNDING if precision == "float32" else LESS_PRECISE):
         raise RuntimeError(f"posteriors differ from the rival's by {furthest:.2g}")
     measured = alternate(

@@ -41,6 +41,7 @@ WITHOUT_TORCH = (  # the commands that need no net
     "pack_shards",
     "read_boxes",
     "render_choices",
+    "render_claims",
     "render_index",
     "render_pictures",
     "render_table",

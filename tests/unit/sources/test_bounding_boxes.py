@@ -21,6 +21,7 @@ from workflow_scripts import index_images, read_boxes
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.core.parquet import read_metadata, write_frame, write_parquet
 from workflow_scripts.vgg.core.text_artefacts import read_json
+from workflow_scripts.vgg.data.classes import write_class_table
 from workflow_scripts.vgg.data.sources.bounding_boxes import KINDS, read_blacklist
 from workflow_scripts.vgg.data.truth import Truth, read_truth, write_truth
 
@@ -569,6 +570,52 @@ def test_blacklisted_images_are_numbered_in_the_order_of_file_names(tmp_path, da
     }
     assert report["blacklisted"] == 2
     assert report["boxed_images"] == 3
+
+
+def of_a_subset(data):
+    """The same data with two of the three classes."""
+    classes = pd.read_parquet(data.folder / "classes.parquet")
+    write_class_table(data.folder / "classes.parquet", classes, [0, 2])
+    data.index("train", "--tree", data.folder / "train")
+    truth = ("--ground-truth", str(data.folder / "val.txt"))
+    data.index("val", "--archive", data.folder / "val.tar", *truth)
+    return data
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_boxes_of_other_classes_than_a_subsets_are_passed_over(form, data):
+    whole, _ = data.read("train", FORMS[form](data.folder))
+    other = {f"{TWO}/{TWO}_7.xml": b"<no XML>", f"{TWO}/{TWO}_8.xml": xml((1, 1, 2, 2), names=TWO)}
+    boxes = data.archive({**SOME, **other}) if form == "tgz" else FORMS[form](data.folder)
+    own, report = of_a_subset(data).read("train", boxes)
+    assert own.ids == [name for name in TRAIN if not name.startswith(TWO)]
+    for place, name in enumerate(own.ids):
+        assert own.of(place).tolist() == whole.of(TRAIN.index(name)).tolist()
+    assert report["boxed_images"] == 3
+
+
+def test_boxes_and_blacklist_of_a_subset_are_those_of_its_images(data):
+    own = of_a_subset(data)
+    (data.folder / "blacklist.txt").write_text("1\n4\n")
+    found = own.read("val", own.archive(VAL_BOXES), "--blacklist", data.folder / "blacklist.txt")
+    assert found[0].ids == VAL[1:]  # the first is of the class that is left out
+    assert found[0].blacklisted.tolist() == [False, False, True]
+    assert found[0].boxed.all()
+    lacking = {name: content for name, content in VAL_BOXES.items() if VAL[2] not in name}
+    message = own.refusal("val", own.archive(lacking))
+    assert f"says nothing of 1 of the 3 images of val, first {VAL[2]}" in message
+
+
+def test_a_blacklist_needs_numbers_in_the_names_of_a_subsets_images(tmp_path, data):
+    names = ["a", "b", "c"]
+    write(tmp_path / "val.tar", tar({f"{name}.JPEG": jpeg() for name in names}, "w"))
+    (tmp_path / "val.txt").write_text("3\n3\n1\n")
+    own = of_a_subset(data)
+    boxes = own.archive({f"val/{name}.xml": xml((1, 1, 3, 3)) for name in names[:2]})
+    (tmp_path / "blacklist.txt").write_text("1\n")
+    message = own.refusal("val", boxes, "--blacklist", tmp_path / "blacklist.txt")
+    assert "blacklist.txt: numbers the images of all classes, and the name a tells no" in message
+    assert "set data.archives.blacklist to null" in message
 
 
 @pytest.mark.parametrize("year", [2014, 2017])

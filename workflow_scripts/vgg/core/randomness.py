@@ -22,6 +22,7 @@ class Stream(enum.IntEnum):
     BOXES = 6
     SAMPLE = 7
     SPLITS = 8
+    CLASSES = 9
 
 
 def model_seed(seed: int, model: str) -> int:

@@ -83,7 +83,7 @@ def read_valid(kind: str, path: str | Path) -> Any:
 def from_command_line(config: dict, given: Mapping) -> None:
     """Read again what Snakemake took from `--config` for text: in `seeds=[0,1]` are numbers.
 
-    Done where the schema wants no text, and for null.
+    Done where the schema wants no text, for null, and for numbers where the schema takes both.
     """
     schema = read_yaml(SCHEMAS / "config.schema.yaml")
     texts = [
@@ -92,7 +92,7 @@ def from_command_line(config: dict, given: Mapping) -> None:
         if error.validator in ("type", "enum") and isinstance(error.instance, str)
     ]
     wanted = [path for error in texts if (path := tuple(error.absolute_path)) and path[0] in given]
-    for *above, last in dict.fromkeys([*wanted, *_nulls(given)]):
+    for *above, last in dict.fromkeys([*wanted, *_nulls(given), *_numbers(given, schema)]):
         holder = config
         for key in above:
             holder = holder[key]
@@ -193,6 +193,9 @@ def _expected(error: ValidationError, rule: Mapping) -> str:
             return f"less than {wanted}"
         case "multipleOf":
             return f"a multiple of {wanted}"
+        case "minProperties":
+            names = ", ".join(rule.get("properties", {}))
+            return f"{wanted} or more of {names}" if names else f"{wanted} or more entries"
         case "minItems":
             return f"{wanted} entries or more"
         case "maxItems":
@@ -209,12 +212,12 @@ def _expected(error: ValidationError, rule: Mapping) -> str:
 
 def _respelt(value, kinds: Sequence[str]) -> str:
     """How a value of the wrong kind is written rightly, where that can be told."""
-    if "array" in kinds and not isinstance(value, dict) and not str(value).startswith("["):
-        return f"; write [{value}]"
-    if "string" in kinds and isinstance(value, int | float):
-        return f"; write '{value}', in quotes"
+    if "array" in kinds and "object" not in kinds and not isinstance(value, dict):
+        return "" if str(value).startswith("[") else f"; write [{value}]"
     if isinstance(value, float) and "integer" in kinds and value.is_integer():
         return f"; write {int(value)}"
+    if "string" in kinds and "integer" not in kinds and isinstance(value, int | float):
+        return f"; write '{value}', in quotes"
     if isinstance(value, str) and {"integer", "number"} & set(kinds):
         try:
             number = float(value)
@@ -264,6 +267,16 @@ def _nulls(given, above: tuple = ()) -> Iterator[tuple]:
         for key, entry in given.items():
             yield from _nulls(entry, (*above, key))
     elif given == "null":
+        yield above
+
+
+def _numbers(given, schema: Mapping, above: tuple = ()) -> Iterator[tuple]:
+    """The paths of numbers in what the command line gives, where text would do as well."""
+    if isinstance(given, Mapping):
+        for key, entry in given.items():
+            known = schema.get("properties", {}).get(key, {})
+            yield from _numbers(entry, known, (*above, key))
+    elif isinstance(given, str) and given.isdecimal() and "integer" in schema.get("type", ()):
         yield above
 
 

@@ -7,6 +7,8 @@ import os
 from .rule_options import in_text, is_archive, options
 from .run import Run
 
+DRAWN_CLASSES = 10  # of the miniature, at most
+
 
 def verified_boxes(run: Run, split: str) -> list[str]:
     """The records of what a split's true boxes are read from: for val, the later kit too."""
@@ -30,6 +32,16 @@ def box_options(run: Run, split: str) -> list[str]:
 def made_archives(run: Run) -> str | list:
     """The miniature makes its archives; other data sets are the user's and no part of the DAG."""
     return f"{run.data['directory']}/manifest.json" if run.is_miniature else []
+
+
+def drawing_options(run: Run) -> list[str]:
+    """What decides the miniature: of a subset of its classes, all are drawn."""
+    return options(
+        classes=DRAWN_CLASSES if run.is_subset else run.classes,
+        seed=run.seeds[0],
+        without=run.data["without"],
+        **run.data["images"],
+    )
 
 
 def in_data(run: Run, name: str | None) -> str | None:
@@ -60,7 +72,7 @@ def verified_for(run: Run, split: str) -> list[str]:
 
 
 def class_list_options(run: Run) -> list[str]:
-    """Where the classes are listed: the development kit if there is one, else the source's way."""
+    """Where the classes are listed, the development kit if there is one, and which are wanted."""
     if archive(run, "devkit"):
         source = {"devkit": archive(run, "devkit")}
     else:
@@ -69,7 +81,13 @@ def class_list_options(run: Run) -> list[str]:
             "huggingface": {"huggingface": run.data["directory"]},
             "folder": {"folders": in_data(run, "train" if run.trained else "val")},
         }[run.data["source"]]
-    return options(**source, classes=run.data["classes"])
+    match run.data["classes"]:
+        case list(names):
+            return options(**source, only=names)
+        case {"number": number, "seed": seed}:
+            return options(**source, draw=number, seed=seed)
+        case number:
+            return options(**source, classes=number)
 
 
 def index_options(run: Run, split: str) -> list[str]:
@@ -88,9 +106,10 @@ def index_options(run: Run, split: str) -> list[str]:
             source = {"archive": archive(run, split)}
             labels = {"val": "devkit", "test": "test_ground_truth"}
             truth = archive(run, labels[split]) if split in labels else None
+    drawn = run.is_subset and run.is_miniature  # then data.images are those of all classes
     return options(
         **source,
-        images=run.data["images"][split],
+        images=None if drawn else run.data["images"][split],
         ground_truth=truth,
         unlabelled=split == "test" and run.data["test"] == "withheld",
         every_class=split == "train",
@@ -108,6 +127,11 @@ def unpacked(run: Run, split: str, suffix: str) -> list[str]:
         return []
     numbers = range(run.data["shards"][split])
     return [f"{run.results}/unpacked/{split}/{number:05d}.{suffix}" for number in numbers]
+
+
+def classes_to_unpack(run: Run) -> list[str]:
+    """The list of classes that unpacking needs, since it leaves other rows out; none for all."""
+    return [f"{run.results}/classes.parquet"] if run.is_subset else []
 
 
 def before_packing(run: Run, store: str) -> list[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from ..core.files import InputError
@@ -12,6 +13,10 @@ from .localised_rows import Guessed
 from .rule_options import options
 from .run import SPEED, Run
 from .transferred_rows import Transferred, data_sets_of, measure_of
+
+# Entries of paper_tables.yaml whose errors are drawn against the paper's; Table 7 repeats some.
+DRAWN = ("table3", "table4", "table5", "table6")
+CLASSES = 1000  # of the paper's data set
 
 # Of commands that read posteriors
 
@@ -184,11 +189,46 @@ def compared_choices(run: Run) -> str | list:
 # Of figures and pages
 
 
+def has_papers_data(config: Mapping) -> bool:
+    """True if a run's errors compare with the paper's in size: of ILSVRC's 1000 classes."""
+    return config["data"]["source"] != "miniature" and config["data"].get("classes") == CLASSES
+
+
+def drawn_tables(run: Run) -> list[str]:
+    """The tables whose errors are drawn against the paper's."""
+    return [name for name in run.measured if run.tables[name].get("paper") in DRAWN]
+
+
+def claimed_tables(run: Run) -> list[str]:
+    """The tables whose rows the claims compare, in their order."""
+    sides = {
+        side.partition("/")[0]
+        for claim in run.claims
+        for comparison in claim["comparisons"]
+        for side in (comparison[name] for name in experiments.SIDES)
+        if isinstance(side, str)
+    }
+    return [name for name in run.tables if name in sides]
+
+
 def figures(run: Run) -> dict[str, dict[str, str]]:
     """The figures, each with what Snakemake's own report says of it."""
     several_scales = experiments.at_several_scales(run.single_evaluations)
     of_depth = f"{run.results}/figures/error_against_depth.svg"
+    errors = {
+        metric.partition("_")[0]
+        for name in drawn_tables(run)
+        for metric in run.tables[name]["metrics"]
+    }
     return {
+        **{
+            f"{run.results}/figures/measured_against_paper/{kind}.svg": {
+                "figure": f"{name} errors against the paper's",
+                "model": "all",
+            }
+            for kind, name in (("top1", "top-1"), ("top5", "top-5"))
+            if kind in errors
+        },
         of_depth: {"figure": "error against depth", "model": "all"},
         **{
             f"{run.results}/figures/error_against_scale/{model}.svg": {
@@ -220,7 +260,8 @@ def reported(run: Run) -> list[str]:
 
 def pages(run: Run) -> list[str]:
     """The pages that `all` makes."""
-    return ["index", *run.tables, *(["pictures"] if run.pictures else []), "plan"]
+    claims = ["claims"] if run.claims else []
+    return ["index", *claims, *run.tables, *(["pictures"] if run.pictures else []), "plan"]
 
 
 def pages_of_run(run: Run, targets: Collection[str]) -> set[str]:
@@ -234,7 +275,7 @@ def pages_of_run(run: Run, targets: Collection[str]) -> set[str]:
     named = [*pages(run), "choices", "benchmarks"]
     return (
         {page for page in named if f"reports/{page}.html" in targets}
-        | (targets & {"pictures", "choices", "benchmarks"})
+        | (targets & {"claims", "pictures", "choices", "benchmarks"} & set(named))
         | set(run.tables if "tables" in targets else ())
     )
 
@@ -301,6 +342,15 @@ def planned_jobs(run: Run) -> list[str]:
         # Measured with nets of full size, which a miniature's do not reach.
         rates=SPEED if run.is_full_size and os.path.exists(SPEED) else None,
     )
+
+
+def given_options(files: Collection[str | Path], given: Mapping) -> list[str]:
+    """The configuration as Snakemake's command line gave it, to a command that takes it alike.
+
+    files: of `--configfile`. given: what `--config` said.
+    """
+    entries = [f"{key}={json.dumps(value)}" for key, value in given.items()]
+    return options(configfile=list(map(str, files)), config=entries)
 
 
 def is_recorded(run: Run) -> bool:

@@ -15,9 +15,11 @@ import yaml
 
 from ..core.files import InputError
 from . import (
+    class_subsets,
     configuration,
     experiments,
     localised_rows,
+    net_uses,
     pictures_wanted,
     test_time_choices,
     transferred_rows,
@@ -71,6 +73,16 @@ class Run:
     def data(self) -> dict:
         """The data set."""
         return self.config["data"]
+
+    @property
+    def classes(self) -> int:
+        """The number of the run's classes."""
+        return class_subsets.number_of_classes(self.data["classes"])
+
+    @property
+    def is_subset(self) -> bool:
+        """True if the run's classes are chosen among the data set's."""
+        return class_subsets.is_subset(self.data["classes"])
 
     @property
     def choices(self) -> dict[str, str]:
@@ -145,7 +157,12 @@ class Run:
     def available(self) -> list[str]:
         """The models that the run has weights of; of boxes, those that it can localise with."""
         train = self.config["weights"]["train"]
-        had = [model for model in self.models if train or model in self.imported]
+        trainable = {
+            name
+            for name, model in self.models.items()
+            if train and not net_uses.is_library_net(model["net"])
+        }
+        had = [model for model in self.models if model in trainable or model in self.imported]
         return [model for model in had if self._is_of_use(model, had)]
 
     def _is_of_use(self, model: str, had: Collection[str]) -> bool:
@@ -221,8 +238,9 @@ class Run:
 
     @property
     def has_submissions(self) -> bool:
-        """True if there is a test set, and a development kit with the server's numbers."""
-        return self.data["test"] != "absent" and bool(self.data["archives"]["devkit"])
+        """True if there is a test set, whole, and a development kit with the server's numbers."""
+        known = self.data["test"] != "absent" and bool(self.data["archives"]["devkit"])
+        return known and not self.is_subset
 
     @property
     def labelled_splits(self) -> list[str]:
@@ -377,20 +395,28 @@ def read_run(config: dict, files: Sequence[str | Path], given: Mapping | None = 
     """The run of a configuration, with the files that it names.
 
     config: as merged of `files`, a later one before an earlier, and of `given`, the command line's;
-    it is changed in place to what is meant: numbers and null for their text, expanded paths.
+    it is changed in place to what is meant: numbers and null for their text, expanded paths, the
+    classes of a file of them.
     Raises InputError, with a line for each slip.
     """
     given = given or {}
     configuration.from_command_line(config, given)
     configuration.check("config", config, *files, given=given)
     config.update(configuration.expand_paths(config))
-    definitions = configuration.read_valid("models", config["models"])
+    data = config["data"]
+    data["classes"] = class_subsets.named_classes(data["classes"], data["source"])
+    for kind in ("models", "claims"):
+        for path in experiments.files_of(config[kind]):
+            configuration.read_valid(kind, path)
+    definitions = experiments.read_models(experiments.files_of(config["models"]))
     convnets, models = definitions["convnets"], definitions["models"]
     for path in config["tables"]:
         configuration.read_valid("tables", path)
     tables = experiments.read_tables(config["tables"])
-    claims = configuration.read_valid("claims", config["claims"])
+    claims = experiments.read_claims(experiments.files_of(config["claims"]))
+    net_uses.check_nets(convnets, models)
     experiments.check_references(convnets, models, tables, claims, config["weights"]["import"])
+    net_uses.check_imports(models, config["weights"]["import"])
     localised_rows.check_localisation(tables, models, config["localise"]["labels"])
     transferred_rows.check_transferred(tables, models, config["transfer"]["data_sets"])
     experiments.check_rows(tables, experiments.read_yaml(PAPER_TABLES))
@@ -399,6 +425,7 @@ def read_run(config: dict, files: Sequence[str | Path], given: Mapping | None = 
         pictures = configuration.read_valid("pictures", config["pictures"])
         data_sets = config["transfer"]["data_sets"]
         pictures_wanted.check_pictures(pictures, models, tables, data_sets)
+    net_uses.check_uses(convnets, models, tables, pictures)
     answers = {}
     if config["server_answers"]:
         answers = experiments.read_answers(config["server_answers"])
@@ -425,6 +452,11 @@ def _check(run: Run) -> None:
         raise InputError(
             f"data.directory: {data['directory']} is no folder in resources/, where alone the "
             "miniature is drawn; name one of letters, digits and _.-, such as resources/miniature"
+        )
+    if run.is_subset and data["test"] == "withheld":
+        raise InputError(
+            "data.test: is withheld, so which test images are of the classes in data.classes is "
+            "not known; set data.test: absent, or labelled where there is a ground truth"
         )
     if data["without"] and not run.is_miniature:
         raise InputError(

@@ -10,7 +10,8 @@ from .localised_rows import is_of_boxes
 from .rule_options import in_text, options
 from .run import Run
 
-RUNNING_KEYS = ("checkpoint_seconds", "flat_line_iterations", "micro_batch")
+ILSVRC_CLASSES = 1000
+RUNNING_KEYS = ("checkpoint_seconds", "flat_line_iterations", "micro_batch", "observer")
 
 
 def training_shards(run: Run, model: str) -> list[str]:
@@ -56,7 +57,7 @@ def training_options(run: Run, model: str, replicate: str) -> list[str]:
     """All that decides a training's result, as options of the command."""
     entry = run.models[model]
     train = dict(run.config["train"])
-    for name in (*RUNNING_KEYS, "processes", "nodes"):
+    for name in (*RUNNING_KEYS, "tensorboard", "processes", "nodes"):
         train.pop(name)  # these decide how a training runs, not what it gives
     stage = dict(train.pop("stages")[experiments.STAGES[entry.get("inherit")]])
     of_boxes = run.choices_deciding("box_training") if is_of_boxes(entry) else {}
@@ -74,14 +75,16 @@ def training_options(run: Run, model: str, replicate: str) -> list[str]:
         **run.choices_deciding("training"),
         **of_boxes,
         **run.config["convnet"],
-        classes=run.data["classes"],
+        classes=run.classes,
         seed=seed_of(run, replicate),
     )
 
 
 def running_options(run: Run) -> str:
     """How a training runs, as a part of the command's text: it decides no result."""
-    return in_text(**{key: run.config["train"][key] for key in RUNNING_KEYS})
+    text = in_text(**{key: run.config["train"][key] for key in RUNNING_KEYS})
+    folder = f"{run.results}/{{wildcards.replicate}}tensorboard/{{wildcards.model}}"
+    return f"{text} --tensorboard {folder}" if run.config["train"]["tensorboard"] else text
 
 
 def import_options(run: Run, model: str) -> list[str]:
@@ -90,13 +93,19 @@ def import_options(run: Run, model: str) -> list[str]:
     return options(
         model=model,
         net=entry["net"],
-        layers=run.convnets[entry["net"]],
+        layers=run.convnets.get(entry["net"]),
         head=entry.get("head"),
-        scale=experiments.scale_range(entry["S"]),
+        scale=experiments.scale_range(entry["S"]) if "S" in entry else None,
         **run.config["convnet"],
-        classes=run.data["classes"],
+        classes=run.classes,
         **run.imported[model],
+        **(run.choices_deciding("importing") if known_classes(run) else {}),
     )
+
+
+def known_classes(run: Run) -> str | list:
+    """The classes of a data set that is not all of ILSVRC: weights may know more than these."""
+    return [] if run.classes == ILSVRC_CLASSES else f"{run.results}/classes.parquet"
 
 
 def discard_checkpoints(run: Run) -> None:

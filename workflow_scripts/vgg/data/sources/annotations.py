@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from xml.etree import ElementTree
@@ -32,13 +32,18 @@ class Annotation(NamedTuple):
     kinds: list[str]
 
 
-def annotations_of(source: str | Path) -> Iterator[Annotation]:
+def annotations_of(
+    source: str | Path, wanted: Container[str] | None = None
+) -> Iterator[Annotation]:
     """Those of an archive or a folder of XMLs, or of one of LOC_*_solution.csv.
 
+    wanted: ids of images; what is said of others is not looked at.
     Raises InputError for what is none.
     """
     if Path(source).suffix.lower() == ".csv":
         for where, name, words in kaggle.solution_lines(source):
+            if wanted is not None and name not in wanted:
+                continue
             if len(words) % 5:
                 raise InputError(f"{where}: expected a WNID and four numbers for each box")
             boxes = [_number(word, where) for place, word in enumerate(words) if place % 5]
@@ -51,7 +56,8 @@ def annotations_of(source: str | Path) -> Iterator[Annotation]:
                 f"{where}: is no XML by its name; an archive or a folder of ILSVRC's bounding "
                 "boxes holds nothing else"
             )
-        yield of_xml(where, file.stem, content)
+        if wanted is None or file.stem in wanted:
+            yield of_xml(where, file.stem, content)
 
 
 def of_xml(where: str, name: str, content: bytes) -> Annotation:

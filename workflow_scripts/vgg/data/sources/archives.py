@@ -6,16 +6,16 @@ test archives are flat, or nested in one folder.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
 from ...core.files import InputError, reading
 from ...core.text_artefacts import read_json
+from ...core.text_lists import WNID
 from .members import Hidden, Member
 from .origins import ILSVRC, where_to_get
 from .tars import BLOCK, Entry, refuse_compressed, tar_entries
-from .text_lists import WNID
 
 
 def require(path: str | Path, origin: str | None = None) -> Path:
@@ -42,10 +42,11 @@ def check_verified(record: str | Path) -> None:
         )
 
 
-def image_members(path: str | Path) -> Iterator[Member]:
+def image_members(path: str | Path, wanted: Collection[str] | None = None) -> Iterator[Member]:
     """All images of an archive, in the archive's order; wnid is the name of the inner tar.
 
-    Hidden files, such as macOS's, are left out and counted in the log.
+    wanted: WNIDs; the tars of other classes are passed over. Hidden files, such as macOS's, are
+    left out and counted in the log.
     Raises InputError if the archive is missing, truncated, not a tar, or holds a foreign file.
     """
     path = require(path, ILSVRC)
@@ -60,6 +61,8 @@ def image_members(path: str | Path) -> Iterator[Member]:
                         f"{path}: holds {name}, which is no class's tar, whose name would be a "
                         "WNID; if an archive was packed into another, unpack the outer one"
                     )
+                if wanted is not None and name.stem not in wanted:
+                    continue
                 where = f"{path}: {name}"
                 inner = _Slice(file, member.offset, member.size, length=length, where=where)
                 for image in _files(inner, where, hidden):

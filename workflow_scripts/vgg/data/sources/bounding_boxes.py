@@ -20,6 +20,7 @@ import pandas as pd
 
 from ...core.files import InputError, reading
 from ...core.progress import Progress
+from ...core.text_lists import WNID, numbered_lines
 from .. import images
 from ..truth import Truth
 from .annotations import Annotation, annotations_of
@@ -28,7 +29,6 @@ from .members import Unchanged, read_members
 from .origins import ILSVRC
 from .small_files import files_of
 from .tars import GZIP
-from .text_lists import WNID, numbered_lines
 
 KINDS = {
     "percent-s-filename": "calls its image %s; the XML's own name is taken",
@@ -45,6 +45,8 @@ KINDS = {
 HEAD = 2**16  # bytes that nearly always tell an image's size
 BLACKLIST = re.compile(r"(.*/)?data/ILSVRC20\d\d_clsloc_validation_blacklist\.txt", re.ASCII)
 VALIDATION_IMAGES, BLACKLISTED = 50_000, 1_762  # of ILSVRC-2012 to 2017
+NUMBERED = re.compile(r"ILSVRC20\d\d_[a-z]+_(\d{8})", re.ASCII)  # images' names
+MOST_NUMBERED = 10**8 - 1
 
 
 def read_boxes(
@@ -54,12 +56,14 @@ def read_boxes(
     split: str,
     blacklist: str | Path | None = None,
     unchanged: Unchanged | None = None,
+    whole: bool = True,
 ) -> tuple[Truth, dict[str, list[str]]]:
     """The true boxes of a split's images, and the ids of those that are odd, by kind of KINDS.
 
     source: an archive of XMLs, a folder of them, or one of LOC_*_solution.csv. index: the split's,
     in order of its ids. split: "train", of which some images have boxes; "val" or "test", all.
     blacklist: as in `read_blacklist`. unchanged: refuses image files that have changed since.
+    whole: the classes are all of the data set; boxes of other classes' images are passed over.
     Raises InputError for what cannot be read, and boxes that are not of these images and labels.
     """
     ids = index["id"].tolist()
@@ -68,7 +72,7 @@ def read_boxes(
     odd: dict[str, list[int]] = {kind: [] for kind in KINDS}
     sides = np.zeros((len(ids), 2), np.int32)
     annotated, owners, corners = _gathered(
-        source, ids, own, set(classes["wnid"]), split, sides, odd
+        source, ids, own, set(classes["wnid"]), split, sides, odd, whole
     )
     if not annotated.any():
         raise InputError(f"{source}: holds no annotations; is it complete? {ILSVRC}")
@@ -82,9 +86,12 @@ def read_boxes(
     odd["unreadable-image"] = unknown[(sides[unknown] == 0).any(1)].tolist()
     boxes, owners = _relative(corners, owners, sides, odd)
     blacklisted = np.zeros(len(ids), bool)
-    if blacklist:
+    if blacklist and whole:
         by_file_name = np.argsort([as_file_name(name) for name in ids], kind="stable")
         blacklisted[by_file_name] = read_blacklist(blacklist, len(ids))
+    elif blacklist:
+        _, listed = _blacklisted_numbers(blacklist, MOST_NUMBERED)
+        blacklisted = np.array([_number_in(name, blacklist) in listed for name in ids])
     truth = Truth(
         ids=ids,
         starts=np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=len(ids)))]),
@@ -102,6 +109,18 @@ def read_blacklist(path: str | Path, images: int) -> np.ndarray:
     path: a text file with an image's number, from 1, a line, or the development kit of a later
     year, which holds the validation set's. Raises InputError for other content.
     """
+    name, numbers = _blacklisted_numbers(path, images)
+    blacklisted = np.zeros(images, bool)
+    blacklisted[[number - 1 for number in numbers]] = True
+    if images == VALIDATION_IMAGES and len(numbers) != BLACKLISTED:
+        logging.warning(
+            "%s: names %d images, but ILSVRC's blacklist %d", name, len(numbers), BLACKLISTED
+        )
+    return blacklisted
+
+
+def _blacklisted_numbers(path: str | Path, images: int) -> tuple[str, set[int]]:
+    """(what an error calls the list, the numbers in it, from 1 to `images`)."""
     name, content = str(path), None
     if not Path(path).is_file():
         raise InputError(
@@ -120,20 +139,27 @@ def read_blacklist(path: str | Path, images: int) -> np.ndarray:
                 f"{path}: holds no data/ILSVRC20??_clsloc_validation_blacklist.txt; give the "
                 "development kit of a later year than 2012, or that file itself"
             )
-    blacklisted = np.zeros(images, bool)
+    numbers: set[int] = set()
     for where, line in numbered_lines(name, content):
         if not re.fullmatch(r"\d{1,9}", line, re.ASCII) or not 1 <= int(line) <= images:
             raise InputError(
                 f"{where}: expected an image's number from 1 to {images}, found {line[:40]!r}"
             )
-        if blacklisted[int(line) - 1]:
+        if int(line) in numbers:
             raise InputError(f"{where}: names image {line} a second time; remove one line")
-        blacklisted[int(line) - 1] = True
-    if images == VALIDATION_IMAGES and blacklisted.sum() != BLACKLISTED:
-        logging.warning(
-            "%s: names %d images, but ILSVRC's blacklist %d", name, blacklisted.sum(), BLACKLISTED
-        )
-    return blacklisted
+        numbers.add(int(line))
+    return name, numbers
+
+
+def _number_in(name: str, blacklist: str | Path) -> int:
+    """An image's number among the split's, of all classes, by its name."""
+    if match := NUMBERED.fullmatch(name):
+        return int(match[1])
+    raise InputError(
+        f"{blacklist}: numbers the images of all classes, and the name {name} tells no number as "
+        "ILSVRC's own do (ILSVRC2012_val_00000001); of a subset of such a data set, set "
+        "data.archives.blacklist to null"
+    )
 
 
 def _gathered(
@@ -144,18 +170,19 @@ def _gathered(
     split: str,
     sides: np.ndarray,
     odd: dict[str, list[int]],
+    whole: bool,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Which images are annotated, bool [images]; each box's image, int64 [boxes], by its place in
     `ids`; the boxes' corners in pixels, float64 [boxes, 4].
 
-    own: each image's class, None if it is withheld. wnids: of all classes. sides, odd: get what
-    annotations tell.
+    own: each image's class, None if it is withheld. wnids: of the classes. sides, odd: get what
+    annotations tell. whole: as in `read_boxes`.
     """
     place_of = {name: place for place, name in enumerate(ids)}
     annotated = np.zeros(len(ids), bool)
     owners, corners = array("q"), array("d")
     progress = Progress(len(ids), "images' boxes")
-    for found in annotations_of(source):
+    for found in annotations_of(source, None if whole else place_of):
         place = place_of.get(found.id)
         if place is None:
             raise InputError(

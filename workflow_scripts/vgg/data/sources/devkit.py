@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 
 from ...core.files import InputError, is_of_system, reading
+from ...core.text_lists import checked_wnid, numbered_lines
 from .origins import ILSVRC
-from .text_lists import checked_wnid, numbered_lines
 
 META = "data/meta.mat"  # in the kit's folder, ILSVRC2012_devkit_t12
 GROUND_TRUTH = "data/ILSVRC2012_validation_ground_truth.txt"
@@ -89,19 +89,20 @@ def as_file_name(name: str) -> str:
     return f"{name}."
 
 
-def labels_of_ids(ids: np.ndarray, classes: pd.DataFrame, name: str) -> np.ndarray:
-    """Class indices, int32, of ILSVRC2012_IDs. Raises InputError for an ID that is no class."""
+def labels_of_ids(ids: np.ndarray, classes: pd.DataFrame, name: str, of: int) -> np.ndarray:
+    """Class indices, int32, of ILSVRC2012_IDs; −1 for classes of the kit that are none of these.
+
+    of: how many classes the kit has. Raises InputError for an ID that is no class.
+    """
     if classes["ilsvrc2012_id"].isna().any():
         raise InputError(
             f"{name}: has ILSVRC2012_IDs, which the classes do not, as they are not from a "
             "development kit; name it in data.archives.devkit"
         )
-    label_of_id = np.full(len(classes) + 1, -1, dtype=np.int32)
+    label_of_id = np.full(of + 1, -1, dtype=np.int32)
     label_of_id[classes["ilsvrc2012_id"]] = classes["label"]
-    if ids.size and not (ids.min() >= 1 and ids.max() <= len(classes)):
-        raise InputError(
-            f"{name}: IDs from {ids.min()} to {ids.max()}, but the classes are 1–{len(classes)}"
-        )
+    if ids.size and not (ids.min() >= 1 and ids.max() <= of):
+        raise InputError(f"{name}: IDs from {ids.min()} to {ids.max()}, but the classes are 1–{of}")
     return label_of_id[ids]
 
 

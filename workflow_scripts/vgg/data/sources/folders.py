@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -41,12 +41,14 @@ def class_folders(folder: str | Path) -> list[str]:
     return names
 
 
-def image_files(folder: str | Path) -> list[Member]:
+def image_files(folder: str | Path, wanted: Collection[str] | None = None) -> list[Member]:
     """All images of a folder, or of its class folders, with these folders' names as `wnid`.
 
-    The id is the name without suffix; if two classes hold the same name, every id becomes
-    `<class>/<name>`. Hidden files are left out, and counted in the log. Raises InputError if the
-    folder is missing or empty, holds both images and folders, or holds a file that is no image.
+    wanted: names of classes; the folders of others are not listed. The id is the name without
+    suffix; if two classes hold the same name, every id becomes `<class>/<name>`. Hidden files are
+    left out, and counted in the log.
+    Raises InputError if the folder is missing or empty, holds both images and folders, or holds a
+    file that is no image.
     """
     folder = Path(folder)
     hidden = Hidden(str(folder))
@@ -60,10 +62,13 @@ def image_files(folder: str | Path) -> list[Member]:
         )
     members = list(_images(loose, None))
     for entry in classes:
-        members += _images(_entries(Path(entry.path), hidden), _class(entry))
+        if wanted is None or _class(entry) in wanted:
+            members += _images(_entries(Path(entry.path), hidden), _class(entry))
     hidden.tell()
     if not members:
-        raise InputError(f"{folder}: holds no images")
+        raise InputError(
+            f"{folder}: holds no images{'' if wanted is None else ' of these classes'}"
+        )
     if max(Counter(member.id for member in members).values()) > 1 and classes:
         members = [replace(member, id=f"{member.wnid}/{member.id}") for member in members]
     return members

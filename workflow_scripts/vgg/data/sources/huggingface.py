@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -81,11 +81,29 @@ def is_made_up(name: str) -> bool:
     return bool(_MADE_UP.fullmatch(name))
 
 
-def rows(path: Path, contents: bool = True) -> Iterator[Row]:
+def rows_of_classes(path: Path, label_of_wnid: Mapping[str, int]) -> Iterator[Row]:
+    """The images of some classes, as `rows` gives them. label_of_wnid: the classes.
+
+    Names and labels are read first, and then the groups of rows that hold an image of the classes.
+    An image whose name does not tell its WNID is of the class that its label says.
+    """
+    labels = set(label_of_wnid.values())
+    yield from rows(
+        path,
+        only={
+            place
+            for place, row in enumerate(rows(path, contents=False))
+            if (row.label in labels if row.wnid is None else row.wnid in label_of_wnid)
+        },
+    )
+
+
+def rows(path: Path, contents: bool = True, only: Set[int] | None = None) -> Iterator[Row]:
     """The images of a file, in its order; at most 64 are in memory.
 
     Names are `<file>_<wnid>.JPEG`; an image without one is named by its file and row.
-    contents: read the images too. Raises InputError if the file is damaged or of another form.
+    contents: read the images too. only: numbers of rows, from 0; groups of others are not read.
+    Raises InputError if the file is damaged or of another form.
     """
     try:
         with pq.ParquetFile(path) as file:
@@ -96,17 +114,16 @@ def rows(path: Path, contents: bool = True) -> Iterator[Row]:
             named = not plain and _has_names(kind, path)
             columns = [image if plain else f"{image}.bytes"] if contents else []
             columns += [f"{image}.path"] if named else []
-            place = 0
-            for batch in file.iter_batches(64, columns=[*columns, "label"]):
+            for places, batch in _batches(file, [*columns, "label"], only):
                 images = batch[image].to_pylist() if columns else [None] * len(batch)
-                for found, label in zip(images, batch["label"].to_pylist(), strict=True):
+                labels = batch["label"].to_pylist()
+                for place, found, label in zip(places.tolist(), images, labels, strict=True):
                     found = {"bytes": found} if plain else found or {}
                     where = f"{path}, row {place}"
                     label = -1 if label is None else label
                     name = found.get("path") or f"{path.stem}-{place:08d}"
                     content = (found.get("bytes") or b"") if contents else None
                     yield Row(where, *_id_and_wnid(name), label, content)
-                    place += 1
     except UnicodeDecodeError as error:
         raise InputError(
             f"{path}: holds the name {error.object!r}, which is not UTF-8; write it again with "
@@ -116,6 +133,25 @@ def rows(path: Path, contents: bool = True) -> Iterator[Row]:
         if is_of_system(error):
             raise
         raise InputError(f"{path}: damaged ({error}); download it again") from error
+
+
+def _batches(
+    file: pq.ParquetFile, columns: Sequence[str], only: Set[int] | None
+) -> Iterator[tuple[np.ndarray, pa.RecordBatch]]:
+    """(numbers of rows, int64; the rows) of up to 64 rows at a time; `only` as in `rows`."""
+    wanted = None if only is None else np.array(sorted(only), np.int64)
+    start = 0
+    for group in range(file.num_row_groups):
+        end = start + file.metadata.row_group(group).num_rows
+        if wanted is None or np.searchsorted(wanted, start) < np.searchsorted(wanted, end):
+            for batch in file.iter_batches(64, row_groups=[group], columns=columns):
+                places = np.arange(start, start + len(batch))
+                start += len(batch)
+                if wanted is not None:
+                    kept = np.isin(places, wanted)
+                    places, batch = places[kept], batch.filter(pa.array(kept))
+                yield places, batch
+        start = end
 
 
 def read_classes(directory: str | Path) -> pd.DataFrame:

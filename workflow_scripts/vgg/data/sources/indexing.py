@@ -44,6 +44,7 @@ def index_members(
     every_class: bool = False,
     split: str | None = None,
     on_bad_image: str | None = "error",
+    whole: bool = True,
 ) -> pd.DataFrame:
     """One row an image, in id order: id, label (−1 if unlabelled), file, offset, size.
 
@@ -51,7 +52,7 @@ def index_members(
     ground_truth: file of labels, if the members' wnids do not tell. every_class: each class must
     have an image, as in a training set. split: train, val or test, for errors. on_bad_image: what
     of those without bytes, or that begin as no image does: "skip" leaves them to packing; None does
-    not look for them.
+    not look for them. whole: the classes are all of the data set, not a subset.
     Raises InputError if another number is found, if names repeat, if a class is unknown or missing,
     if the ground truth does not fit, if labels are nowhere to be found, or at a bad image.
     """
@@ -72,17 +73,13 @@ def index_members(
     if index.empty:
         raise InputError(f"{where}: holds no images; is it complete?")
     if images is not None and len(index) != images:
+        of_classes = "" if whole else f" of the {len(classes)} classes"
+        absent = missing_names(index["id"], images) if whole else ""
         raise InputError(
-            f"{where}: holds {len(index)} images, {images} expected; "
-            f"{_missing(index['id'], images)}is it complete, and is data.images right?"
+            f"{where}: holds {len(index)} images{of_classes}, {images} expected; {absent}is it "
+            "complete, and is data.images right?"
         )
-    twice = index[index["id"].duplicated(keep=False)]
-    if len(twice):
-        raise InputError(
-            f"{where}: {twice['id'].nunique()} names occur twice, first {twice['id'].iloc[0]} "
-            f"(in {' and '.join(dict.fromkeys(twice['file'].iloc[:2]))}); names count without "
-            "suffix, and in archives and parquet files without folders: rename or remove one"
-        )
+    check_names(index, where)
     wnids, good = index.pop("wnid"), index.pop("good")
     if not labelled:
         labels = np.full(len(index), -1)
@@ -99,21 +96,11 @@ def index_members(
             f"{where}: neither folders nor a ground truth tell the images' classes; "
             f"{LABELS_WANTED[split]}"
         )
-    elif ground_truth.endswith(".csv"):
-        solution = kaggle.read_solution(ground_truth)
-        if lacking := sorted(set(index["id"]) - set(solution.index)):
-            raise InputError(f"{ground_truth}: has no line for {lacking[0]}")
+    elif is_solution(ground_truth):
+        solution = solution_of(index["id"], ground_truth)
         labels = labels_of_wnids(index["id"].map(solution), classes, ground_truth)
     else:
-        ids = devkit.read_ground_truth(ground_truth)
-        if len(ids) != len(index):
-            raise InputError(
-                f"{ground_truth}: {len(ids)} lines for {len(index)} images; "
-                "does it belong to this archive, and is it complete?"
-            )
-        labels = np.empty(len(index), np.int32)
-        order = np.argsort([devkit.as_file_name(name) for name in index["id"]], kind="stable")
-        labels[order] = devkit.labels_of_ids(ids, classes, ground_truth)
+        labels = labels_in_order(index["id"], classes, ground_truth, len(classes))
     tell_flaws(flaws, on_bad_image)
     index.insert(1, "label", np.asarray(labels, np.int32))
     return index
@@ -125,6 +112,48 @@ def size_of_archive(path: str) -> int:
     if state.st_mtime > time.time() + CLOCKS_DIFFER:
         raise InputError(f"{path}: was changed in the future, by its time; run touch {path}")
     return state.st_size
+
+
+def check_names(index: pd.DataFrame, where: str) -> None:
+    """Raise InputError if two images have one name. index: columns id and file."""
+    twice = index[index["id"].duplicated(keep=False)]
+    if len(twice):
+        raise InputError(
+            f"{where}: {twice['id'].nunique()} names occur twice, first {twice['id'].iloc[0]} "
+            f"(in {' and '.join(dict.fromkeys(twice['file'].iloc[:2]))}); names count without "
+            "suffix, and in archives and parquet files without folders: rename or remove one"
+        )
+
+
+def is_solution(ground_truth: str) -> bool:
+    """Whether a ground truth is Kaggle's; others list ILSVRC2012_IDs."""
+    return ground_truth.endswith(".csv")
+
+
+def solution_of(ids: pd.Series, path: str) -> pd.Series:
+    """The WNIDs by id that Kaggle's solution has; raises InputError if it lacks one of `ids`."""
+    solution = kaggle.read_solution(path)
+    if lacking := sorted(set(ids) - set(solution.index)):
+        raise InputError(f"{path}: has no line for {lacking[0]}")
+    return solution
+
+
+def labels_in_order(ids: pd.Series, classes: pd.DataFrame, path: str, of: int) -> np.ndarray:
+    """Class indices, int32 [images], by a list of ILSVRC2012_IDs in the order of file names.
+
+    −1 for classes of the kit, which has `of`, that are none of these.
+    Raises InputError if it is not a list for these images.
+    """
+    listed = devkit.read_ground_truth(path)
+    if len(listed) != len(ids):
+        raise InputError(
+            f"{path}: {len(listed)} lines for {len(ids)} images; "
+            f"{missing_names(ids, len(listed))}does it belong to this archive, and is it complete?"
+        )
+    labels = np.empty(len(ids), np.int32)
+    order = np.argsort([devkit.as_file_name(name) for name in ids], kind="stable")
+    labels[order] = devkit.labels_of_ids(listed, classes, path, of)
+    return labels
 
 
 def check_order(ids: pd.Series, where: str) -> None:
@@ -151,21 +180,23 @@ def labels_of_wnids(wnids: pd.Series, classes: pd.DataFrame, where: str) -> np.n
 def unpacked(pieces: Sequence[str], classes: pd.DataFrame) -> Iterable[Member]:
     """The images that `unpack_parquet` wrote; their labels must be those of their WNIDs.
 
-    An image whose name does not tell its WNID is of the class that its label says.
+    An image whose name does not tell its WNID is of the class that its label says. Labels are
+    places among all classes of the data set: the classes' source_label.
     """
-    wnid_of_label = classes.sort_values("label")["wnid"].to_numpy(object)
+    by_source = classes.assign(label=classes["source_label"])
+    wnid_of_label = by_source.set_index("label")["wnid"].astype(object)
     for piece in pieces:
         rows = read_frame(piece)
         labelled = rows["wnid"].isna() & (rows["label"] >= 0)
-        if (unknown := rows[labelled & (rows["label"] >= len(classes))]).size:
+        if (unknown := rows[labelled & ~rows["label"].isin(wnid_of_label.index)]).size:
             raise InputError(
                 f"{piece}: {unknown['id'].iloc[0]} has label {unknown['label'].iloc[0]}, but there "
                 f"are {len(classes)} classes"
             )
         rows["wnid"] = rows["wnid"].astype(object)
-        rows.loc[labelled, "wnid"] = wnid_of_label[rows.loc[labelled, "label"]]
+        rows.loc[labelled, "wnid"] = rows.loc[labelled, "label"].map(wnid_of_label)
         named = rows[rows["wnid"].notna()]
-        wrong = named["label"] != labels_of_wnids(named["wnid"], classes, piece)
+        wrong = named["label"] != labels_of_wnids(named["wnid"], by_source, piece)
         if wrong.any():
             first = named[wrong].iloc[0]
             raise InputError(
@@ -177,8 +208,11 @@ def unpacked(pieces: Sequence[str], classes: pd.DataFrame) -> Iterable[Member]:
             yield Member(*row)
 
 
-def _missing(ids: pd.Series, images: int) -> str:
-    """The missing ones of `images` images that are numbered from 1 on, as val and test are."""
+def missing_names(ids: pd.Series, images: int) -> str:
+    """The missing ones of `images` images that are numbered from 1 on, as val and test are.
+
+    Words that a message goes on after; none if names are not numbered so, or none is missing.
+    """
     numbers = ids.str.extract(r"^(ILSVRC2012_(?:val|test)_)(\d{8})$")
     if ids.empty or numbers.isna().any(axis=None):
         return ""

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ...core.files import InputError
-from .text_lists import checked_wnid, numbered_lines
+from ...core.text_lists import checked_wnid, numbered_lines
 
 COLUMNS = ["ImageId", "PredictionString"]
 

@@ -14,10 +14,10 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from ...core.files import InputError, reading
+from ...core.text_lists import numbered_lines
 from .members import Hidden, check_name, read_members
 from .origins import VOC
 from .tars import BLOCK, refuse_compressed, tar_entries
-from .text_lists import numbered_lines
 
 WANTED = (
     "Give archives, such as VOCtrainval_06-Nov-2007.tar and VOCtest_06-Nov-2007.tar, or a folder "

@@ -1,4 +1,4 @@
-"""Lists that others wrote: Kaggle's, the development kit's. Read rightly or refused by line."""
+"""Lists that others wrote: Kaggle's, the development kit's, a user's. Read or refused by line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...core.files import InputError, read_bytes
+from .files import InputError, read_bytes
 
 WNID = re.compile(r"n\d{8}", re.ASCII)
 _LINE_END = re.compile(r"\r\n|\r|\n")
