@@ -1,5 +1,6 @@
 """Drawings show the numbers of their files."""
 
+import json
 import os
 import re
 import subprocess
@@ -16,6 +17,7 @@ from tests.helpers.clones import ROOT
 from workflow_scripts import draw_figures
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.report import figures
+from workflow_scripts.vgg.results.cells import CELL_KEYS
 from workflow_scripts.vgg.results.single_evaluations import MeasuredEvaluation, SingleError
 from workflow_scripts.vgg.settings.experiments import all_evaluations, at_several_scales
 from workflow_scripts.vgg.training.history import read_history
@@ -348,6 +350,173 @@ def test_an_unreadable_history_is_named(tmp_path, content, message):
     assert not (tmp_path / "figures").exists()
 
 
+# Errors against the paper's
+
+
+def results_table(name, rows, metrics=("top1_val", "top5_val")):
+    """A table as `tabulate` writes it, of rows of (labels, paper's errors, measured or None)."""
+    cells = [
+        {
+            metric: dict.fromkeys(CELL_KEYS)
+            | {"paper": paper, "entered": False, "bold": False}
+            | own
+            for metric, paper, own in zip(metrics, papers, measured, strict=True)
+        }
+        for _, papers, measured in rows
+    ]
+    row = {"literature": False, "evaluations": [], "submission": None}
+    return {
+        "name": name, "title": name, "section": "4", "experiment": "x", "kind": "evaluation",
+        "notes": [], "columns": ["ConvNet"], "metrics": list(metrics), "reference": "paper",
+        "seeds": [0],
+        "rows": [
+            row | {"labels": [labels], "metrics": own}
+            for (labels, *_), own in zip(rows, cells, strict=True)
+        ],
+    }  # fmt: skip
+
+
+def an_error(error, low, high):
+    return {"measured": error, "low": low, "high": high, "seeds": 1}
+
+
+# In the middle three of one number of the paper's, the second of which was not measured.
+PRINTED = [
+    ("table3", "A", 29.5, an_error(24.0, 21.5, 27.0)),
+    ("table3", "B & <b>", 28.0, an_error(8.0, 6.5, 10.0)),
+    ("table3", "C", 28.0, {}),
+    ("table4", "B", 28.0, an_error(30.25, 29.0, 31.5)),
+    ("table4", "D", 25.5, an_error(9.5, 8.0, 11.5)),
+    ("table6", "D, E", 24.0, an_error(6.0, 4.5, 7.5)),
+]
+
+
+@pytest.fixture
+def against_paper(tmp_path):
+    """`against_paper(*words)`: drawings of errors against PRINTED, top-5 a quarter of top-1."""
+
+    def quarter(own):
+        return {key: v if key == "seeds" else v / 4 for key, v in own.items()}
+
+    for name in dict.fromkeys(name for name, *_ in PRINTED):
+        rows = [
+            (labels, (paper, paper / 4), (own, quarter(own)))
+            for table, labels, paper, own in PRINTED
+            if table == name
+        ]
+        (tmp_path / f"{name}.json").write_text(json.dumps(results_table(name, rows)))
+
+    def drawn(*words):
+        tables = [str(tmp_path / f"{name}.json") for name in ("table3", "table4", "table6")]
+        draw_figures.main(["--tables", *tables, *words, "--output", str(tmp_path / "drawn")])
+        folder = tmp_path / "drawn/measured_against_paper"
+        return {kind: (folder / f"{kind}.svg").read_text() for kind in ("top1", "top5")}
+
+    return drawn
+
+
+@pytest.mark.parametrize("words", [[], ["--other-data"]], ids=["same-data", "other-data"])
+@pytest.mark.parametrize(("kind", "part"), [("top1", 1), ("top5", 0.25)])
+def test_errors_are_drawn_against_the_papers_with_their_intervals(against_paper, kind, part, words):
+    svg = against_paper(*words)[kind]
+    to_paper, paper_off = scale(svg, 1)
+    to_error, off = scale(svg, 2)
+    expected = [(paper * part, own) for *_, paper, own in PRINTED if own]
+    span = max(paper for paper, _ in expected) - min(paper for paper, _ in expected)
+    points = np.concatenate([coordinates(svg, f"cell-{n}") for n in range(len(expected))])
+    bars = np.concatenate([segments(svg, f"cell-{n}-interval") for n in range(len(expected))])
+    for error, bar, (_, own) in zip(to_error(points[:, 1]), bars, expected, strict=True):
+        assert error == pytest.approx(own["measured"] * part, abs=off)
+        ends = sorted(to_error(bar[:, 1]))
+        assert ends == pytest.approx([own["low"] * part, own["high"] * part], abs=off)
+    # In the middle of what stands side by side, and an interval through its mark.
+    np.testing.assert_allclose(bars[..., 0], points[:, [0, 0]], atol=NEVER_OFF)
+    x = to_paper(points[:, 0])
+    beside = [n for n, (paper, _) in enumerate(expected) if paper == 28.0 * part]
+    assert np.ptp(x[beside]) > 0.005 * span
+    x[beside] = x[beside].mean()
+    np.testing.assert_allclose(x, [paper for paper, _ in expected], rtol=0, atol=paper_off)
+    assert np.abs(to_paper(points[:, 0]) - x).max() < 0.02 * span
+
+
+def test_on_the_papers_data_both_axes_are_alike_and_have_a_diagonal(against_paper):
+    for svg in against_paper().values():
+        across, up = ({label: x for x, label in ticks(svg, axis)} for axis in (1, 2))
+        shared = sorted(across.keys() & up.keys(), key=float)
+        assert len(shared) >= 3
+        pairs = np.array([(across[label], up[label]) for label in shared])
+        assert np.ptp(pairs[:, 0]) == pytest.approx(np.ptp(pairs[:, 1]), abs=NEVER_OFF)
+        (to_paper, paper_off), (to_error, off) = scale(svg, 1), scale(svg, 2)
+        line = coordinates(svg, "diagonal")
+        np.testing.assert_allclose(
+            to_paper(line[:, 0]), to_error(line[:, 1]), rtol=0, atol=paper_off + off
+        )
+
+
+def test_on_other_data_each_axis_has_its_own_ends_and_there_is_no_diagonal(against_paper):
+    for svg, part in zip(against_paper("--other-data").values(), (1, 0.25), strict=True):
+        assert 'id="diagonal"' not in svg
+        papers, errors = ([float(label) for _, label in ticks(svg, axis)] for axis in (1, 2))
+        assert min(papers) >= 23 * part
+        assert min(errors) == 0
+
+
+def test_a_mark_says_what_it_is(against_paper):
+    drawn = against_paper()
+    told = {
+        kind: [
+            text
+            for e in ElementTree.fromstring(svg).iter()
+            if tag(e) == "g" and re.fullmatch(r"cell-\d", e.get("id", ""))
+            for text in (child.text for child in e if tag(child) == "title")
+        ]
+        for kind, svg in drawn.items()
+    }
+    assert told["top1"] == [
+        "Table 3: A, top-1 validation error 24.0% [21.5, 27.0], paper 29.5%",
+        "Table 3: B & <b>, top-1 validation error 8.0% [6.5, 10.0], paper 28.0%",
+        "Table 4: B, top-1 validation error 30.2% [29.0, 31.5], paper 28.0%",
+        "Table 4: D, top-1 validation error 9.5% [8.0, 11.5], paper 25.5%",
+        "Table 6: D, E, top-1 validation error 6.0% [4.5, 7.5], paper 24.0%",
+    ]
+    assert told["top5"][0] == "Table 3: A, top-5 validation error 6.0% [5.4, 6.8], paper 7.4%"
+    for kind, svg in drawn.items():
+        assert text_of(svg, "desc") == " ".join(f"{words}." for words in told[kind])
+        assert "Table 5" not in shown(svg)
+        assert [words for words in shown(svg) if words.startswith("Table")] == [
+            "Table 3", "Table 4", "Table 6",
+        ]  # fmt: skip
+
+
+def test_tables_differ_in_their_marks(against_paper):
+    svg = against_paper()["top1"]
+    marks = []
+    for name in ("cell-0", "cell-2", "cell-4"):
+        used = next(e for e in element(svg, name).iter() if tag(e) == "use")
+        symbol = used.get("{http://www.w3.org/1999/xlink}href")[1:]
+        marks.append(element(svg, symbol).get("d"))
+    assert len(set(marks)) == 3
+
+
+def test_errors_that_were_not_measured_are_not_drawn(tmp_path):
+    rows = [("A", (29.5, 10.5), ({}, {})), ("B", (28.0, None), ({}, an_error(1, 0.5, 1.5)))]
+    path = tmp_path / "table3.json"
+    path.write_text(json.dumps(results_table("table3", rows)))
+    draw_figures.main(["--tables", str(path), "--output", str(tmp_path)])
+    for kind in ("top1", "top5"):
+        svg = (tmp_path / f"measured_against_paper/{kind}.svg").read_text()
+        assert "not measured in this run" in shown(svg)
+        assert text_of(svg, "desc") == "Nothing was measured."
+        assert "cell-0" not in svg
+
+
+def test_a_table_without_the_papers_errors_has_no_drawing_of_them(tmp_path):
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps(results_table("mine", [("A", (None, None), ({}, {}))])))
+    draw_figures.main(["--tables", str(path), "--output", str(tmp_path)])
+    assert not list(tmp_path.rglob("*.svg"))
+
+
 # Errors against depth and scale
 
 
@@ -500,24 +669,27 @@ def test_the_same_data_give_the_same_bytes_whatever_a_user_sets(evaluations_csv,
     }
 
 
-def test_the_miniatures_drawings_have_nothing_of_the_papers(evaluations_csv, tmp_path):
+def test_drawings_of_other_data_have_nothing_else_of_the_papers(evaluations_csv, tmp_path):
     words = draw_all(tmp_path, evaluations_csv)
-    for name, more in (("full", []), ("miniature", ["--miniature"])):
+    for name, more in (("same", []), ("other", ["--other-data"])):
         draw_figures.main([*words, str(tmp_path / name), *more])
-    full, miniature = (
+    same, other = (
         {path.stem: path.read_text() for path in (tmp_path / name).rglob("*.svg")}
-        for name in ("full", "miniature")
+        for name in ("same", "other")
     )
-    assert set(miniature) == set(full)
-    assert "paper" in shown(full["error_against_depth"])
-    assert not [name for name, svg in miniature.items() if "paper" in svg]
-    assert element(miniature["error_against_depth"], "top1-S256-256-A-interval") is not None
+    assert set(other) == set(same)
+    assert "paper" in shown(same["error_against_depth"])
+    assert not [name for name, svg in other.items() if "paper" in svg]
+    assert element(other["error_against_depth"], "top1-S256-256-A-interval") is not None
 
 
 @pytest.fixture(scope="module")
 def drawings(tmp_path_factory, evaluations_csv):
     folder = tmp_path_factory.mktemp("drawn")
-    draw_figures.main([*draw_all(folder, evaluations_csv), str(folder)])
+    table = results_table("table3", [("A", (29.5, 10.5), (an_error(24, 21, 27),) * 2)])
+    (folder / "table3.json").write_text(json.dumps(table))
+    words = draw_all(folder, evaluations_csv)
+    draw_figures.main(["--tables", str(folder / "table3.json"), *words, str(folder)])
     return {path.stem: path.read_text() for path in folder.rglob("*.svg")}
 
 

@@ -169,6 +169,49 @@ def test_the_index_waits_for_the_choices_that_were_compared(elsewhere):
 # Figures and pages
 
 
+def test_the_errors_of_the_papers_tables_3_to_6_are_drawn_against_it(mine, elsewhere):
+    folder = "results/miniature/figures/measured_against_paper"
+    assert report_rules.drawn_tables(run_of()) == ["table3", "table4", "table5", "table6"]
+    assert [path for path in report_rules.figures(run_of()) if folder in path] == [
+        f"{folder}/top1.svg",
+        f"{folder}/top5.svg",
+    ]
+    assert report_rules.drawn_tables(mine()) == []
+    assert not [path for path in report_rules.figures(mine()) if "paper" in path]
+    # A table of one's own that holds the rows of the paper's, and one error of the two.
+    table = {**MINE["mine"], "paper": "table5", "metrics": ["top5_val"]}
+    (elsewhere / "tables.yaml").write_text(yaml.safe_dump({"mine": table}, sort_keys=False))
+    assert report_rules.drawn_tables(mine()) == ["mine"]
+    paths = [path for path in report_rules.figures(mine()) if "against_paper" in path]
+    assert paths == ["results/ilsvrc2012/figures/measured_against_paper/top5.svg"]
+
+
+@pytest.mark.parametrize(
+    ("base", "changes", "same"),
+    [
+        (FULL, {}, True),
+        (RELEASED, {}, True),
+        (FULL, {"data": {"classes": 100}}, False),
+        ("config/config.yaml", {}, False),
+        ("config/config.yaml", {"data": {"classes": 1000}}, False),
+    ],
+)
+def test_errors_compare_with_the_papers_in_size_on_its_classes(base, changes, same):
+    assert report_rules.has_papers_data(run_of(base, **changes).config) == same
+
+
+def test_the_page_of_claims_reads_the_tables_that_they_name(mine):
+    assert report_rules.claimed_tables(mine()) == ["mine"]
+    of_paper = ["table3", "table4", "table5", "table6", "table8", "table9", "table11", "table12"]
+    assert report_rules.claimed_tables(run_of()) == [*of_paper, "feature_scales"]
+
+
+def test_a_run_without_claims_has_no_page_of_them(mine, elsewhere):
+    (elsewhere / "claims.yaml").write_text("[]\n")
+    assert report_rules.pages(mine()) == ["index", "mine", "plan"]
+    assert report_rules.pages_of_run(mine(), ["claims", "reports/claims.html"]) == set()
+
+
 def test_figures_of_scales_are_of_models_that_were_tested_at_several(mine):
     run, folder = mine(), "results/ilsvrc2012/figures"
     assert report_rules.figures(run) == {
@@ -189,21 +232,21 @@ def test_figures_of_scales_are_of_models_that_were_tested_at_several(mine):
 
 
 def test_pages_are_the_tables_and_what_is_about_all_of_them():
-    assert report_rules.pages(run_of()) == ["index", *TABLES, "pictures", "plan"]
-    assert report_rules.pages(run_of(pictures=None)) == ["index", *TABLES, "plan"]
+    assert report_rules.pages(run_of()) == ["index", "claims", *TABLES, "pictures", "plan"]
+    assert report_rules.pages(run_of(pictures=None)) == ["index", "claims", *TABLES, "plan"]
     assert report_rules.pages(run_of(RELEASED)) == [
-        "index", *TABLES, "released_weights", "voc2007", "pictures", "plan",
+        "index", "claims", *TABLES, "released_weights", "voc2007", "pictures", "plan",
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("targets", "pages"),
     [
-        ([], {"index", *TABLES, "pictures", "plan"}),
-        (["all"], {"index", *TABLES, "pictures", "plan"}),
-        (["choices", "reports/index.html"], {"index", *TABLES, "pictures", "plan"}),
+        ([], {"index", "claims", *TABLES, "pictures", "plan"}),
+        (["all"], {"index", "claims", *TABLES, "pictures", "plan"}),
+        (["choices", "reports/index.html"], {"index", "claims", *TABLES, "pictures", "plan"}),
         (["tables"], set(TABLES)),
-        (["reports/table5.html", "claims"], {"table5"}),
+        (["reports/table5.html", "claims"], {"table5", "claims"}),
         (["pictures", "choices", "benchmarks"], {"pictures", "choices", "benchmarks"}),
         (["reports/choices.html", "tables"], {"choices", *TABLES}),
         (["results/miniature/tables/table5.json", "plan"], set()),

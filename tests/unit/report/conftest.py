@@ -5,7 +5,15 @@ import json
 import pytest
 import yaml
 
-from tests.helpers.report_inputs import RECORDS, cell, evaluation_row, index_of, page_of, table
+from tests.helpers.report_inputs import (
+    RECORDS,
+    cell,
+    claims_of,
+    evaluation_row,
+    index_of,
+    page_of,
+    table,
+)
 from workflow_scripts.vgg.core.text_artefacts import write_svg
 from workflow_scripts.vgg.report import inputs
 from workflow_scripts.vgg.results.ledger import COMPARISON_KEYS
@@ -73,11 +81,30 @@ def claims():
         "family": 29,
         "family_of_localisation": 0,
         "family_of_features": 0,
+        "family_of_own": 0,
         "claims": [
             dict(zip(keys, row, strict=True))
             for row in (
-                (1, "4.1", "B is like A", "", [comparison], None, "inconclusive"),
-                (9, "3.3", "Four GPUs are fast", "No GPU", [], speed, "unmeasured"),
+                (
+                    1,
+                    "4.1",
+                    "B is like A, we say",
+                    "B is like A",
+                    "",
+                    [comparison],
+                    None,
+                    "inconclusive",
+                ),
+                (
+                    9,
+                    "3.3",
+                    "Four GPUs are fast",
+                    "GPUs are fast",
+                    "No GPU",
+                    [],
+                    speed,
+                    "unmeasured",
+                ),
             )
         ],
     }
@@ -88,7 +115,11 @@ def config(request):
     return {
         "experiment": "m",
         "seeds": [3],
-        "data": {"source": request.param, "images": {"train": 4000, "val": 417}, "classes": 10},
+        "data": {
+            "source": request.param,
+            "images": {"train": 4000, "val": 417},
+            "classes": 10 if request.param == "miniature" else 1000,
+        },
         "choices": {"resize_filter": "bicubic", "lrn": {"size": 5, "alpha": 1e-4}},
     }
 
@@ -114,7 +145,8 @@ def run(tmp_path, evaluations, configurations, parameters, claims, config):
 
 @pytest.fixture
 def pages(run):
-    return [page_of(run, name) for name in ("table1", "table2", "table7")] + [index_of(run)]
+    tables = [page_of(run, name) for name in ("table1", "table2", "table7")]
+    return [*tables, claims_of(run), index_of(run)]
 
 
 SVG = """<?xml version="1.0"?>

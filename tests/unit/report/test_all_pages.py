@@ -8,7 +8,14 @@ import sys
 from collections import Counter
 
 from tests.helpers.pages import Page
-from tests.helpers.report_inputs import HOSTILE, downloads, index_of, page_of, record
+from tests.helpers.report_inputs import (
+    HOSTILE,
+    claims_of,
+    downloads,
+    index_of,
+    page_of,
+    record,
+)
 from workflow_scripts.vgg.report import inputs
 from workflow_scripts.vgg.report import pages as rendered
 
@@ -28,9 +35,10 @@ def test_downloads_are_the_files_beside_the_table(run, tmp_path, figures):
     page = downloads(page_of(run, "table7"))
     assert page.keys() == set(own)
     index = downloads(index_of(run, "--figures", *figures, "--evaluations", run("evaluations.csv")))
-    others = {"claims.json", "table1.json", "table2.json"}
-    assert index.keys() == files.keys() | set(own) | others
-    for offered in (page, index):
+    assert index.keys() == {*own, "table1.json", "table2.json", "evaluations.csv"}
+    claims = downloads(claims_of(run))
+    assert claims.keys() == {"claims.csv", "claims.json"}
+    for offered in (page, index, claims):
         for name, (_, content) in offered.items():
             assert content == (tmp_path / name).read_bytes()
     assert {name: head for name, (head, _) in page.items()} == {
@@ -92,14 +100,21 @@ def test_hostile_labels_are_shown_as_text(evaluations, claims, config):
     evaluations["rows"][0]["labels"] = [HOSTILE]
     evaluations["rows"][0]["evaluations"][0] |= {"model": HOSTILE, "node": HOSTILE}
     evaluations |= {"title": HOSTILE, "notes": [HOSTILE]}
-    claims["claims"][0] |= {"claim": HOSTILE, "note": HOSTILE}
+    claims["claims"][0] |= {"claim": HOSTILE, "short": HOSTILE, "note": HOSTILE}
     config["choices"]["resize_filter"] = HOSTILE
     offered = [inputs.Download(HOSTILE, HOSTILE, "text/csv", b"")]
     kept = {("evaluate_convnet", HOSTILE): record(HOSTILE, [HOSTILE])}
     for html in (
         rendered.render_table(evaluations, config, downloads=offered, records=kept),
+        rendered.render_claims(claims, [evaluations], config, downloads=offered),
         rendered.render_index(
-            [evaluations], claims, [], config, records=kept, downloads={"claims": offered}
+            [evaluations],
+            claims,
+            [],
+            config,
+            drawn=["table7"],
+            records=kept,
+            downloads={"evaluations": offered},
         ),
     ):
         page = Page(html)
@@ -116,14 +131,21 @@ def test_pages_link_only_to_pages_that_are_there(run):
     assert links(page_of(run, "table7", "--index")) == ["index.html"]
     neighbours = ("--previous", "table6", "--next", "mine", "--index")
     assert links(page_of(run, "table7", *neighbours)) == ["table6.html", "index.html", "mine.html"]
+    assert links(claims_of(run)) == []
+    assert links(claims_of(run, "--index")) == ["index.html"]
     assert links(index_of(run)) == []
-    given = ("table7", "pictures", "plan", "choices")
+    given = ("claims", "table7", "pictures", "plan", "choices")
     found = links(index_of(run, "--pages", *given))
     assert {link.partition("#")[0] for link in found} == {f"{name}.html" for name in given}
     # Numbers of a table in brief lead to their provenance.
     ids = {value for _, name, value in Page(page_of(run, "table7")).attributes if name == "id"}
-    inside = {link.partition("#")[2] for link in found if "#" in link}
+    inside = {link.partition("#")[2] for link in found if link.startswith("table7.html#")}
     assert inside == {"table7-1-val", "table7-1-test", "table7-2-val", "table7-2-test"}
+    assert inside <= ids
+    # A claim of the list leads to its comparisons.
+    ids = {value for _, name, value in Page(claims_of(run)).attributes if name == "id"}
+    inside = {link.partition("#")[2] for link in found if link.startswith("claims.html#")}
+    assert inside == {"claim-1", "claim-9"}
     assert inside <= ids
 
 
@@ -136,6 +158,7 @@ def test_the_same_inputs_give_the_same_bytes(run, figures):
 def test_the_commands_start_without_heavy_libraries():
     code = (
         "import sys, workflow_scripts.render_table, workflow_scripts.render_index;"
+        "import workflow_scripts.render_claims;"
         "sys.exit(' '.join({'torch', 'matplotlib', 'pandas'} & set(sys.modules)) or None)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -8,7 +8,7 @@ import pytest
 
 from tests.helpers.feature_results import NAMES, made_ledger, made_table, write_results
 from tests.helpers.pages import Page, numbers
-from tests.helpers.report_inputs import HOSTILE, cell, headline, is_miniature, record, spaced
+from tests.helpers.report_inputs import HOSTILE, cell, is_miniature, opening, record, spaced
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.core.text_artefacts import write_json
 from workflow_scripts.vgg.report import inputs
@@ -407,7 +407,7 @@ def test_a_table_of_no_data_set_lacks_no_weights(table11, config):
 
 
 @FULL
-def test_the_headline_counts_measures_with_an_interval_too(made, evaluations, config):
+def test_measures_with_an_interval_are_compared_with_the_papers_too(made, evaluations, config):
     # The three errors are counted in test_index_page.py; what a server answered has no interval.
     table = made["table11"]
     both = [
@@ -419,8 +419,8 @@ def test_the_headline_counts_measures_with_an_interval_too(made, evaluations, co
     assert len(both) == 9
     inside = sum(c["low"] <= c["paper"] <= c["high"] for c in both)
     html = rendered.render_index([evaluations, table], {"claims": []}, [], config)
-    (first, *_) = headline(html)
-    assert first == ("numbers with the paper’s in their 95% interval", f"{2 + inside} of 12")
+    words = "numbers in all tables have the paper’s in their 95% interval."
+    assert f"{2 + inside} of 12 {words}" in spaced(html)
 
 
 def test_the_index_counts_descriptions_and_classifiers(run, table11, config):
@@ -442,7 +442,9 @@ def test_the_ledger_names_measures_and_what_is_expected(made, claims, ledger, co
     claims["claims"] += ledger["claims"]
     claims["family_of_features"] = ledger["family_of_features"]
     tables = [made[name] for name in NAMES]
-    html = rendered.render_index(tables, claims, [], config, pages=NAMES)
+    titles = made["table11"]["data_sets"]
+    config["transfer"] = {"data_sets": {name: {"title": title} for name, title in titles.items()}}
+    html = rendered.render_claims(claims, tables, config, pages=NAMES)
     text = spaced(html)
     for words in (
         "in points of top-1 error, on the same validation images. Of features on other data sets",
@@ -469,13 +471,13 @@ def test_the_ledger_names_measures_and_what_is_expected(made, claims, ledger, co
     del claims["claims"][1:2]
     claims["claims"][0]["comparisons"][0]["metric"] = "top5loc_val"
     claims["family_of_localisation"] = 6
-    text = spaced(rendered.render_index(tables, claims, [], config))
+    text = spaced(rendered.render_claims(claims, tables, config))
     assert "apart from them, 6 of localisation and" in text
 
 
 def test_sides_link_to_the_provenance_of_their_data_set(made, ledger, config):
     tables = [made[name] for name in NAMES]
-    html = rendered.render_index(tables, ledger, [], config, pages=NAMES)
+    html = rendered.render_claims(ledger, tables, config, pages=NAMES)
     ids = {
         f"{table['name']}.html#{value}"
         for table in tables
@@ -494,7 +496,7 @@ def test_sides_link_to_the_provenance_of_their_data_set(made, ledger, config):
     }
     assert (
         "<a href"
-        not in rendered.render_index(tables, ledger, [], config)
+        not in rendered.render_claims(ledger, tables, config)
         .partition('id="claims-caption"')[2]
         .partition("</table>")[0]
     )
@@ -536,10 +538,10 @@ def test_the_miniature_subtracts_nothing_from_measures(table11, ledger, config):
         for own in row["metrics"].values():
             assert own["difference"] not in Page(html).values
     assert not {"difference", "diff."} & set(heads(html))
-    (first, second, *_) = headline(rendered.render_index([table11], ledger, [], config))
+    text = opening(rendered.render_index([table11], ledger, [], config))["Claims of the text"]
     found = directions(ledger["claims"])
-    assert first[1] == f"{found.with_paper.all} of {found.pairs}"
-    assert second[1] == f"{found.against.all} of {found.pairs}"
+    assert f"{found.with_paper.all} of {found.pairs} differences go the paper’s way" in text
+    assert f"{found.against.all} the other way" in text
 
 
 # Files

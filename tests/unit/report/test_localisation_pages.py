@@ -334,7 +334,7 @@ def test_a_damaged_table_of_localisation_is_named(tmp_path, dense, damage, messa
 def test_the_ledger_says_which_errors_are_compared(dense, central, claims, config):
     one = claims["claims"][0]
     (comparison,) = one["comparisons"]
-    text = spaced(rendered.render_index([dense, central], claims, [], config))
+    text = spaced(rendered.render_claims(claims, [dense, central], config))
     assert "in points of top-1 error, on the same validation images" in text
     assert "top-1 error, val (%)" in text
     assert "for 29 comparisons, where a pair" in text
@@ -349,7 +349,7 @@ def test_the_ledger_says_which_errors_are_compared(dense, central, claims, confi
     own[2]["metric"] = "gtloc_val"
     claims["claims"].append(one | {"number": 12, "comparisons": own})
     claims["family_of_localisation"] = 3
-    html = rendered.render_index([dense, central], claims, [], config, pages=["table8", "table9"])
+    html = rendered.render_claims(claims, [dense, central], config, pages=["table8", "table9"])
     text = spaced(html)
     assert "of top-1 error, or of the localisation error that a comparison names, on the" in text
     assert "for 29 comparisons of classification and, apart from them, 3 of localisation" in text

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.helpers.pages import Page
-from tests.helpers.report_inputs import headline, is_miniature, page_of, spaced
+from tests.helpers.report_inputs import is_miniature, opening, page_of, spaced
 from workflow_scripts.vgg.report import pages as rendered
 from workflow_scripts.vgg.report.directions import Differences, directions
 
@@ -75,43 +75,40 @@ def test_the_seeds_interval_must_exclude_zero_too(claims, compared):
 
 
 @MINIATURE
-def test_the_headline_counts_directions(evaluations, ledger, config):
-    html = rendered.render_index([evaluations], ledger, [], config)
-    interval = "of them with a 95% interval that excludes zero"
-    assert headline(html) == [
-        (f"differences in the paper’s direction, 1 {interval}", "2 of 4"),
-        (f"differences in the other direction, 1 {interval}", "1 of 4"),
-        ("pairs expected equal and within the margin, 1 undecided, 1 beyond it", "1 of 3"),
-        ("claims as in the paper, 1 unlike the paper, 1 undecided, 1 unmeasured", "1 of 4"),
-        ("training seed (n = 1)", "1"),
-    ]
-    text = spaced(html)
+def test_the_index_counts_directions(evaluations, ledger, config):
+    def told(ledger=ledger):
+        html = rendered.render_index([evaluations], ledger, [], config)
+        return opening(html)["Claims of the text"], spaced(html)
+
+    opened, text = told()
+    for words in (
+        "● as in the paper 1 ✕ unlike the paper 1 ◐ undecided 1 ○ unmeasured 1",
+        "2 of 4 differences go the paper’s way (1 of them clearly: a 95% interval excludes zero),",
+        "1 the other way (1 clearly). Of 3 pairs expected equal, 1 are within the margin, 1",
+        "undecided, 1 beyond it.",
+    ):
+        assert words in opened
     assert "Directions may be compared with the paper; sizes of errors and differences" in text
     assert "objects of all sizes, detail, context (docs/miniature.md)" in text
     config["data"]["without"] = ["sizes", "context"]
-    text = spaced(rendered.render_index([evaluations], ledger, [], config))
-    assert "detail, context, here without sizes and context (docs/miniature.md)" in text
+    assert "detail, context, here without sizes and context (docs/miniature.md)" in told()[1]
     ledger["seeds"] = config["seeds"] = [3, 5]
-    (first, *_) = headline(rendered.render_index([evaluations], ledger, [], config))
-    assert first[0].endswith("with 95% intervals that exclude zero")
+    assert "(1 of them clearly: 95% intervals exclude zero)" in told()[0]
 
 
 @MINIATURE
-def test_a_headline_without_measured_pairs_or_claims_has_no_such_counts(ledger, config):
+def test_without_measured_pairs_or_claims_there_are_no_such_counts(ledger, config):
     unmeasured = ledger | {"claims": ledger["claims"][-1:]}
-    assert headline(rendered.render_index([], unmeasured, [], config)) == [
-        ("claims as in the paper, 0 unlike the paper, 0 undecided, 1 unmeasured", "0 of 1"),
-        ("training seed (n = 1)", "1"),
-    ]
-    html = rendered.render_index([], {"claims": []}, [], config)
-    assert headline(html) == [("training seed (n = 1)", "1")]
-    assert "pairs that claims compare" not in spaced(html)
+    opened = opening(rendered.render_index([], unmeasured, [], config))["Claims of the text"]
+    assert "differences go" not in opened
+    assert "expected equal" not in opened
+    assert opening(rendered.render_index([], {"claims": []}, [], config)) == {}
 
 
 def test_verdicts_are_in_words_that_fit_the_run(ledger, config):
-    html = rendered.render_index([], ledger, [], config)
+    html = rendered.render_claims(ledger, [], config)
     shown = re.findall(r'<span class="verdict ([\w-]+)"><span[^>]*>.</span> ([\w ]+)</span>', html)
-    rules = Page(html).text.partition("Verdicts. ")[2].partition("Ledger of claims")[0]
+    rules = Page(html).text.partition("A lower error is ")[2].partition("Ledger of claims")[0]
     words = {"reproduced", "not reproduced", "inconclusive", "unmeasured"}
     quoted = set(re.findall("“(.*?)”", rules))
     if not is_miniature(config):
@@ -132,7 +129,7 @@ def test_verdicts_are_in_words_that_fit_the_run(ledger, config):
 
 
 def test_the_papers_differences_are_a_column_and_in_the_miniature_no_drawing(ledger, config):
-    html = rendered.render_index([], ledger, [], config)
+    html = rendered.render_claims(ledger, [], config)
     small = is_miniature(config)
     assert ("the diamond is the paper’s" in spaced(html)) != small
     assert ('<path transform="translate' in html) != small

@@ -173,7 +173,7 @@ def test_one_seed_is_called_one(evaluations, config):
 def test_sides_of_a_comparison_link_to_the_provenance_of_their_rows(evaluations, claims, config):
     claims["claims"][0]["comparisons"][0]["candidate"] = "Table 7: B"
     for pages, count in ((["table7"], 1), ([], 0)):
-        html = rendered.render_index([evaluations], claims, [], config, pages=pages)
+        html = rendered.render_claims(claims, [evaluations], config, pages=pages)
         links = html.count('<a href="table7.html#table7-2-val">Table 7: B</a>')
         assert links == count
 
