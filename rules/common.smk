@@ -20,7 +20,7 @@ sys.path.insert(0, str(workflow.basedir))
 
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.settings import choice_rules, data_rules, evaluation_rules
-from workflow_scripts.vgg.settings import feature_choices, launching
+from workflow_scripts.vgg.settings import export_rules, feature_choices, launching
 from workflow_scripts.vgg.settings import localisation_rules, localised_choices, report_rules
 from workflow_scripts.vgg.settings import test_time_choices, training_rules, transfer_rules
 from workflow_scripts.vgg.settings.job_environment import check_python, job_environment
@@ -87,6 +87,12 @@ def tuning_boxes(wildcards):
         return choice_rules.tuning_paths(RUN)
     except InputError as error:
         raise WorkflowError(str(error))
+
+
+def only_tells():
+    """True if the targets of this run of Snakemake only tell how the work stands, or will be."""
+    targets = set(workflow.dag_settings.targets)
+    return bool(targets) and targets <= {"plan", "status"}
 
 
 def pages_beside(*names):

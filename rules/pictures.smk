@@ -39,6 +39,7 @@ rule list_evaluations:
 rule draw_figures:
     input:
         evaluations=f"{RESULTS}/evaluations.csv",
+        tables=expand(f"{RESULTS}/tables/{{table}}.json", table=report_rules.drawn_tables(RUN)),
         histories=RUN.of_all_seeds("history/{model}.csv", RUN.trained),
     output:
         [
@@ -58,8 +59,9 @@ rule draw_figures:
         gpu=0,
     shell:
         "python -m workflow_scripts.draw_figures --history {input.histories}"
-        f" --evaluations {{input.evaluations}} --output {RESULTS}/figures"
-        f"{' --miniature' if RUN.is_miniature else ''}"
+        " --evaluations {input.evaluations} --tables {input.tables}"
+        f"{'' if report_rules.has_papers_data(RUN.config) else ' --other-data'}"
+        f" --output {RESULTS}/figures"
         " --cost {log}.json > {log} 2>&1"
 
 

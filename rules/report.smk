@@ -4,6 +4,7 @@
 localrules:
     record_config,
     render_table,
+    render_claims,
     render_index,
     render_choices,
     compare_costs,
@@ -58,7 +59,7 @@ rule describe_convnets:
             tables=RUN.config["tables"],
             models=RUN.config["models"],
             experiment=RUN.config["experiment"],
-            classes=RUN.data["classes"],
+            classes=RUN.classes,
             **RUN.config["convnet"],
         ),
     shell:
@@ -174,6 +175,43 @@ rule render_table:
     shell:
         "python -m workflow_scripts.render_table --table {input.table} --config {input.config}"
         f" --records {LOGS} {{params.neighbours}} {{params.related}}"
+        " --output {output} --cost {log}.json > {log} 2>&1"
+
+
+rule render_claims:
+    input:
+        templates=PAGE_TEMPLATES,
+        claims=f"{RESULTS}/claims.json",
+        # Those whose pages it links to; `claims` alone needs none.
+        tables=lambda wildcards: expand(
+            f"{RESULTS}/tables/{{table}}.json",
+            table=pages_beside(*report_rules.claimed_tables(RUN)),
+        ),
+        config=f"{RESULTS}/config.yaml",
+    output:
+        report(
+            "reports/claims.html",
+            caption="../reports/captions/page.rst",
+            category="Pages",
+            labels={"page": "claims"},
+        ),
+    log:
+        f"{LOGS}/render_claims.log",
+    conda:
+        "../envs/environment.yml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+        gpu=0,
+    params:
+        pages=lambda wildcards: options(
+            pages=pages_beside(*report_rules.claimed_tables(RUN)),
+        ),
+        index=index_link,
+    shell:
+        "python -m workflow_scripts.render_claims --claims {input.claims} --tables {input.tables}"
+        " --config {input.config} {params.pages} {params.index}"
         " --output {output} --cost {log}.json > {log} 2>&1"
 
 
@@ -294,9 +332,10 @@ rule render_index:
         pages=lambda wildcards: options(
             pages=pages_beside(*report_rules.pages(RUN)[1:], "choices", "benchmarks")
         ),
+        drawn=options(drawn=report_rules.drawn_tables(RUN)),
     shell:
-        "python -m workflow_scripts.render_index --tables {input.tables} --claims {input.claims}"
-        " --history {input.histories} --figures {input.figures} --evaluations {input.evaluations}"
+        "python -m workflow_scripts.render_index --tables {input.tables} {params.drawn}"
+        " --claims {input.claims} --history {input.histories} --figures {input.figures} --evaluations {input.evaluations}"
         " --config {input.config} --schema {input.schema} --packing {input.packing}"
         " --truth {input.truth}"
         f" --plan {{input.plan}} --records {LOGS} {{params.pages}}"
@@ -311,6 +350,7 @@ rule tables:
 rule claims:
     input:
         f"{RESULTS}/claims.json",
+        "reports/claims.html" if RUN.claims else [],
 
 
 rule choices:
@@ -320,7 +360,7 @@ rule choices:
 
 
 onsuccess:
-    if set(workflow.dag_settings.targets) != {"plan"}:
+    if not only_tells():
         training_rules.discard_checkpoints(RUN)
         shell(
             "python -m workflow_scripts.summarise_run"

@@ -3,6 +3,10 @@
 Errors on the validation set are compared image by image, features on other data sets on resampled
 images; the p values are corrected by Holm's method. Speed is that of this run's trainings, by their
 number of processes.
+
+Example:
+
+    python -m workflow_scripts.judge_claims --results results/miniature --output mine
 """
 
 from __future__ import annotations
@@ -16,12 +20,12 @@ from workflow_scripts.vgg.results import throughput
 from workflow_scripts.vgg.results.claims import judged_ledger
 from workflow_scripts.vgg.results.feature_measures import data_sets_of
 from workflow_scripts.vgg.results.ledger import write_ledger
-from workflow_scripts.vgg.settings.experiments import read_tables, read_yaml
+from workflow_scripts.vgg.settings.experiments import read_claims, read_tables, read_yaml
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = command.parser(__doc__)
-    parser.add_argument("--claims", default="config/claims.yaml")
+    parser.add_argument("--claims", nargs="+", default=["config/claims.yaml"], help="YAML files")
     parser.add_argument("--tables", nargs="+", default=["config/tables.yaml"], help="YAML files")
     parser.add_argument("--paper", default="config/paper_tables.yaml", help="the paper's numbers")
     parser.add_argument("--results", required=True, help="the experiment's results folder")
@@ -45,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     given = parser.parse_args(arguments)
     tables, paper = read_tables(given.tables), read_yaml(given.paper)
-    claims = read_yaml(given.claims)
+    claims = read_claims(given.claims)
     speeds = []
     if any("throughput" in claim for claim in claims):
         trials = throughput.read_trials(given.results, given.trainings, given.seeds)

@@ -1,4 +1,11 @@
-"""Render the report's index: headline, claims, tables, figures, images, boxes, costs, settings."""
+"""Render the report's index: errors against the paper's, claims, tables, figures, costs, settings.
+
+Example:
+
+    python -m workflow_scripts.render_index --tables results/miniature/tables/table[3-6].json \\
+        --claims results/miniature/claims.json --config results/miniature/config.yaml \\
+        --output mine.html
+"""
 
 from __future__ import annotations
 
@@ -19,13 +26,20 @@ def main(arguments: Sequence[str] | None) -> None:
         required=True,
         help="tables' JSON files, in order; what lies beside them in other forms is offered too",
     )
+    parser.add_argument(
+        "--drawn",
+        nargs="*",
+        default=[],
+        help="names of the tables whose errors the figures in measured_against_paper draw",
+    )
     parser.add_argument("--claims", required=True, help="the ledger of claims, JSON")
     parser.add_argument("--history", nargs="*", default=[], help="training histories, CSV")
     parser.add_argument(
         "--figures",
         nargs="*",
         default=[],
-        help="SVG files; those in a folder learning_curves are named for their models",
+        help="SVG files; those in a folder learning_curves are named for their models, and those "
+        "in measured_against_paper open the page",
     )
     parser.add_argument("--evaluations", help="evaluations.csv, the numbers behind the figures")
     parser.add_argument("--config", required=True, help="the run's resolved configuration")
@@ -48,8 +62,7 @@ def main(arguments: Sequence[str] | None) -> None:
     parser.add_argument("--output", required=True, help="the HTML page to write")
     given = parser.parse_args(arguments)
 
-    offered = {Path(path).stem: path for path in given.tables} | {"claims": given.claims}
-    offered["throughput"] = Path(given.claims).with_name("claims_throughput.csv")
+    offered = {Path(path).stem: path for path in given.tables}
     if given.evaluations:
         offered["evaluations"] = given.evaluations
     page = pages.render_index(
@@ -57,6 +70,7 @@ def main(arguments: Sequence[str] | None) -> None:
         inputs.load_claims(given.claims),
         [read_history(path) for path in given.history],
         inputs.load_config(given.config),
+        drawn=given.drawn,
         schema=inputs.load_choices(given.schema) if given.schema else None,
         packing=inputs.load_packing(given.packing) if given.packing else None,
         truth={Path(path).stem: inputs.load_truth(path) for path in given.truth},

@@ -4,11 +4,13 @@
 
 Compared are, on the tables' own pages and on the index: all errors and measures of features with
 intervals, the paper's numbers, differences and marks, what the provenance says of them, Tables 1
-and 2, the ledger of claims with its verdicts, the headline, where the learning curves end, and what
-was read of true boxes; besides, the tables' CSV files, claims.csv and evaluations.csv. Of a number
-on a page, that is its exact value, the digits that a reader sees, and that nothing else is shown;
-of what the bootstrap of features draws, that it lies where its draws may put it. The ledger's
-throughput is held against its CSV file only; the pages of plan, choices and pictures are not read.
+and 2, the errors that are drawn against the paper's and how many of them agree, the list of claims
+with its counts, where the learning curves end, and what was read of true boxes; on the page of
+claims the ledger with its verdicts; besides, the tables' CSV files, claims.csv and evaluations.csv.
+Of a number on a page, that is its exact value, the digits that a reader sees, and that nothing else
+is shown; of what the bootstrap of features draws, that it lies where its draws may put it. The
+ledger's throughput is held against its CSV file only; the pages of plan, choices and pictures are
+not read.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ from tests.checks.recomputed import (
 
 EMPTY = ("meta", "br", "link", "img", "input", "hr", "col")
 FIELDS = ("", "low", "high", "errors", "images", "paper", "difference", "seeds", "seed_sd")
+DRAWN = ("table3", "table4", "table5", "table6")  # against the paper's
 FEATURE_FIELDS = (*FIELDS, "split_sd", "paper_sd", "paper_starred")
 MINIATURE_WORDS = {
     "as in the paper": "reproduced",
@@ -200,6 +203,7 @@ class Check:
     def __init__(self, run: Run):
         self.run = run
         self.miniature = run.config["data"]["source"] == "miniature"
+        self.same_data = not self.miniature and run.config["data"]["classes"] == 1000
         self.differences: list[str] = []
         self.compared: Counter[str] = Counter()
         index = self.page("index")
@@ -212,8 +216,12 @@ class Check:
                 self.parameters(brief.one("table"), "index.html, table2")
             else:
                 self.configurations(name, brief)
-        self.families(index)
-        self.headline(index, *self.claims(index))
+        self.inside(index)
+        self.drawn(index)
+        if self.run.claims:
+            ledger = self.page("claims")
+            self.families(ledger)
+            self.shortlist(index, *self.claims(ledger))
         self.curves(index)
         self.boxes(index)
         self.evaluations()
@@ -352,17 +360,18 @@ class Check:
             return MINIATURE_WORDS.get(element.verdict)
         return element.verdict
 
-    def claims(self, index: Page) -> tuple[list[str], dict]:
+    def claims(self, ledger: Page) -> tuple[list[str], dict, list]:
         """The ledger and claims.csv.
 
-        Returned are the claims' verdicts, and of each pair, under what is expected of it, what was
-        compared, the ends of its intervals and the verdict.
+        Returned are the claims' verdicts; of each pair, under what is expected of it, what was
+        compared, the ends of its intervals and the verdict; and of each claim its comparisons, with
+        verdict, line of claims.csv, what was compared and the paper's difference.
         """
         lines = iter(pd.read_csv(self.run.results / "claims.csv").to_dict("records"))
-        rows = iter(index.root.one("table", **{"class": "ledger"}).rows())
-        verdicts, pairs = [], {}
+        rows = iter(ledger.root.one("table", **{"class": "ledger"}).rows())
+        verdicts, pairs, judged = [], {}, []
         for claim, all_compared in zip(self.run.claims, self.run.compared(), strict=True):
-            heading, own = next(rows), []
+            heading, own, told = next(rows), [], []
             for comparison, compared in zip(claim["comparisons"], all_compared, strict=True):
                 row, line = next(rows), next(lines)
                 where = f"claim {claim['number']}, {line['candidate']} against {line['baseline']}"
@@ -371,40 +380,42 @@ class Check:
                 for field in LEDGER:
                     self.field(f"claims.csv, {where}, {field}", fields.get(field), line[field])
                 expected = ledger_numbers(comparison, compared, paper, len(self.run.seeds) > 1)
-                self.numbers(f"index.html, {where}", expected, row.numbers)
+                self.numbers(f"claims.html, {where}", expected, row.numbers)
                 margin, ends = comparison.get("margin"), (line["low"], line["high"])
                 verdict = (
                     compared.verdict(comparison["expect"], margin, *ends)
                     if compared
                     else "unmeasured"
                 )
-                self.same(f"index.html, {where}", verdict, self.verdict(row))
+                self.same(f"claims.html, {where}", verdict, self.verdict(row))
                 self.same(f"claims.csv, {where}", verdict, line["verdict"])
                 own.append(verdict)
+                told.append((comparison, verdict, line, compared, paper))
                 if compared:
                     sides = frozenset(map(frozenset, self.run.sides(comparison)))
                     found = compared.fields["difference"], compared.ends(*ends), verdict
                     pairs[comparison["expect"], sides, comparison.get("metric")] = found
             if "throughput" in claim:
                 next(rows)
-                own.append(self.throughput(index, **claim["throughput"]))
+                own.append(self.throughput(ledger, **claim["throughput"]))
             verdicts.append(joint(own))
-            self.same(f"index.html, claim {claim['number']}", verdicts[-1], self.verdict(heading))
-        self.same("index.html, rows of the ledger that no claim has", [], list(rows))
+            judged.append(told)
+            self.same(f"claims.html, claim {claim['number']}", verdicts[-1], self.verdict(heading))
+        self.same("claims.html, rows of the ledger that no claim has", [], list(rows))
         self.same("claims.csv, lines that no claim has", [], list(lines))
-        return verdicts, pairs
+        return verdicts, pairs, judged
 
-    def throughput(self, index: Page, processes: int, speedup: float, margin: float) -> str:
+    def throughput(self, ledger: Page, processes: int, speedup: float, margin: float) -> str:
         """The verdict on claim 9 by claims_throughput.csv, with which its table is compared."""
         lines = pd.read_csv(self.run.results / "claims_throughput.csv")
         if lines.empty:
             return "unmeasured"
-        table = index.root.one("table", id="throughput-table")
+        table = ledger.root.one("table", id="throughput-table")
         columns = {"processes": 0, "tflops": 3, "speedup": 2, "low": 2, "high": 2, "efficiency": 2}
         for row, (_, line) in zip(table.rows(), lines.iterrows(), strict=True):
             there = {c: n for c, n in columns.items() if not pd.isna(line[c])}
             expected = [Number(line[column], digits) for column, digits in there.items()]
-            self.numbers("index.html, throughput", expected, row.numbers)
+            self.numbers("claims.html, throughput", expected, row.numbers)
         own = lines[(lines["processes"] == processes) & lines["speedup"].notna()]
         if (own["high"] < speedup - margin).any():
             return "not reproduced"
@@ -413,29 +424,127 @@ class Check:
 
     # The rest
 
-    def families(self, index: Page) -> None:
+    def families(self, ledger: Page) -> None:
         """Of how many comparisons of each kind Holm's correction is said to be."""
         counts = self.run.families()
-        shown = [p for p in index.root.all("p") if "as Holm raises it" in p.text]
+        shown = [p for p in ledger.root.all("p") if "as Holm raises it" in p.text]
         kinds = {self.run.kind(comparison) for comparison in self.run.comparisons()}
         expected = [Number(counts[kind], 0) for kind in counts if kind in kinds]
         found = [number for p in shown for number in p.numbers]
-        self.numbers("index.html, families of tests", expected if shown else [], found)
+        self.numbers("claims.html, families of tests", expected if shown else [], found)
 
-    def headline(self, index: Page, verdicts: list[str], pairs: dict) -> None:
-        expected = self.directions(pairs) if self.miniature else self.inside()
-        counted = [verdicts.count(verdict) for verdict in VERDICTS]
-        if self.miniature:
-            counted = [*counted[1:], counted[0], len(verdicts)]
-        expected += counted
-        if self.run.config["weights"]["train"]:
-            expected.append(len(self.run.seeds))
-        shown = index.root.one("dl", **{"class": "headline"})
-        found = shown.numbers
-        if not self.miniature:
-            said = [e.text.split()[0] for e in shown.all("dt") if "% interval" in e.text]
-            self.same("index.html, headline's words", self.words(), said)
-        self.numbers("index.html, headline", [Number(count, 0) for count in expected], found)
+    def shortlist(self, index: Page, verdicts: list[str], pairs: dict, judged: list) -> None:
+        """The list of claims, the number of each verdict, and the miniature's directions."""
+        section = index.root.one("section", **{"aria-labelledby": "claims"})
+        counts = section.one("dl").numbers
+        expected = [Number(verdicts.count(verdict), 0) for verdict in VERDICTS]
+        self.numbers("index.html, verdicts", expected, counts)
+        told = [number for p in section.all("p") for number in p.numbers]
+        counted = self.directions(pairs) if self.miniature else []
+        self.numbers("index.html, directions", [Number(count, 0) for count in counted], told)
+        lists = section.all("ul", **{"class": "claims"})
+        lines = [line for each in lists for line in each.all("li")]
+        order = sorted(  # main text, then appendices
+            zip(self.run.claims, verdicts, judged, strict=True),
+            key=lambda each: "AB".find(each[0]["section"][0]),
+        )
+        self.same("index.html, length of the list of claims", len(order), len(lines))
+        for (claim, verdict, own), line in zip(order, lines, strict=False):
+            where = f"index.html, line of claim {claim['number']}"
+            self.same(where, verdict, self.verdict(line))
+            if "throughput" not in claim:
+                self.numbers(where, self.least(own), line.numbers)
+
+    def least(self, judged: list) -> list[Number]:
+        """The numbers of the comparison that speaks least for a claim."""
+        weak = ["not reproduced", "inconclusive", "reproduced"]
+        measured = [each for each in judged if each[3] is not None]
+        if not measured:
+            return []
+
+        def support(comparison: dict, verdict: str, line: dict) -> tuple[int, float]:
+            nearest = {
+                "lower_error": -line["high"],
+                "higher": line["low"],
+                "equivalent": comparison.get("margin", 0) - max(-line["low"], line["high"]),
+            }
+            return weak.index(verdict), nearest[comparison["expect"]]
+
+        *_, compared, paper = min(measured, key=lambda each: support(*each[:3]))
+        fields = compared.fields
+        numbers = [Number(fields[name], signed=True) for name in ("difference", "low", "high")]
+        of_paper = [] if paper is None or self.miniature else [Number(paper, signed=True)]
+        return numbers + of_paper
+
+    def drawn(self, index: Page) -> None:
+        """What the marks against the paper's errors say, and how many of them agree."""
+        names = [n for n in self.run.tables if self.run.tables[n].get("paper") in DRAWN]
+        cells, measured = [], []
+        for name in names:
+            own = self.run.cells(name)
+            for row, columns in zip(self.run.tables[name]["rows"], own, strict=False):
+                for metric, cell in columns.items():
+                    if cell.paper is not None and metric.startswith(("top1", "top5")):
+                        cells.append(cell)
+                        if "" in cell.fields:
+                            measured.append((name, row["labels"], metric, cell.fields))
+        opening = [s for s in index.root.all("section", **{"class": "pictured"})]
+        self.same("index.html, sections of drawn errors", bool(cells), bool(opening))
+        if not (cells and opening):
+            return
+        marks = {
+            mark.attributes["id"]: next(mark.all("title")).text
+            for mark in opening[0].all("g")
+            if mark.attributes.get("id", "").rpartition("-")[2].isdigit() and any(mark.all("title"))
+        }
+        splits = {"val": "validation", "test": "test"}
+        expected = [
+            f"{re.sub('^table', 'Table ', name)}: {' / '.join(labels)}, "
+            f"top-{metric[3]} {splits[metric[5:]]} error {own['']:.1f}% "
+            f"[{own['low']:.1f}, {own['high']:.1f}], paper {own['paper']:.1f}%"
+            for kind in ("top1", "top5")
+            for name, labels, metric, own in measured
+            if metric.startswith(kind)
+        ]
+        self.compared["index.html"] += len(marks)
+        self.same("index.html, errors that are drawn", expected, list(marks.values()))
+        counts = self.agreeing(measured) if self.same_data else self.in_order(measured)
+        shares = [len(measured), len(cells)] if len(measured) < len(cells) else [len(cells)]
+        found = [number for p in opening[0].all("p") for number in p.numbers]
+        numbers = [Number(count, 0) for count in [*counts, *shares]]
+        self.numbers("index.html, drawn errors", numbers, found)
+
+    @staticmethod
+    def agreeing(measured: list) -> list[int]:
+        """In how many intervals of errors the paper's lies, and how many there are."""
+        inside = [own["low"] <= own["paper"] <= own["high"] for *_, own in measured]
+        return [sum(inside), len(inside)] if inside else []
+
+    @staticmethod
+    def in_order(measured: list) -> list[int]:
+        """Of pairs whose intervals do not overlap those in the paper's order, and all; the rest."""
+        same = apart = close = 0
+        for (name, _, metric, one), (other_name, _, other, two) in itertools.permutations(
+            measured, 2
+        ):
+            if (name, metric) == (other_name, other) and one["paper"] < two["paper"]:
+                same += one["high"] < two["low"]
+                apart += one["high"] < two["low"] or two["high"] < one["low"]
+                close += not (one["high"] < two["low"] or two["high"] < one["low"])
+        return [same, apart, close] if apart else []
+
+    def inside(self, index: Page) -> None:
+        """Of each reference, how many of its numbers lie in the measured intervals, and of all."""
+        words, counts = [], []
+        for own in self.referenced().values() if self.same_data else ():
+            counts += [sum(not outside for _, outside in own), len(own)]
+            measures = any(isinstance(cell, MeasureCell) for cell, _ in own)
+            words.append("numbers" if measures else "errors")
+        section = index.root.one("section", **{"aria-labelledby": "tables"})
+        shown = [p for p in section.all("p") if "in their 95% interval." in p.text]
+        self.same("index.html, what is compared", words, [p.text.split()[3] for p in shown])
+        found = [number for p in shown for number in p.numbers]
+        self.numbers("index.html, compared", [Number(count, 0) for count in counts], found)
 
     def referenced(self) -> dict[str, list[tuple[Cell | MeasureCell, bool]]]:
         """The cells with an interval beside each reference, and whether it is outside."""
@@ -447,20 +556,6 @@ class Check:
                     if {"difference", "low"} <= cell.fields.keys():
                         whose.append((cell, is_outside(cell, metric, line)))
         return {whose: own for whose, own in cells.items() if own}
-
-    def inside(self) -> list[int]:
-        """Of each reference, how many of its numbers lie in the measured intervals, and of all."""
-        counts = [
-            [sum(not outside for _, outside in own), len(own)] for own in self.referenced().values()
-        ]
-        return list(itertools.chain(*counts))
-
-    def words(self) -> list[str]:
-        """What the headline calls those of each reference."""
-        return [
-            "numbers" if any(isinstance(cell, MeasureCell) for cell, _ in own) else "errors"
-            for own in self.referenced().values()
-        ]
 
     def directions(self, pairs: dict) -> list[int]:
         """How many differences go the paper's way, and the other; what equal pairs came to."""
@@ -474,10 +569,11 @@ class Check:
         for way in (1, -1):
             own = [(way * sign, ends) for gain, sign, ends in better if way * gain > 0]
             clear = [all(sign * end > 0 for pair in ends for end in pair) for sign, ends in own]
-            expected += [sum(clear), len(own), len(better)]
+            counts = [len(own), *([len(better)] if way == 1 else []), sum(clear)]
+            expected += counts if better else []
         equal = [verdict for (expect, *_), (*_, verdict) in pairs.items() if expect == "equivalent"]
-        order = ("inconclusive", "not reproduced", "reproduced")
-        return expected + [equal.count(verdict) for verdict in order] + [len(equal)]
+        order = ("reproduced", "inconclusive", "not reproduced")
+        return expected + ([len(equal), *map(equal.count, order)] if equal else [])
 
     def curves(self, index: Page) -> None:
         """Where the learning curves end: error and iteration, for each seed."""

@@ -4,7 +4,7 @@ import base64
 import re
 
 from tests.helpers.pages import Page
-from workflow_scripts import render_index, render_table
+from workflow_scripts import render_claims, render_index, render_table
 from workflow_scripts.vgg.results.cells import CELL_KEYS
 
 HOSTILE = "<script>alert('S')</script>\"&<b>"
@@ -115,6 +115,13 @@ def index_of(run, *words):
     return read(run("index.html"))
 
 
+def claims_of(run, *words):
+    arguments = ["--claims", run("claims.json"), "--tables", run("table7.json")]
+    arguments += ["--config", run("config.yaml")]
+    render_claims.main([*arguments, *words, "--output", run("claims.html")])
+    return read(run("claims.html"))
+
+
 def read(path):
     with open(path, encoding="utf-8") as file:
         return file.read()
@@ -130,12 +137,18 @@ def downloads(html):
     return found
 
 
-def headline(html):
-    """The index's headline: what stands below each number, and the number."""
-    block = html.partition('<dl class="headline">')[2].partition("</dl>")[0]
-    parts = [Page(f"{part}</div>").text.split() for part in block.split("</div>")[:-1]]
-    found = [re.fullmatch(r"(.*?) (\d+(?: of \d+)?)", " ".join(words)) for words in parts]
-    return [match.groups() for match in found]
+def opening(html):
+    """What the index opens with, as its sections' texts by their headings."""
+    sections = re.findall(r'<section class="opening.*?</section>', html, flags=re.DOTALL)
+    headings = [re.search(r"<h2.*?>(.*?)</h2>", section)[1] for section in sections]
+    return dict(zip(headings, map(spaced, sections), strict=True))
+
+
+def claim_lines(html):
+    """The index's list of claims: the text of each line."""
+    found = re.findall(r'<ul class="claims">(.*?)</ul>', html, flags=re.DOTALL)
+    lines = [line for part in found for line in re.findall("<li>.*?</li>", part, flags=re.DOTALL)]
+    return list(map(spaced, lines))
 
 
 def spaced(html):

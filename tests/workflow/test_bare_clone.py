@@ -181,6 +181,19 @@ def test_tables_of_features_need_the_nets_and_the_sets_that_they_show_only(bare,
     assert stores == sets | of_nets
 
 
+def test_weights_are_exported_with_errors_or_without_any_data(bare):
+    output = "results/released_weights/exported/D_S256-512/README.md"
+    measured = planned(bare, output, *RELEASED)
+    assert measured["evaluate_convnet"] == 7  # dense and multi-crop at three Q and a crop
+    words = ("--config", "exports={measured: false}")
+    assert planned(bare, output, *RELEASED, *words) == {"import_weights": 1, "export_weights": 1}
+    made = outputs(bare, "exports", *RELEASED, "--config", "exports={measured: false, onnx: true}")
+    names = ("model.safetensors", "model.onnx", "config.json", "README.md")
+    assert {p for p in made if "/exported/" in p} == {
+        f"results/released_weights/exported/{net}_S256-512/{name}" for net in "DE" for name in names
+    }
+
+
 def test_the_authors_figures_alone_need_eight_evaluations(bare):
     jobs = planned(bare, "reports/released_weights.html", *RELEASED)
     assert jobs["evaluate_convnet"] == 8

@@ -28,7 +28,8 @@ def pages(finished) -> list[Path]:
     """The report's pages, the index first."""
     found = sorted((finished / "reports").glob("*.html"), key=lambda p: (p.stem != "index", p.name))
     names = {path.stem for path in found}
-    assert names >= {"index", "plan", "pictures", "fixed_boxes", "table1", "table2", *TABLES}
+    others = {"index", "claims", "plan", "pictures", "fixed_boxes", "table1", "table2"}
+    assert names >= {*others, *TABLES}
     return found
 
 
@@ -120,8 +121,8 @@ def test_downloads_are_the_files_of_the_results(browser, pages, finished_results
     for table in ("table1", "table2", *TABLES, "fixed_boxes"):
         names = {f"{table}.{suffix}" for suffix in ("csv", "json", "tex", "md")}
         assert {(page, name) for page in ("index", table) for name in names} <= saved
-    others = {"claims.csv", "claims.json", "evaluations.csv"}
-    assert {("index", name) for name in others} <= saved
+    others = {("claims", "claims.csv"), ("claims", "claims.json"), ("index", "evaluations.csv")}
+    assert others <= saved
 
 
 # Sorting
@@ -387,12 +388,12 @@ def test_a_number_of_the_index_leads_to_its_provenance(browser, page_of):
 
 def test_the_index_covers_all_tables_and_claims(browser, page_of, stored):
     with opened(browser, page_of("index")) as page:
-        contents = page.locator("nav[aria-label=Contents]")
+        contents = page.locator("nav[aria-label=Tables]")
         for number in range(1, 13):
             link = contents.get_by_role("link", name=f"Table {number}", exact=True)
             assert link.get_attribute("href") == f"#table{number}"
-        headline = page.locator("dl.headline").inner_text()
-        assert "of 19" in headline
+        counts = [float(d.get_attribute("value")) for d in page.locator("dl data").all()[:4]]
+        assert sum(counts) == page.locator("ul.claims > li").count() == 19
         for name in ("table11", "table12"):
             article = page.locator(f"article[aria-labelledby={name}]")
             numbers = {float(d.get_attribute("value")) for d in article.locator("data").all()}
@@ -401,6 +402,37 @@ def test_the_index_covers_all_tables_and_claims(browser, page_of, stored):
             article.locator("a.number").first.click()
             assert f"/{name}.html#{name}-1-" in page.url
             assert page.locator("[popover]:popover-open").is_visible()
+            page.go_back()
+
+
+def test_every_measured_cell_has_a_mark_that_says_what_it_is(browser, page_of, stored):
+    measured = [
+        cell
+        for name in ("table3", "table4", "table5", "table6")
+        for row in stored(name)["rows"]
+        for cell in row["metrics"].values()
+        if None not in (cell["measured"], cell["low"], cell["paper"])
+    ]
+    with opened(browser, page_of("index")) as page:
+        marks = page.locator("section.pictured svg g[id*='-cell-']:not([id$=interval])")
+        assert marks.count() == len(measured)
+        told = [mark.locator("title").text_content() for mark in marks.all()]
+        for cell in measured:
+            numbers = f"{cell['measured']:.1f}% [{cell['low']:.1f}, {cell['high']:.1f}]"
+            assert any(f"{numbers}, paper {cell['paper']:.1f}%" in words for words in told)
+        assert all(mark.bounding_box()["width"] >= 4 for mark in marks.all())
+
+
+def test_a_claim_of_the_index_leads_to_its_comparisons(browser, page_of, finished_results):
+    claims = json.loads((finished_results / "claims.json").read_text())["claims"]
+    with opened(browser, page_of("index")) as page:
+        for claim in (claims[4], claims[-1]):
+            page.get_by_role("link", name=claim["short"], exact=True).click()
+            assert page.url.endswith(f"/claims.html#claim-{claim['number']}")
+            heading = page.locator(f"#claim-{claim['number']}")
+            assert claim["claim"] in heading.inner_text()
+            box = heading.bounding_box()
+            assert 0 <= box["y"] <= WIDE["height"]
             page.go_back()
 
 

@@ -33,7 +33,7 @@ def extended(run, tmp_path_factory):
     tables["later_nets"]["rows"] = [row for row in rows if row["name"] == "ResNet-50"]
     (folder / "library_tables.yaml").write_text(yaml.safe_dump(tables))
     torch.manual_seed(0)
-    torch.save(torchvision.models.resnet18(num_classes=1000).state_dict(), folder / "r.pth")
+    torch.save(torchvision.models.resnet18(num_classes=10).state_dict(), folder / "r.pth")
     both = {
         "models": [*own["models"], library["models"][-1]],
         "tables": [*own["tables"], library["tables"][-1]],

@@ -27,7 +27,14 @@ def copy(finished, finished_results, tmp_path):
     (folder / "logs").symlink_to(finished / "logs")
     results.mkdir(parents=True)
     for path in finished_results.iterdir():
-        if path.name in ("tables", "posteriors", "localisation", "classifiers", "history"):
+        if path.name in (
+            "tables",
+            "posteriors",
+            "localisation",
+            "classifiers",
+            "history",
+            "figures",
+        ):
             shutil.copytree(path, results / path.name)
         elif path.name in ("config.yaml", "packing.json", "plan.json") or path.suffix == ".csv":
             shutil.copy(path, results / path.name)
@@ -43,7 +50,7 @@ def test_the_reports_numbers_are_those_of_the_posteriors(finished, capsys):
     counts = dict(re.findall(r"^(\S+) +(\d+) numbers$", capsys.readouterr().out, flags=re.M))
     tables = [f"table{n}" for n in range(1, 13)]
     tables += ["fixed_boxes", "feature_scales", "random_features"]
-    pages = {f"{name}.html" for name in tables} | {"index.html"}
+    pages = {f"{name}.html" for name in tables} | {"index.html", "claims.html"}
     files = {f"{name}.csv" for name in tables[2:]} | {"claims.csv", "evaluations.csv"}
     assert counts.keys() == pages | files
     assert min(map(int, counts.values())) > 10
@@ -80,11 +87,20 @@ DIGITS = [
     ("reports/random_features.html", r'<button[^>]*class="number"[^>]*><data value="[^"]*">'),
     ("reports/table1.html", r'<data value="'),
     ("reports/table2.html", r'<data value="[^"]*">'),
-    ("reports/index.html", r'<dl class="headline">(?s:.*?)<data value="[^"]*">'),
+    ("reports/index.html", r'<p class="lead">(?s:.*?)<data value="[^"]*">'),
+    ("reports/index.html", r'<p class="caption">(?s:.*?)<data value="[^"]*">'),
+    ("reports/index.html", r'-cell-0"><title>[^<]*? error '),
+    ("reports/index.html", r'<dl class="verdict-counts">(?s:.*?)<data value="[^"]*">'),
+    ("reports/index.html", r'<dl class="verdict-counts">(?s:.*?)</dl>(?s:.*?)<data value="'),
+    ("reports/index.html", r'<ul class="claims">(?s:.*?)<data value="-?'),
+    ("reports/index.html", r'<ul class="claims">(?s:.*?)<span class="interval">\[<data value="-?'),
     ("reports/index.html", r'<a class="number"[^>]*><data value="[^"]*">'),
-    ("reports/index.html", r'<tr class="claim">(?s:.*?)<td class="n first"><data value="'),
-    ("reports/index.html", r'<tr class="claim">(?s:.*?)<td class="interval first">\[<data value="'),
-    ("reports/index.html", r'class="drawing">(?s:.*?)</svg>\s*</td>\s*<td class="n"><data value="'),
+    ("reports/claims.html", r'<tr class="claim"(?s:.*?)<td class="n first"><data value="'),
+    ("reports/claims.html", r'<tr class="claim"(?s:.*?)<td class="interval first">\[<data value="'),
+    (
+        "reports/claims.html",
+        r'class="drawing">(?s:.*?)</svg>\s*</td>\s*<td class="n"><data value="',
+    ),
     ("reports/index.html", r'<figcaption>\s*<data value="[^"]*">'),
     ("reports/index.html", r'<figcaption>\s*localisation error <data value="[^"]*">'),
     ("reports/index.html", r'caption">True boxes(?s:.*?)<data value="'),
@@ -104,10 +120,17 @@ OTHERS = [
     ("reports/table3.html", r'(<td class="n paper last">)', r"\1paper outside the interval "),
     ("reports/table7.html", r'(<tbody class="measured">\s*)<tr>(?s:.*?)</tr>', r"\1"),
     (
-        "reports/index.html",
-        r"(<tr class=\"claim\">(?s:.*?)</span>) [\w ]+</span>",
+        "reports/claims.html",
+        r"(<tr class=\"claim\"(?s:.*?)</span>) [\w ]+</span>",
         r"\1 unknown</span>",
     ),
+    (
+        "reports/index.html",
+        r"(<ul class=\"claims\">(?s:.*?)</span>) [\w ]+</span>",
+        r"\1 unknown</span>",
+    ),
+    ("reports/index.html", r"(<ul class=\"claims\">\s*)<li>(?s:.*?)</li>", r"\1"),
+    ("reports/index.html", r'(<g id="[^"]*-cell-0">)<title>[^<]*</title>', r"\1"),
     ("results/*/claims.csv", r",(inconclusive|reproduced|not reproduced)\n", ",unmeasured\n"),
 ]
 
@@ -221,7 +244,8 @@ def run_again(folder, rules, changed):
             import_module(f"workflow_scripts.{content['command']}").main(words)
 
 
-REPORTING = ("tabulate", "judge_claims", "list_evaluations", "render_table", "render_index")
+REPORTING = ("tabulate", "judge_claims", "list_evaluations", "draw_figures", "render_table")
+REPORTING += ("render_claims", "render_index")
 
 
 def configure(folder, **changes):

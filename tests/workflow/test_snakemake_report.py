@@ -81,22 +81,26 @@ def test_figures_are_shown_and_named_by_what_they_draw(page, finished):
     (results,) = finished.glob("results/*")
     drawn = {path.relative_to(results / "figures") for path in results.glob("figures/**/*.svg")}
     lines = entries(page, "Figures")
-    kinds = {"error against depth": ".", "error against test scale": "error_against_scale"}
-    kinds["learning curve"] = "learning_curves"
-    files = {"all": "error_against_depth"}
-    named = {Path(kinds[kind], f"{files.get(model, model)}.svg") for kind, model in lines}
+    kinds = {
+        "top-1 errors against the paper's": "measured_against_paper/top1",
+        "top-5 errors against the paper's": "measured_against_paper/top5",
+        "error against depth": "error_against_depth",
+        "error against test scale": "error_against_scale/{}",
+        "learning curve": "learning_curves/{}",
+    }
+    named = {Path(f"{kinds[kind].format(model)}.svg") for kind, model in lines}
     assert named == drawn
     assert len(lines) == len(drawn)
-    for kind in kinds:
+    for kind, path in kinds.items():
         model = next(model for own, model in lines if own == kind)
         lines[kind, model].first.click()
-        image = f"img[src$='/{files.get(model, model)}.svg']"
+        image = f"img[src$='/{Path(path.format(model)).name}.svg']"
         page.wait_for_function(f'() => document.querySelector("{image}")?.naturalWidth')
 
 
 def test_pages_stand_alone_in_it_without_links_to_each_other(page, finished):
     lines = entries(page, "Pages")
-    assert {name for (name,) in lines} == {"index", *TABLES, "What the nets see"}
+    assert {name for (name,) in lines} == {"index", "claims", *TABLES, "What the nets see"}
     frame = page.frame_locator("iframe")
     for name, title in (("index", "reproduced"), ("table11", "Table 11"), ("table3", "Table 3")):
         lines[name,].first.click()

@@ -154,7 +154,7 @@ def test_another_learning_rate_runs_the_model_its_descendants_and_their_tables(r
     assert models == weights
     # Table 5 has no C, and Tables 1 and 2 no training at all.
     tables = {Path(p).stem for p in made if p.startswith("reports/")}
-    pages = {"index", "pictures", "plan"}  # filters of all nets, what jobs have cost
+    pages = {"index", "claims", "pictures", "plan"}  # filters of all nets, what jobs have cost
     assert tables == {"table3", "table4", "table6", "table7"} | pages
 
 
@@ -175,6 +175,7 @@ def test_an_answer_of_the_test_server_makes_the_table_that_shows_it_anew(run, an
     finally:
         path.write_text(text)
     pages = {f"{table}.html", "index.html", "plan.html"}
+    pages |= {"claims.html"} if table == "table12" else set()  # whose rows claims compare
     files = {f"{table}.{suffix}" for suffix in ("csv", "json", "tex", "md")}
     assert {Path(p).name for p in made} == pages | files | {"plan.csv", "plan.json"}
 

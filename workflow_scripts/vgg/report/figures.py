@@ -1,5 +1,5 @@
-"""The report's drawings as SVG: learning curves, errors against depth and against test scale,
-precision against recall.
+"""The report's drawings as SVG: errors against the paper's, against depth and against test scale,
+learning curves, precision against recall.
 
 Each stands alone as a file, and a page may hold it as it is: text stays text, and lines and words
 take the colour of the text around them (`currentColor`). Series differ in marker and line, never in
@@ -17,9 +17,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 from xml.sax.saxutils import escape
 
+from ..results.formats.layout import label
 from ..results.paper_tables import NAMES
 from ..results.single_evaluations import METRICS, MeasuredEvaluation
 from ..training.history import History
+from .against_paper import PaperCell
 
 T = TypeVar("T")
 OF_BOXES = ("gtloc",)  # the errors of a net of boxes while it is trained; others have METRICS
@@ -32,6 +34,7 @@ PALETTE = ("#0072b2", "#d55e00", "#009e73", "#b8609a")
 DASHES: tuple[str | tuple, ...] = ("-", (0, (4, 1.5)), (0, (6, 1.5, 1, 1.5)), (0, (1, 1)))
 HOLLOW = {"markersize": 7, "markerfacecolor": "none", "markeredgewidth": 0.9, "linewidth": 0.7}
 DROP = {"color": INK, "linestyle": (0, (3, 3)), "linewidth": 0.8, "alpha": 0.7}
+DIAGONAL = {"color": INK, "linewidth": 0.8, "alpha": 0.6, "zorder": 0}
 FAINT = {"color": INK, "linewidth": 0.8, "alpha": 0.25}
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 STYLE = {
@@ -131,6 +134,49 @@ def learning_curves(histories: Sequence[History], limits: Limits) -> str:
         )
 
 
+def measured_against_paper(cells: Sequence[PaperCell], same_data: bool) -> str:
+    """Errors of one kind, measured with their intervals, against those that the paper prints.
+
+    Cells of which the paper's number is the same stand side by side, so that each is seen. A cell's
+    words and numbers are its `<title>`, which browsers show under the pointer.
+
+    same_data: whether they were measured on the paper's data set. If so, both axes are the same and
+    have a diagonal, on which the errors are equal; if not, only their order compares.
+    """
+    kind = NAMES[cells[0].kind]
+    drawn = [(cell, cell.measured) for cell in cells if cell.measured is not None]
+    tables = dict.fromkeys(cell.table for cell in cells)
+    looks = dict(zip(tables, itertools.cycle(SERIES), strict=False))
+    papers = [cell.paper for cell, _ in drawn] or [cell.paper for cell in cells]
+    errors = [end for _, measured in drawn for end in (measured.low, measured.high)]
+    across, up = (papers + errors,) * 2 if same_data else (papers, errors)
+    titles: dict[str, str] = {}
+    with _figure(f"paper-{kind}", 360, 380) as figure:
+        axes = figure.subplots()
+        axes.set(title="measured (%), with 95% intervals", xlabel="in the paper (%)")
+        axes.set(xlim=_ends(across), ylim=_ends(up))
+        axes.grid(axis="x")
+        if same_data:
+            axes.plot(axes.get_xlim(), axes.get_xlim(), **DIAGONAL, gid="diagonal")
+            axes.set_aspect("equal")
+        apart = 0.011 * (max(papers) - min(papers))
+        for number, (cell, measured) in enumerate(drawn):
+            look = looks[cell.table]
+            beside = [other for other, _ in drawn if other.paper == cell.paper]
+            x = cell.paper + _aside(cell, beside, beside, apart)
+            bar = axes.vlines(x, measured.low, measured.high)
+            bar.set(color=look.color, linewidth=1.2, gid=f"cell-{number}-interval")
+            (mark,) = axes.plot(x, measured.error, look.marker, color=look.color, clip_on=False)
+            mark.set_gid(f"cell-{number}")
+            titles |= dict.fromkeys((bar.get_gid(), mark.get_gid()), str(cell))
+        if not drawn:
+            _say_unmeasured(axes)
+        handles = [_handle(looks[name]._replace(linestyle=""), label(name)) for name in looks]
+        _head(figure, f"{_begin(kind)} error", handles)
+        told = [f"{cell}." for cell, _ in drawn] or ["Nothing was measured."]
+        return _svg(figure, f"Measured {kind} errors against the paper’s", " ".join(told), titles)
+
+
 def error_against_depth(evaluations: Sequence[MeasuredEvaluation]) -> str:
     """Errors of dense evaluation at a single scale against depth, a line for each S (Table 3).
 
@@ -138,7 +184,7 @@ def error_against_depth(evaluations: Sequence[MeasuredEvaluation]) -> str:
     weight layers stand side by side. Of several models of one net and S, the first is drawn.
     """
     single = [measured for measured in evaluations if measured.at_single_scale]
-    by_net: dict[str, dict[tuple[int, int], MeasuredEvaluation]] = {}
+    by_net: dict[str, dict[tuple[int, ...], MeasuredEvaluation]] = {}
     for measured in single:
         by_net.setdefault(measured.net, {}).setdefault(measured.S, measured)
     drawn = [measured for own in by_net.values() for measured in own.values()]
@@ -250,14 +296,7 @@ def precision_against_recall(ranked: Mapping) -> str:
         ]
         if len(named) < len(drawn):
             handles.append(_handle(Series(INK, "", "-"), "others", alpha=FAINT["alpha"]))
-        figure.legend(
-            handles=handles,
-            title=f"{ranked['title']}, by average precision",
-            title_fontproperties={"weight": "bold", "size": 10},
-            alignment="left",
-            loc="outside upper left",
-            ncols=4,
-        )
+        _head(figure, f"{ranked['title']}, by average precision", handles)
         told = [
             f"Curves of {len(drawn)} classes, of {ranked['images']} test images; the mean average "
             f"precision is {ranked['mean']:.1f}%.",
@@ -287,18 +326,21 @@ def curve_limits(histories: Sequence[History]) -> Limits:
 
 
 def error_limits(evaluations: Iterable[MeasuredEvaluation]) -> dict[str, tuple[float, float]]:
-    """Ends of an error axis by metric that hold every interval and the paper's numbers.
-
-    It begins at 0 unless that would leave half of it empty.
-    """
+    """Ends of an error axis by metric that hold every interval and the paper's numbers."""
     limits = {}
     for metric in METRICS:
         errors = [getattr(measured, metric) for measured in evaluations]
-        values = [v for e in errors for v in (e.low, e.high, e.paper) if v is not None]
-        low, high = min(values, default=0.0), max(values, default=1.0)
-        margin = 0.08 * (high - low) or 1.0
-        limits[metric] = (low - margin if low > high / 2 else 0.0, high + margin)
+        limits[metric] = _ends(
+            [v for e in errors for v in (e.low, e.high, e.paper) if v is not None]
+        )
     return limits
+
+
+def _ends(values: Collection[float]) -> tuple[float, float]:
+    """Ends of an axis that holds errors, from 0 unless that would leave half of it empty."""
+    low, high = min(values, default=0.0), max(values, default=1.0)
+    margin = 0.08 * (high - low) or 1.0
+    return (low - margin if low > high / 2 else 0.0, high + margin)
 
 
 @contextlib.contextmanager
@@ -313,8 +355,11 @@ def _figure(name: str, width: int, height: int) -> Iterator:
         yield Figure(figsize=(width / 72, height / 72), layout="constrained")
 
 
-def _svg(figure, title: str, description: str) -> str:
-    """The drawing with its text alternative, as a page may hold it."""
+def _svg(figure, title: str, description: str, titles: Mapping[str, str] | None = None) -> str:
+    """The drawing with its text alternative, as a page may hold it.
+
+    titles: what parts of it are, by the identifiers of their groups.
+    """
     file = io.StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     figure.savefig(file, format="svg", transparent=True, metadata=nothing)
@@ -322,6 +367,9 @@ def _svg(figure, title: str, description: str) -> str:
     head = re.sub(r'(width|height)="([\d.]+)pt"', r'\1="\2"', head)
     # A style sheet would hold for all of a page; the one that matplotlib writes says this much.
     body = re.sub(r"\s*<defs>\s*<style.*?</style>\s*</defs>", "", body, flags=re.DOTALL)
+    for name, words in (titles or {}).items():
+        group = f'<g id="{name}">'
+        body = body.replace(group, f"{group}<title>{escape(words)}</title>")
     words = f"<title>{escape(title)}</title>\n <desc>{escape(description)}</desc>"
     return f'<svg{head} stroke-linejoin="round">\n {words}{body}'
 
@@ -363,11 +411,15 @@ def _finish(
         axes.set(title=f"{NAMES[metric]} validation error (%), 95% intervals", ylim=limits[metric])
         axes.locator_params(axis="y", nbins=5)
         if not drawn:
-            words = {"ha": "center", "va": "center", "transform": axes.transAxes}
-            axes.text(0.5, 0.5, "not measured in this run", **words)
+            _say_unmeasured(axes)
     handles = [_handle(series, name) for name, series in names.items()]
     if any(getattr(measured, metric).paper is not None for measured in drawn for metric in METRICS):
         handles.append(_handle(Series(INK, "o", "-"), "paper", **HOLLOW))
+    _head(figure, title, handles)
+
+
+def _head(figure, title: str, handles: Sequence) -> None:
+    """A title above a figure's panels, with the legend below it."""
     figure.legend(
         handles=handles,
         title=title,
@@ -376,6 +428,11 @@ def _finish(
         loc="outside upper left",
         ncols=4,
     )
+
+
+def _say_unmeasured(axes) -> None:
+    words = {"ha": "center", "va": "center", "transform": axes.transAxes}
+    axes.text(0.5, 0.5, "not measured in this run", **words)
 
 
 def _handle(series: Series, label: str, **more):
@@ -415,7 +472,7 @@ def _side_by_side(layers: dict[str, int]) -> dict[str, float]:
     return places
 
 
-def _scale(S: tuple[int, int]) -> str:
+def _scale(S: Sequence[int]) -> str:
     """S as the paper writes it."""
     low, high = S
     return str(low) if low == high else f"[{low};{high}]"

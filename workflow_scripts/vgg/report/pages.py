@@ -1,8 +1,8 @@
 """The report's pages: tables, claims, figures and settings as self-contained HTML.
 
 Everything that a page says comes from the files it is given; nothing is computed here beyond
-counting rows, wrong images and verdicts. Values are written as `<data value="…">`, so that a page
-can be read back by a program at full precision.
+counting rows, pairs of rows, wrong images and verdicts. Values are written as `<data value="…">`,
+so that a page can be read back by a program at full precision.
 """
 
 from __future__ import annotations
@@ -35,10 +35,12 @@ from ..results.formats.layout import (
     measure_name,
 )
 from ..results.paper_tables import MEASURES, METRICS, NAMES
+from ..settings.class_subsets import is_subset, number_of_classes
 from ..settings.localised_rows import is_localised
+from ..settings.report_rules import CLASSES, has_papers_data
 from ..settings.transferred_rows import is_transferred, measure_of
 from ..training.history import History
-from . import directions, plan_tables
+from . import against_paper, directions, plan_tables, verdicts
 from .inputs import VERDICTS, Download
 from .provenance import (
     classifiers,
@@ -99,6 +101,7 @@ def render(template: str, **context) -> str:
         "localised": is_localised,
         "of_features": is_transferred,
         "measure": is_measure,
+        "comparable": lambda table: _is_comparable(table, context["config"]),
     }
     config = context["config"]
     weights = config.get("weights", {})
@@ -108,6 +111,8 @@ def render(template: str, **context) -> str:
         "imported": weights.get("import", {}),
         "trains": weights.get("train", True),
         "miniature": _is_miniature(config),
+        "has_papers_data": has_papers_data(config),
+        "classes_of_run": number_of_classes(config["data"].get("classes", CLASSES)),
         "without": config["data"].get("without", []),
         "verdict_words": directions.WORDS if _is_miniature(config) else {v: v for v in VERDICTS},
         "seeds": config.get("seeds", []),
@@ -153,12 +158,50 @@ def render_table(
     )
 
 
+def render_claims(
+    ledger: dict,
+    tables: Sequence[dict],
+    config: dict,
+    *,
+    pages: Collection[str] = (),
+    index: bool = False,
+    downloads: Sequence[Download] = (),
+    throughput: Sequence[Download] = (),
+) -> str:
+    """The ledger of claims: every comparison, its tests and its verdict, and how they are made.
+
+    tables: whose rows it links to. pages: names of the pages beside this one, the only ones that it
+    links to. index: whether the index is. downloads: the ledger in other forms; throughput: its
+    speeds.
+    """
+    claims = ledger["claims"]
+    drawn = ["low", "high", "difference"]
+    if not _is_miniature(config):
+        drawn.append("paper_difference")
+    known = config.get("transfer", {}).get("data_sets", {})
+    return render(
+        "claims.html",
+        ledger=ledger,
+        claims=claims,
+        span=_widest(claims, drawn),
+        metric_of_side=_metrics_of_sides(tables),
+        with_features=any(is_measure(c["metric"]) for own in claims for c in own["comparisons"]),
+        data_sets={name: entry["title"] for name, entry in known.items() if entry},
+        row_links=_row_links(tables, pages),
+        downloads=downloads,
+        throughput=throughput,
+        config=config,
+        index=index,
+    )
+
+
 def render_index(
     tables: Sequence[dict],
     ledger: dict,
     histories: Sequence[History],
     config: dict,
     *,
+    drawn: Collection[str] = (),
     schema: dict | None = None,
     packing: dict | None = None,
     truth: Mapping[str, dict] | None = None,
@@ -168,36 +211,36 @@ def render_index(
     pages: Collection[str] = (),
     downloads: Mapping[str, Sequence[Download]] | None = None,
 ) -> str:
-    """The index: headline, claims, every table in brief, figures, images, boxes, costs, settings.
+    """The index: errors against the paper's, verdicts on its claims, every table in brief, figures,
+    images, boxes, costs, settings.
 
-    ledger: of claims. schema: of the choices, by name. packing: what was packed, by store. truth:
-    what was read of true boxes, by split. figures: SVG files, in a folder of their kind, such as
-    learning_curves, or named for it in the folder `figures`. plan: planned and actual cost.
-    records: what the run's jobs left. pages: names of the pages beside this one, the only ones that
-    it links to. downloads: files to offer for saving, by table, and of "claims", "throughput" and
-    "evaluations". Sections without their input are left out.
+    ledger: of claims. drawn: names of the tables whose errors the figures measured_against_paper
+    draw. schema: of the choices, by name. packing: what was packed, by store. truth: what was read
+    of true boxes, by split. figures: SVG files, in a folder of their kind, such as learning_curves,
+    or named for it in the folder `figures`. plan: planned and actual cost. records: what the run's
+    jobs left. pages: names of the pages beside this one, the only ones that it links to. downloads:
+    files to offer for saving, by table, and of "evaluations". Sections without their input are left
+    out.
     """
     claims = ledger["claims"]
-    drawn = ["low", "high", "difference"]
-    if not _is_miniature(config):
-        drawn.append("paper_difference")
     drawings: dict[str, list[tuple[str, Markup]]] = {}
     for path in map(Path, figures):
         kind = path.stem if path.parent.name == "figures" else path.parent.name
         drawings.setdefault(kind, []).append((path.stem, inline_svg(path)))
+    cells = against_paper.paper_cells(table for table in tables if table["name"] in drawn)
     return render(
         "index.html",
         tables=tables,
-        ledger=ledger,
+        cells=cells,
+        order=against_paper.order(cells),
+        pictures_of_cells=[svg for _, svg in drawings.pop("measured_against_paper", [])],
+        drawn=drawn,
         claims=claims,
+        parts=verdicts.parts(claims),
         verdicts=Counter(claim["verdict"] for claim in claims),
         directions=directions.directions(claims),
-        span=_widest(claims, drawn),
-        metric_of_side=_metrics_of_sides(tables),
         with_features=any(map(is_transferred, tables)),
-        data_sets={n: title for t in tables for n, title in t.get("data_sets", {}).items()},
         compared=_compared(tables),
-        row_links=_row_links(tables, pages),
         drawings=drawings,
         histories=histories,
         histories_of_boxes=[h for h in histories if h.measured("val_gtloc_error")],
@@ -408,7 +451,9 @@ def of_part(name: str) -> str:
 
 
 def section(name: str) -> str:
-    """A section of the paper as a reader says it."""
+    """A section of the paper as a reader says it; empty for a claim that is not the paper's."""
+    if not name:
+        return "this run’s own"
     return f"appendix {name}" if name.isalpha() else f"§{name}"
 
 
@@ -464,6 +509,18 @@ def plain(value) -> str:
 
 def _is_miniature(config: dict) -> bool:
     return config["data"]["source"] == "miniature"
+
+
+def _is_comparable(table: dict, config: dict) -> bool:
+    """Whether a table's numbers compare in size with those beside them.
+
+    Errors on other classes do not with the paper's, nor those on a subset with anyone's.
+    """
+    if _is_miniature(config):
+        return False
+    if has_papers_data(config) or is_transferred(table):
+        return True
+    return table["reference"] != "paper" and not is_subset(config["data"]["classes"])
 
 
 def _compared(tables: Sequence[dict]) -> dict[str, list[dict]]:

@@ -128,7 +128,9 @@ def pair(sides: Sides) -> frozenset:
 
 def family(sides: Sides) -> str:
     """What two sides are about. Each has a family of tests of its own, so that claims about
-    classification are judged the same with localisation and features, and without."""
+    classification are judged the same with localisation and features, and without; so have the
+    comparisons that only a user's own claims make.
+    """
     kind = type(sides.candidate[0])
     return {Guessed: "localisation", Transferred: "features"}.get(kind, "classification")
 
@@ -300,7 +302,7 @@ def judged_ledger(
     scoring: Scoring | None = None,
     data_sets: Mapping[str, dict] | None = None,
 ) -> dict:
-    """The ledger of all claims of claims.yaml.
+    """The ledger of all claims of claims.yaml, and of a user's own, as `read_claims` has them.
 
     models: that the run has, None for all; comparisons of others stay unmeasured. speeds: as
     throughput.speedups gives them. scoring: of localisation. data_sets: the run's others, as
@@ -316,9 +318,17 @@ def judged_ledger(
         else compare_features(sides, results, seeds, imported, measures)
         for sides in compared
     }
-    families = {
-        name: holm_by_pair({s: pair for s, pair in found.items() if family(s) == name})
-        for name in ("classification", "localisation", "features")
+    of_paper = [claim for claim in claims if not claim.get("own")]
+    papers = {pair(s) for s in measured_sides(of_paper, tables, models, measures)}
+    families: dict[str, dict[frozenset, float]] = {
+        name: holm_by_pair(
+            {
+                sides: compared_pair
+                for sides, compared_pair in found.items()
+                if name == (family(sides) if pair(sides) in papers else "own")
+            }
+        )
+        for name in ("classification", "localisation", "features", "own")
     }
     p_holm = {own: p for of_family in families.values() for own, p in of_family.items()}
     judged = []
@@ -330,7 +340,10 @@ def judged_ledger(
         speed, verdicts = judge_speed(claim.get("throughput"), speeds)
         judged.append(
             {
-                **{key: claim[key] for key in ("number", "section", "claim")},
+                "number": claim["number"],
+                "section": claim.get("section", ""),
+                "claim": claim["claim"],
+                "short": claim.get("short", claim["claim"]),
                 "note": claim.get("note", ""),
                 "comparisons": comparisons,
                 "throughput": speed,
@@ -344,5 +357,6 @@ def judged_ledger(
         "family": len(families["classification"]),
         "family_of_localisation": len(families["localisation"]),
         "family_of_features": len(families["features"]),
+        "family_of_own": len(families["own"]),
         "claims": judged,
     }

@@ -209,8 +209,34 @@ def laid_out(
         "metrics": entry["metrics"],
         "reference": entry.get("reference", "paper"),
         "rows": rows,
-        "notes": list(notes.values()),
+        "notes": [*notes.values(), *notes_on_imports(rows)],
     }
+
+
+def notes_on_imports(rows: Sequence[dict]) -> list[str]:
+    """What a reader must know of rows' imported weights: nets that are not the paper's, and such
+    as know more classes than the data set."""
+    imported = {
+        evaluation["model"]: evaluation["imported"]
+        for row in rows
+        for evaluation in row.get("evaluations", [])
+        if evaluation["imported"]
+    }
+    notes = []
+    for model, source in imported.items():
+        if net := source.get("net"):
+            notes.append(
+                f"{model} is {net}, no net of the paper’s, with the input of its own library: "
+                f"{source['input']}."
+            )
+        if classes := source.get("classes"):
+            ways = {
+                "renormalised": "the posteriors are of the data set’s classes, renormalised",
+                "of-all-classes": "an answer that is none of the data set’s classes is wrong",
+            }
+            told = ways[source["subset_posteriors"]]
+            notes.append(f"{model} knows {classes} classes: {told}.")
+    return notes
 
 
 def measured_row(
