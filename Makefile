@@ -49,5 +49,5 @@ lock: environment ## envs/lock.txt anew, after a change of the pins beside it
 	uv pip compile --quiet envs/requirements-dev.txt --universal --python-version 3.11 \
 		--no-annotate --custom-compile-command "make lock" --output-file envs/lock.txt
 
-clean: ## Remove results, logs, pages and drawn images; resources/ keeps what you put there
+clean: ## Remove results, logs, pages and drawn images, no others
 	rm -rf results logs benchmarks reports/*.html .snakemake resources/miniature resources/other_sets

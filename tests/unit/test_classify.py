@@ -171,7 +171,7 @@ def test_bad_files_are_named_and_the_others_answered(photographs, weights, tmp_p
     [
         (["nowhere.jpg"], "nowhere.jpg: no such file or folder"),
         (["{tmp}/none"], "none: holds no images"),
-        (["{tmp}/bad.jpg"], "none of the 1 images can be read; .*bad.jpg"),
+        (["{tmp}/bad.jpg"], "bad.jpg: cannot be .*; none of the 1 images can be"),
         (["{photos}", "--Q", "200"], "smaller than the net's input"),
         (["{photos}", "--classes", "{tmp}/three.txt"], "names 3 classes, but .* knows 7"),
         (["{photos}", "--classes", "{tmp}/twice.txt"], "line 2: names cat a second time"),

@@ -36,8 +36,8 @@ def packed_meanwhile(
         path = f"{temporary}/images.arrow"
         write_shard(path, packing.rows(index.assign(label=-1)))
         if not packing.packed:
-            first = f"; {packing.skipped[0]['reason']}" if packing.skipped else ""
-            raise InputError(f"none of the {len(index)} images can be read{first}")
+            reason = packing.skipped[0]["reason"]
+            raise InputError(f"{reason}; none of the {len(index)} images can be read")
         yield path
 
 
