@@ -95,6 +95,7 @@ def test_posteriors_name_the_weights_that_made_them(run):
     recorded = json.loads(metadata["training_choices"]) | json.loads(metadata["choices"])
     others = ("box_", "merge_", "overlap_", "blacklisted")  # of boxes
     others += ("feature_", "svm_", "action_box", "average_precision")
+    others += ("subset_posteriors",)  # of imports
     assert recorded == {k: v for k, v in config.items() if not k.startswith(others)}
 
 
@@ -108,6 +109,7 @@ def test_guesses_name_the_boxes_that_made_them_and_all_choices_of_boxes(run):
         recorded |= said["choices"] | said["training_choices"]
     others = ("overlap_", "blacklisted", "score_average", "crop_grid")  # of scoring
     others += ("feature_", "svm_", "action_box", "average_precision")
+    others += ("subset_posteriors",)  # of imports
     assert recorded == {k: v for k, v in config["choices"].items() if not k.startswith(others)}
     distance = config["choices"]["merge_distance"]
     assert metadata["merge_threshold"] == config["localise"]["thresholds"][distance]
