@@ -82,12 +82,13 @@ def results(tmp_path):
 
 @pytest.fixture
 def judge(results, tmp_path, monkeypatch):
-    """`judge(claims, *words)` gives the ledger that the command writes."""
+    """`judge(claims, *words)` gives the ledger that the command writes; own: another file."""
     monkeypatch.chdir(ROOT)
 
-    def run(claims, *words):
+    def run(claims, *words, own=None):
         (tmp_path / "claims.yaml").write_text(yaml.safe_dump(claims))
-        options = ["--claims", str(tmp_path / "claims.yaml"), "--results", str(results)]
+        options = ["--claims", str(tmp_path / "claims.yaml"), *([str(own)] if own else [])]
+        options += ["--results", str(results)]
         judge_claims.main([*options, "--output", str(tmp_path / "claims"), *map(str, words)])
         return json.loads((tmp_path / "claims.json").read_text())
 
@@ -226,6 +227,22 @@ def test_p_is_corrected_over_the_ledger_where_the_same_pair_counts_once(judge):
     assert [comparison["p_holm"] for comparison in last[:3]] == pytest.approx([of_pair] * 3)
     assert last[1]["difference"] == -last[0]["difference"]
     assert last[3]["p_holm"] is None
+
+
+def test_claims_of_ones_own_have_holms_correction_to_themselves(judge, tmp_path):
+    papers = [claim(1, compared(row("B_S256"), row("A_S256")))]
+    alone = judge(papers)
+    same, new = compared(row("B_S256"), row("A_S256")), compared(row("C_S256"), row("A_S256"))
+    further = [claim(101, same, new), claim(102, compared(row("D_S256"), row("A_S256")))]
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(further))
+    both = judge(papers, own=tmp_path / "own.yaml")
+    assert both["claims"][:1] == alone["claims"]
+    assert (alone["family"], alone["family_of_own"]) == (1, 0)
+    assert (both["family"], both["family_of_own"]) == (1, 2)
+    (papers_own, first), (second,) = (each["comparisons"] for each in both["claims"][1:])
+    assert papers_own["p_holm"] == papers_own["p"], "a pair that the paper's claims compare"
+    expected = multipletests([first["p"], second["p"]], method="holm")[1]
+    np.testing.assert_allclose([first["p_holm"], second["p_holm"]], expected)
 
 
 def test_a_difference_that_holms_correction_makes_uncertain_is_inconclusive(judge, results):

@@ -5,6 +5,7 @@ import json
 from tests.helpers.pages import Page, numbers
 from tests.helpers.report_inputs import claims_of, downloads
 from workflow_scripts.vgg.report import pages as rendered
+from workflow_scripts.vgg.report import verdicts
 from workflow_scripts.vgg.results.throughput import SPEED_KEYS
 
 
@@ -84,3 +85,14 @@ def test_throughput_is_a_table_where_it_was_measured(run, tmp_path, claims):
     assert not page.tags["b"]
     assert "not measured" not in page.text
     assert downloads(html)["claims_throughput.csv"][1] == b"number,processes\n9,1\n"
+
+
+def test_claims_of_a_runs_own_stand_apart(claims, config):
+    own = claims["claims"][-1] | {"number": 101, "section": "", "claim": "Mine is better"}
+    claims["claims"].append(own)
+    claims["family_of_own"] = 3
+    text = " ".join(Page(rendered.render_claims(claims, [], config)).text.split())
+    assert "for the 3 that this run’s own claims alone make, apart from all of these" in text
+    assert "101. Mine is better" in text
+    *_, last = verdicts.parts(claims["claims"])
+    assert (last.title, [line.claim for line in last.lines]) == ("Claims of this run’s own", [own])
