@@ -135,3 +135,11 @@ def test_the_documented_subsets_are_runs_of_the_papers_tables(name, tree):
             assert jobs.get(rule, 0) == PLANNED[name].get(rule, 0), rule
     assert jobs["render_table"] == 15
     assert not jobs.keys() & {"make_miniature", "write_submission", "index_examples"}
+
+
+def test_the_released_nets_are_tested_on_imagenette_without_a_training(tree):
+    files = ("--configfile", "config/released_weights.yaml", "config/imagenette.yaml")
+    jobs = planned(tree, "reports/released_weights.html", *files)
+    assert jobs["import_weights"] == 2
+    assert jobs["evaluate_convnet"] == 8
+    assert not jobs.keys() & {"train_convnet", "verify_archive", "unpack_parquet"}
