@@ -104,8 +104,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         start_server()
     device = pick_device(given.device, given.threads)
     convnets = read_valid("models", given.models)["convnets"]
+    listed_names = listed(given.classes) if given.classes else None
+    classes = {"classes": len(listed_names)} if listed_names else {}
     nets = [
-        read_any(path, convnets, given.format, given.net, given.pool_rounding)
+        read_any(path, convnets, given.format, given.net, given.pool_rounding, **classes)
         for path in given.weights
     ]
     scales = [given.Q or [usual_scale(net)] for net in nets]
@@ -113,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         logging.info("%s: %s, input %s, Q %s", path, net.name, net.input, " ".join(map(str, own)))
         for Q in own:
             check_scale(pixels_at(Q, net.net.architecture.crop), net.net.architecture.crop)
-    names = class_names(given, nets)
+    names = class_names(given, nets, listed_names)
 
     # The pictures, as the pipeline packs them, and each net's posteriors at each Q.
     packing = Packing(
@@ -179,37 +181,50 @@ def evaluate_pass(
     write_posteriors(output, list(shards.ids()), shards.labels, posteriors, metadata)
 
 
-def class_names(given: argparse.Namespace, nets: Sequence[AnyNet]) -> list[ClassName]:
+def class_names(
+    given: argparse.Namespace, nets: Sequence[AnyNet], listed_names: list[ClassName] | None
+) -> list[ClassName]:
     """The classes that the posteriors are of, in their order.
 
-    Raises InputError if the nets, or the list of names, are of different numbers of classes.
+    listed_names: those of --classes, None if it is not given.
+    Raises InputError if the nets, or the list, are of different classes.
     """
-    counts = [net.net.architecture.classes for net in nets]
-    for path, count in zip(given.weights, counts, strict=True):
-        if count != counts[0]:
+    first, count = given.weights[0], nets[0].net.architecture.classes
+    known = [classes_told(path, net) for path, net in zip(given.weights, nets, strict=True)]
+    for path, net, own in zip(given.weights, nets, known, strict=True):
+        if (other := net.net.architecture.classes) != count:
             raise InputError(
-                f"{path} and {given.weights[0]}: know {count} and {counts[0]} classes; posteriors "
-                "of different classes have no mean"
+                f"{path} and {first}: know {other} and {count} classes; posteriors of different "
+                "classes have no mean"
             )
-    if given.classes:
-        names = listed(given.classes)
-        if len(names) != counts[0]:
+        if own and known[0] and own != known[0]:
             raise InputError(
-                f"{given.classes}: names {len(names)} classes, but {given.weights[0]} knows "
-                f"{counts[0]}; give the list of its own classes"
+                f"{path} and {first}: know different classes, or in another order; their "
+                "posteriors have no mean"
             )
+    if listed_names and len(listed_names) != count:
+        raise InputError(
+            f"{given.classes}: names {len(listed_names)} classes, but {first} knows {count}; give "
+            "the list of its own classes"
+        )
+    if names := listed_names or next(filter(None, known), None):
         return names
-    kept = nets[0].kept or range(counts[0])
-    of_ilsvrc = listed_classes(ILSVRC)
-    for above in list(Path(given.weights[0]).absolute().parents)[1:3]:
-        if (path := above / "classes.parquet").is_file():
-            names = read_class_names(path)
-            if len(names) == counts[0]:
+    logging.warning("the names of the %d classes are not known: give --classes", count)
+    return [ClassName("", f"class {label}", f"class {label}") for label in range(count)]
+
+
+def classes_told(path: str, net: AnyNet) -> list[ClassName] | None:
+    """The classes of a net whose file tells them: by the run that it lies in, or as ILSVRC's."""
+    count = net.net.architecture.classes
+    for above in list(Path(path).absolute().parents)[1:3]:
+        if (table := above / "classes.parquet").is_file():
+            names = read_class_names(table)
+            if len(names) == count:
                 return names
-    if counts[0] == len(of_ilsvrc):
-        return [of_ilsvrc[place] for place in kept]
-    logging.warning("the names of the %d classes are not known: give --classes", counts[0])
-    return [ClassName("", f"class {label}", f"class {label}") for label in range(counts[0])]
+    of_ilsvrc = listed_classes(ILSVRC)
+    if count != len(of_ilsvrc):
+        return None
+    return [of_ilsvrc[place] for place in net.kept or range(count)]
 
 
 def listed(path: str) -> list[ClassName]:

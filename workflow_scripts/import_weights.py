@@ -31,6 +31,7 @@ from workflow_scripts.vgg.nets.released.reading import (
 from workflow_scripts.vgg.nets.released.source_formats import FORMATS, Input
 from workflow_scripts.vgg.nets.restriction import Restriction, restrict
 from workflow_scripts.vgg.nets.weights import read_metadata, save_weights
+from workflow_scripts.vgg.settings.net_uses import is_library_net
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -49,7 +50,14 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     add_options(group, Restriction)
     parser.add_argument("--output", required=True, help="weights to write (safetensors)")
-    return parser.parse_args(arguments)
+    given = parser.parse_args(arguments)
+    if is_library_net(given.net) == bool(given.layers):
+        parser.error(
+            "--layers goes with nets of --net that are not a library's, and only with them"
+        )
+    if given.layers and not given.scale:
+        parser.error("--scale goes with --layers")
+    return given
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -194,6 +194,28 @@ def test_wrong_input_is_one_line(words, message, photographs, weights, tmp_path)
     assert not (tmp_path / "answers.parquet").exists()
 
 
+def test_nets_of_other_classes_are_not_averaged(photographs, tmp_path):
+    """As many classes, but others: two runs' nets, of which each has its list beside it."""
+    net = ConvNet(Architecture(TINY, 7, 64, 16), dropout=0.0)
+    initialise(net, "he", 0)
+    metadata = {"model": "tiny", "S": [256, 256], "mean_rgb": [0.0] * 3, "iterations": 0}
+    words = []
+    for run, letters in (("one", "abcdefg"), ("two", "abcdefh"), ("three", "abcdefg")):
+        for letter in letters:
+            (tmp_path / run / "tree" / letter).mkdir(parents=True)
+        tree, table = str(tmp_path / run / "tree"), str(tmp_path / run / "classes.parquet")
+        list_classes.main(["--folders", tree, "--classes", "7", "--output", table])
+        path = tmp_path / run / "weights/tiny.safetensors"
+        save_weights(path, net, 64.0, metadata | {"code_fingerprint": "none"})
+        words.append(["--weights", path])
+    one, two, three = words
+    picture = photographs / "picture1.png"
+    with pytest.raises(InputError, match=r"two.*one.*know different classes, or in another order"):
+        classified(tmp_path, picture, *one, *two)
+    lines = pd.read_csv(classified(tmp_path, picture, *one, *three, suffix="csv"))
+    assert set(lines["name"]) <= set("abcdefg")
+
+
 def test_a_thousand_classes_have_ilsvrcs_names():
     """Those that torchvision gives its weights, but for two that have the same first word."""
     theirs = torchvision.models.VGG16_Weights.DEFAULT.meta["categories"]
@@ -247,8 +269,21 @@ def test_a_library_net_is_named(photographs, tmp_path):
     words = [photographs / "picture1.png", "--weights", file, "--top", 1]
     with pytest.raises(InputError, match="named by --net, timm/… or torchvision/…"):
         classified(tmp_path, *words)
-    output = classified(tmp_path, *words, "--net", "torchvision/resnet18", "--method", "center")
-    assert read_posteriors(output)[1].shape == (1, 1000)
+    named = [*words, "--net", "torchvision/resnet18", "--method", "center"]
+    assert read_posteriors(classified(tmp_path, *named))[1].shape == (1, 1000)
+    with pytest.raises(InputError, match="--net torchvision/resnet18 and --format caffe contradi"):
+        classified(tmp_path, *named, "--format", "caffe")
+
+
+def test_a_library_net_may_have_classes_of_ones_own(photographs, tmp_path):
+    torch.manual_seed(0)
+    theirs = torchvision.models.resnet18(num_classes=3).eval()
+    file = saved(tmp_path / "w", theirs.state_dict(), "zip")
+    (tmp_path / "three.txt").write_text("cat\ndog\ncow\n")
+    words = [photographs / "picture1.png", "--weights", file, "--net", "torchvision/resnet18"]
+    words += ["--classes", tmp_path / "three.txt", "--method", "center"]
+    lines = pd.read_csv(classified(tmp_path, *words, suffix="csv"))
+    assert set(lines["name"]) == {"cat", "dog", "cow"}
 
 
 @pytest.mark.slow

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 
@@ -233,6 +232,31 @@ def test_a_library_that_is_not_installed_is_named(monkeypatch, tmp_path):
         importing(file, REGNET, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"net": "D"}, "--layers goes with nets of --net that are not a library's"),
+        ({"net": RESNET, "layers": "conv3-64"}, "--layers goes with nets of --net that are not"),
+        ({"net": "D", "layers": "conv3-64"}, "--scale goes with --layers"),
+    ],
+)
+def test_a_net_by_hand_is_named_in_one_way(words, message, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        importing("w.pth", folder=tmp_path, **words | {"format": "torchvision"})
+    assert message in capsys.readouterr().err
+
+
+def test_memory_that_is_short_is_no_property_of_a_net(monkeypatch):
+    net = random_net(RESNET)
+
+    def short(*_):
+        raise torch.OutOfMemoryError("out of memory")
+
+    monkeypatch.setattr(net, "forward", short)
+    with pytest.raises(torch.OutOfMemoryError):
+        score_map_modules(net, 224)
+
+
 def test_what_is_not_evaluation_takes_no_library_net(tmp_path):
     output = importing(
         saved(tmp_path / "w", random_net(RESNET).state_dict(), "zip"), RESNET, tmp_path
@@ -265,4 +289,3 @@ def test_kept_classes_are_in_the_order_given(tmp_path):
     restrict(ours, [7, 2, 4])
     assert torch.equal(ours_on(ours, metadata, picture(224, 224)), whole[:, [7, 2, 4]])
     assert ours.architecture.classes == 3
-    assert json.dumps(metadata["architecture"])

@@ -21,6 +21,7 @@ from torch.nn import functional as F
 
 from ..core.files import InputError
 from .convnets import ConvNet
+from .devices import is_out_of_memory
 from .released.source_formats import Colour, Input, normalised_input
 
 # torchvision's files of these nets are of pixels that the nets themselves normalise once more.
@@ -149,7 +150,9 @@ def score_map_modules(net: nn.Module, crop: int) -> tuple[str, str] | None:
 
                 hooks.callback(module.register_forward_hook(keep).remove)
             scores = net(image)
-    except (AssertionError, RuntimeError, ValueError):
+    except (AssertionError, RuntimeError, ValueError) as error:
+        if is_out_of_memory(error):
+            raise
         return None
     is_close = partial(torch.allclose, rtol=1e-3, atol=1e-5)
     last = [name for name in linear if name in seen and seen[name] is scores]

@@ -50,11 +50,13 @@ def read_any(
     source: str | None = None,
     net: str | None = None,
     pool_rounding: str = "floor",
+    classes: int = 1000,
 ) -> AnyNet:
     """The net of a weights file: of this pipeline, or of another source, at the paper's size.
 
     convnets: layers by name, among which the net is looked for. source: the file's format; told by
-    the file itself if None. net: a name in `convnets`, or of a library, timm/…; likewise.
+    the file itself if None. net: a name in `convnets`, or of a library, timm/…; likewise. classes:
+    of a library's net, which its file does not tell.
     Raises InputError if the file is none of these, or may be of several.
     """
     if not Path(path).is_file():
@@ -62,7 +64,9 @@ def read_any(
     if source in (None, "own") and (found := _own(path, pool_rounding)):
         return found
     if net and is_library_net(net):
-        library_net, given = read_library_net(path, net, classes=1000)
+        if source not in (None, net.partition("/")[0]):
+            raise InputError(f"{path}: --net {net} and --format {source} contradict each other")
+        library_net, given = read_library_net(path, net, classes)
         return AnyNet(net, library_net, given.mean_rgb, None, None, given.words)
     if net and net not in convnets:
         raise InputError(
