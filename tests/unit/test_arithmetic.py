@@ -15,6 +15,7 @@ from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet
 from workflow_scripts.vgg.planning.arithmetic import (
     boxes_flop,
     built,
+    built_of_library,
     evaluation_flop,
     forward_flop,
     score_map_places,
@@ -115,3 +116,16 @@ def test_a_training_step_is_three_passes_less_the_gradient_of_the_images():
 def test_fine_tuned_fc_layers_need_no_backward_pass_through_the_convs():
     gradients = FC + FC - 2 * 7 * 7 * 512 * 4096  # of weights, and of all inputs but FC-1's
     assert training_flop(net("D"), "fc") == by_hand("D") + gradients
+
+
+@pytest.mark.parametrize(
+    ("name", "weights"), [("resnet50", "ResNet50"), ("densenet121", "DenseNet121")]
+)
+def test_a_librarys_net_takes_what_the_library_says(name, weights):
+    """torchvision counts a multiply-add as one operation, of a crop of 224."""
+    net = built_of_library(f"torchvision/{name}")
+    stated = getattr(torchvision.models, f"{weights}_Weights").DEFAULT.meta
+    assert float(forward_flop(net, 224, 224)) / 2e9 == pytest.approx(stated["_ops"], rel=0.01)
+    assert net.parameter_count() == stated["num_params"]
+    twice_the_area = evaluation_flop(net, "dense", 224, [224], [448])
+    assert twice_the_area == pytest.approx(2 * 2 * float(forward_flop(net, 224, 224)))
