@@ -55,6 +55,7 @@ NO_KIT = {"archives": {"devkit": None}}
             {"weights": {"train": False}},
             "weights: `train` is false and `import` is empty, so there is no model",
         ),
+        ({"train": {"observer": "mine.py:f"}}, "train.observer: mine.py is no file; name a file"),
         (
             {"data": NO_KIT},
             "data.archives.devkit: is null, but without the development kit the classes and labels "
@@ -351,12 +352,13 @@ def test_a_training_is_told_all_that_decides_its_result():
     ]  # fmt: skip
 
 
-def test_how_a_training_runs_is_no_part_of_what_decides_its_result():
+def test_how_a_training_runs_is_no_part_of_what_decides_its_result(tmp_path):
+    (tmp_path / "{a} b.py").touch()
     one = run_of()
     other = run_of(
         train={
             "processes": 4, "nodes": 2, "micro_batch": 3, "flat_line_iterations": None,
-            "tensorboard": True, "observer": "{a} b.py:c",
+            "tensorboard": True, "observer": f"{tmp_path}/{{a}} b.py:c",
         }
     )  # fmt: skip
     assert training_rules.training_options(one, "A_S256", "") == (
@@ -366,7 +368,8 @@ def test_how_a_training_runs_is_no_part_of_what_decides_its_result():
         "--checkpoint-seconds 600 --flat-line-iterations 1000"
     )
     assert training_rules.running_options(other) == (
-        "--checkpoint-seconds 600 --micro-batch 3 --observer '{{a}} b.py:c' --tensorboard "
+        f"--checkpoint-seconds 600 --micro-batch 3 --observer '{tmp_path}/{{{{a}}}} b.py:c' "
+        "--tensorboard "
         "results/miniature/{wildcards.replicate}tensorboard/{wildcards.model}"
     )
     assert (other.processes, other.nodes, other.processes_per_node) == (4, 2, 2)

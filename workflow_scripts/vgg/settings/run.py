@@ -442,6 +442,12 @@ def _check(run: Run) -> None:
     data = run.data
     if not run.available:
         raise InputError("weights: `train` is false and `import` is empty, so there is no model")
+    observer = run.config["train"]["observer"]
+    if observer and not Path(path := observer.rpartition(":")[0]).is_file():
+        raise InputError(
+            f"train.observer: {path} is no file; name a file and its function, such as "
+            "my_observer.py:function, relative to the project"
+        )
     if data["source"] in ("miniature", "archives") and not data["archives"]["devkit"]:
         raise InputError(
             "data.archives.devkit: is null, but without the development kit the classes and labels "
