@@ -45,7 +45,7 @@ rule train_convnet:
 
 rule import_weights:
     input:
-        training_rules.known_classes(RUN),
+        lambda wildcards: training_rules.known_classes(RUN, wildcards.model),
     output:
         f"{RESULTS}/weights/{{model}}.safetensors",
     log:

@@ -418,15 +418,29 @@ def test_imported_weights_have_a_file_and_the_net_that_it_must_fit():
     assert training_rules.import_options(run, "A_S256") == [
         "--model", "A_S256", "--net", "A", "--layers", run.convnets["A"], "--scale", "256", "256",
         "--crop", "96", "--fc", "512", "--width-divisor", "16", "--classes", "10",
-        "--file", "w/a b.npz", "--format", "own", "--subset-posteriors", "renormalised",
+        "--file", "w/a b.npz", "--format", "own",
     ]  # fmt: skip
-    assert training_rules.known_classes(run) == f"{run.results}/classes.parquet"
 
 
-def test_weights_for_all_of_ilsvrc_know_no_more_classes():
-    run = run_of(FULL, weights={"train": True, "import": IMPORTED})
-    assert training_rules.known_classes(run) == []
-    assert "--subset-posteriors" not in training_rules.import_options(run, "A_S256")
+TORCHVISIONS = {"A_S256": {"file": "w/a.pth", "format": "torchvision"}}
+
+
+@pytest.mark.parametrize(
+    ("base", "imported", "classes", "may_know_more"),
+    [
+        (MINIATURE, TORCHVISIONS, 10, True),
+        (MINIATURE, IMPORTED, {"number": 6, "seed": 0}, True),
+        (MINIATURE, IMPORTED, 10, False),
+        (FULL, TORCHVISIONS, 1000, False),
+        (FULL, IMPORTED, 1000, False),
+    ],
+)
+def test_classes_are_listed_for_weights_that_may_know_more(base, imported, classes, may_know_more):
+    run = run_of(base, data={"classes": classes}, weights={"train": True, "import": imported})
+    listed = [f"{run.results}/classes.parquet"] if may_know_more else []
+    assert training_rules.known_classes(run, "A_S256") == (listed[0] if listed else [])
+    words = training_rules.import_options(run, "A_S256")
+    assert ("--subset-posteriors" in words) is may_know_more
 
 
 def test_checkpoints_are_discarded_where_the_weights_are_there(tmp_path, monkeypatch):

@@ -50,10 +50,10 @@ def extended(run, tmp_path_factory):
 
 def test_the_page_is_made_and_the_papers_nets_are_not_trained_again(extended):
     folder, made = extended
-    assert [path for path in made if path.endswith(".safetensors")] == [
+    assert {path for path in made if path.endswith(".safetensors")} == {
         "results/tiny/weights/D-BN_S256.safetensors",
         "results/tiny/weights/ResNet-50.safetensors",
-    ]
+    }
     table = pd.read_csv(folder / "results/tiny/tables/batch_normalisation.csv")
     assert table["ConvNet"].tolist() == ["D", "D with batch normalisation"]
     assert table["top1_val"].notna().all()

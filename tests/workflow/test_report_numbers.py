@@ -87,7 +87,8 @@ DIGITS = [
     ("reports/random_features.html", r'<button[^>]*class="number"[^>]*><data value="[^"]*">'),
     ("reports/table1.html", r'<data value="'),
     ("reports/table2.html", r'<data value="[^"]*">'),
-    ("reports/index.html", r'<p class="lead">(?s:.*?)<data value="[^"]*">'),
+    # The count of pairs in the paper's order, or, if no intervals are apart, of errors.
+    ("reports/index.html", r'<section class="opening pictured"(?s:.*?)<data value="[^"]*">'),
     ("reports/index.html", r'<p class="caption">(?s:.*?)<data value="[^"]*">'),
     ("reports/index.html", r'-cell-0"><title>[^<]*? error '),
     ("reports/index.html", r'<dl class="verdict-counts">(?s:.*?)<data value="[^"]*">'),

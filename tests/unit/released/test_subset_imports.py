@@ -101,6 +101,14 @@ def test_classes_that_are_no_part_of_anything_are_known_by_nobody(tmp_path, imag
     assert "its classes must be the data set's" in text
 
 
+def test_without_known_classes_the_cure_is_to_name_them(tmp_path):
+    file = tmp_path / "whole.safetensors"
+    own_file(file)
+    text = refused(file, "own", tmp_path, classes=3)
+    assert "classes 7, not 3: give the model's own weights, or name the data set's" in text
+    assert "data.classes" not in refused(file, "own", tmp_path, classes=9)
+
+
 @pytest.mark.parametrize("value", ["renormalised", "of-all-classes"])
 def test_kept_classes_by_hand(value):
     kept = Restriction(value).kept(KEPT, CLASSES)

@@ -99,13 +99,19 @@ def import_options(run: Run, model: str) -> list[str]:
         **run.config["convnet"],
         classes=run.classes,
         **run.imported[model],
-        **(run.choices_deciding("importing") if known_classes(run) else {}),
+        **(run.choices_deciding("importing") if known_classes(run, model) else {}),
     )
 
 
-def known_classes(run: Run) -> str | list:
-    """The classes of a data set that is not all of ILSVRC: weights may know more than these."""
-    return [] if run.classes == ILSVRC_CLASSES else f"{run.results}/classes.parquet"
+def known_classes(run: Run, model: str) -> str | list:
+    """The classes of a data set that is not all of ILSVRC, if a model's weights may know more.
+
+    This pipeline's weights for a whole data set need none: they serve others without this one.
+    """
+    of_whole = run.imported[model]["format"] == "own" and not run.is_subset
+    if of_whole or run.classes == ILSVRC_CLASSES:
+        return []
+    return f"{run.results}/classes.parquet"
 
 
 def discard_checkpoints(run: Run) -> None:

@@ -318,11 +318,14 @@ def _own_architecture(path: Path, stated: dict, expected: Architecture) -> Archi
         raise InputError(f"{path}: does not say its net ({error}); is its format own?") from error
     expected = replace(expected, pool_rounding=found.pool_rounding, lrn=found.lrn)
     ours = asdict(expected)
-    differ = [
-        f"{name} {value}, not {ours[name]}"
+    differ = {
+        name: f"{name} {value}, not {ours[name]}"
         for name, value in asdict(found).items()
         if value != ours[name]
-    ]
+    }
     if differ:
-        raise InputError(f"{path}: its net has {'; '.join(differ)}: give the model's own weights")
+        cure = "give the model's own weights"
+        if differ.keys() == {"classes"} and found.classes > expected.classes:
+            cure += ", or name the data set's classes in data.classes if these are among the net's"
+        raise InputError(f"{path}: its net has {'; '.join(differ.values())}: {cure}")
     return found
