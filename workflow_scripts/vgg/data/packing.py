@@ -51,7 +51,7 @@ class Packing:
         Raises InputError for a bad image, naming it, unless it is to be skipped; and for a file
         that has changed since it was indexed.
         """
-        progress = Progress(len(index), "images")
+        progress = Progress(len(index), "images packed")
         places = zip(index["file"], index["offset"], index["size"], strict=True)
         for row, encoded in zip(index.itertuples(), read_members(places, unchanged), strict=True):
             try:
