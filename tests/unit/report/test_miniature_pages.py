@@ -138,6 +138,20 @@ def test_the_papers_differences_are_a_column_and_in_the_miniature_no_drawing(led
     assert ("compare their signs with those measured here, not their" in html) == small
 
 
+def test_each_kind_of_difference_is_drawn_on_an_axis_of_its_own(ledger, config, compared):
+    """Points of average precision are tens where those of errors are ones."""
+    claim = {**ledger["claims"][0]}
+    claim["comparisons"] = [
+        compared("B", -2.0, -4.0, 1.0, paper_difference=None),
+        compared("B", 20.0, 10.0, 40.0, paper_difference=None, metric="map_voc2007"),
+    ]
+    html = rendered.render_claims({**ledger, "claims": [claim]}, [], config)
+    axes = "±4.0 points of top-1 error or ±40.0 points of mean average precision or recall"
+    assert f"on an axis of {axes}, the dot" in spaced(html)
+    drawn = re.findall(r'<circle cx="([-.0-9]+)"', html)
+    assert list(map(float, drawn)) == [-30.0, 30.0]
+
+
 # Tables
 
 

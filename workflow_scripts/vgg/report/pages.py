@@ -92,6 +92,7 @@ def render(template: str, **context) -> str:
             size,
             unmeasured,
             unmeasured_sets,
+            verdicts.unit_of,
             withheld,
             wrong,
         )
@@ -183,7 +184,7 @@ def render_claims(
         "claims.html",
         ledger=ledger,
         claims=claims,
-        span=_widest(claims, drawn),
+        axes=_axes(claims, drawn),
         metric_of_side=_metrics_of_sides(tables),
         with_features=any(is_measure(c["metric"]) for own in claims for c in own["comparisons"]),
         data_sets={name: entry["title"] for name, entry in known.items() if entry},
@@ -597,12 +598,11 @@ def _cell(cell: plan_tables.Cell) -> Markup:
     return Markup('<data value="{}">{}</data>').format(cell.value, cell.text)
 
 
-def _widest(claims: Sequence[dict], keys: Sequence[str]) -> float:
-    values = [
-        abs(comparison[key])
-        for claim in claims
-        for comparison in claim["comparisons"]
-        for key in keys
-        if comparison[key] is not None
-    ]
-    return max(values, default=0) or 1
+def _axes(claims: Sequence[dict], keys: Sequence[str]) -> dict[str, float]:
+    """What the differences of claims are points of, and the largest number of such."""
+    found: dict[str, float] = {}
+    for comparison in (each for claim in claims for each in claim["comparisons"]):
+        unit = verdicts.unit_of(comparison["metric"])
+        numbers = [abs(comparison[key]) for key in keys if comparison[key] is not None]
+        found[unit] = max([found.get(unit, 0), *numbers])
+    return {unit: most or 1 for unit, most in found.items()}

@@ -62,7 +62,7 @@ def _part(title: str, claims: Sequence[dict]) -> Part:
     compared = [each for line in lines for each in line.compared]
     reaches = sorted(max(abs(each["low"]), abs(each["high"])) for each in compared) or [1.0]
     span = reaches[math.ceil(HELD * len(reaches)) - 1]
-    units = dict.fromkeys(_unit(each["metric"]) for each in compared)
+    units = dict.fromkeys(unit_of(each["metric"]) for each in compared)
     return Part(title, lines, list(units), math.ceil(10 * span) / 10)
 
 
@@ -94,7 +94,8 @@ def _support(comparison: dict) -> tuple[int, float]:
     return WEAKEST.index(comparison["verdict"]), far[comparison["expect"]]
 
 
-def _unit(metric: str) -> str:
+def unit_of(metric: str) -> str:
+    """What differences of a metric are points of."""
     kind = measure_of(metric)[0]
     if kind in MEASURES:
         return "mean average precision or recall"
