@@ -51,6 +51,7 @@ DECIDING = (Method, PoolingChoices, Resizing)  # which declare what decides post
 TOLD = {"exif-orientation", "one-colour", "elongated"}  # oddities of which answers may suffer
 USUAL_Q = 256  # of weights that do not say S
 COLUMNS = ("image", "rank", "label", "wnid", "name", "posterior")
+LONGEST_BESIDE = 60  # of names that answers stand beside
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -261,10 +262,9 @@ def answers(
 
 
 def print_table(given, ids, posteriors, names, skipped) -> None:
-    """Print the likeliest classes, a line each, behind the picture's name."""
-    lines = answers(given, ids, posteriors, names)
-    width = min(60, max(len(line["image"]) for line in lines))
-    for line in lines:
+    """Print the likeliest classes, a line each, behind the picture's name, or below a long one."""
+    width = max((len(image) for image in ids if len(image) <= LONGEST_BESIDE), default=2)
+    for line in answers(given, ids, posteriors, names):
         image = line["image"] if line["rank"] == 1 else ""
         if len(image) > width:
             print(image)
