@@ -116,7 +116,8 @@ PATH=$(outer_path)
 if ! runs; then
     python=$(find_python)
     [ ! -e "$venv" ] || echo "$venv does not run and is made anew" >&2
-    "$python" -m venv --clear "$venv"
+    { "$python" -m venv --clear "$venv" && runs; } ||
+        fail "$python could not make $venv: name another: make environment PYTHON=/path/to/python3"
 fi
 echo "$build" >"$venv/installed"
 echo "Installing the requirements into $venv: minutes, and $megabytes MB of disk" >&2

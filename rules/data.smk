@@ -1,8 +1,6 @@
 """From the data set, in whatever form it is there, to shards and statistics."""
 
-
-localrules:
-    index_all,
+BEFORE_PACKING = 1000  # priority: greater than that of any training
 
 
 rule make_miniature:
@@ -33,6 +31,7 @@ rule verify_archive:
         f"{LOGS}/verify_archive/{{name}}.log",
     wildcard_constraints:
         name=one_of(RUN.data["archives"]),
+    priority: BEFORE_PACKING
     conda:
         "../envs/environment.yml"
     threads: 1
@@ -59,6 +58,7 @@ rule list_classes:
         text=f"{RESULTS}/classes.txt",
     log:
         f"{LOGS}/list_classes.log",
+    priority: BEFORE_PACKING
     conda:
         "../envs/environment.yml"
     threads: 1
@@ -114,6 +114,10 @@ rule index_images:
         f"{RESULTS}/index/{{split}}.parquet",
     log:
         f"{LOGS}/index_images/{{split}}.log",
+    # Packing takes hours, and what is wrong with another split's archive, labels or development kit
+    # is known in minutes. An edge from here to all packing would say so too, but not without making
+    # shards anew for another split: of what lies behind `ancient`, Snakemake looks at no change.
+    priority: BEFORE_PACKING
     conda:
         "../envs/environment.yml"
     threads: 1
@@ -130,29 +134,9 @@ rule index_images:
         " --output {output} --cost {log}.json > {log} 2>&1"
 
 
-rule index_all:
-    # Packing takes hours, and what is wrong with another split's archive, labels or development kit
-    # is known in minutes: all are indexed first. Once they have been, a new index is no reason to run
-    # this again: of what lies behind a job that runs, Snakemake compares no times.
-    input:
-        [ancient(f"{RESULTS}/index/{split}.parquet") for split in RUN.packed_splits],
-    output:
-        touch(f"{RESULTS}/indexed"),
-    log:
-        f"{LOGS}/index_all.log",
-    threads: 1
-    resources:
-        mem_mb=100,
-        runtime=5,
-        gpu=0,
-
-
 rule pack_shard:
     input:
         lambda wildcards: data_rules.unpacked(RUN, split_of(wildcards.store), "images"),
-        lambda wildcards: [
-            ancient(path) for path in data_rules.before_packing(RUN, wildcards.store)
-        ],
         index=lambda wildcards: f"{RESULTS}/index/{split_of(wildcards.store)}.parquet",
     output:
         shard=f"{RESULTS}/shards/{{store}}/{{shard}}.arrow",

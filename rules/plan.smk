@@ -6,7 +6,8 @@ localrules:
     status,
 
 
-# Without an output, it runs whenever it is asked for. It needs no data.
+# Without an output, it runs whenever it is asked for. It needs no data. The page in the report, which
+# may be of another experiment, is of this one or left as it is.
 rule plan:
     input:
         config=f"{RESULTS}/config.yaml",
@@ -22,7 +23,7 @@ rule plan:
     params:
         options=report_rules.planned_jobs(RUN),
     shell:
-        "python -m workflow_scripts.plan --config {input.config} {params.options:q} 2> {log}"
+        "python -m workflow_scripts.plan --config {input.config} --refresh {params.options:q} 2> {log}"
 
 
 # Without inputs, it waits for nothing and touches nothing: it may be asked for while all else runs.

@@ -274,7 +274,7 @@ rule compare_costs:
         report_rules.reported(RUN),
         config=f"{RESULTS}/config.yaml",
     output:
-        multiext(f"{RESULTS}/plan", ".csv", ".json"),
+        multiext(f"{RESULTS}/plan", ".csv", ".json", ".html"),
         "reports/plan.html",
     log:
         f"{LOGS}/compare_costs.log",
@@ -367,9 +367,8 @@ onsuccess:
             f" --results {RESULTS} --records {LOGS} --tables {{config[tables]:q}}"
         )
         if report_rules.is_recorded(RUN):
-            index = shlex.join(report_rules.index_link(RUN, workflow.dag_settings.targets))
             shell(
-                f"python -m workflow_scripts.plan --config {RESULTS}/config.yaml"
-                f" {{rules.plan.params.options:q}} {index} > {LOGS}/plan.log 2>&1"
-                f" || echo reports/plan.html was not made anew, see {LOGS}/plan.log"
+                f"python -m workflow_scripts.plan --config {RESULTS}/config.yaml --refresh"
+                f" {{rules.plan.params.options:q}} > {LOGS}/plan.log 2>&1"
+                f" || echo the plan was not made anew, see {LOGS}/plan.log"
             )

@@ -6,6 +6,7 @@ rule train_convnet:
         train=lambda wildcards: training_rules.training_shards(RUN, wildcards.model),
         val=training_rules.validation_shards(RUN),
         statistics=f"{RESULTS}/statistics.json",
+        classes=f"{RESULTS}/classes.parquet",
         train_boxes=lambda wildcards: training_rules.true_boxes(RUN, wildcards.model, "train"),
         val_boxes=lambda wildcards: training_rules.true_boxes(RUN, wildcards.model, "val"),
         parent=lambda wildcards: training_rules.parent_weights(
@@ -38,7 +39,7 @@ rule train_convnet:
     shell:
         f"{launching.launcher(RUN.processes, RUN.nodes)} {{params.options:q}} {{params.behind:q}}"
         " --train-shards {input.train} --val-shards {input.val} --statistics {input.statistics}"
-        f" --checkpoints {RESULTS}/{{wildcards.replicate}}checkpoints/{{wildcards.model}}"
+        f" --class-list {{input.classes}} --checkpoints {RESULTS}/{{wildcards.replicate}}checkpoints/{{wildcards.model}}"
         f" --threads {{threads}} {training_rules.running_options(RUN)} {RUN.place}"
         " --output {output.weights} --history {output.history} --cost {log}.json > {log} 2>&1"
 

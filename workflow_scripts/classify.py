@@ -13,6 +13,7 @@ Example:
 from __future__ import annotations
 
 import argparse
+import itertools
 import logging
 import sys
 import tempfile
@@ -26,7 +27,7 @@ import torch
 from workflow_scripts.vgg.core import command
 from workflow_scripts.vgg.core.declarations import add_options, from_options, names_of
 from workflow_scripts.vgg.core.files import InputError, check_no_folder, code_fingerprint
-from workflow_scripts.vgg.core.text_artefacts import write_json, write_plain_csv
+from workflow_scripts.vgg.core.text_artefacts import read_json, write_json, write_plain_csv
 from workflow_scripts.vgg.data.classes import ClassName, read_class_names, short_names
 from workflow_scripts.vgg.data.images import Resizing, pixels_at
 from workflow_scripts.vgg.data.known_classes import ILSVRC, listed_classes
@@ -50,6 +51,7 @@ from workflow_scripts.vgg.settings.configuration import read_valid
 DECIDING = (Method, PoolingChoices, Resizing)  # which declare what decides posteriors
 TOLD = {"exif-orientation", "one-colour", "elongated"}  # oddities of which answers may suffer
 USUAL_Q = 256  # of weights that do not say S
+MODELS = str(Path(__file__).parents[1] / "config/models.yaml")
 COLUMNS = ("image", "rank", "label", "wnid", "name", "posterior")
 LONGEST_BESIDE = 60  # of names that answers stand beside
 
@@ -62,12 +64,19 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--weights", action="append", required=True, help="of a net; again, of another to fuse with"
     )
     net.add_argument(
-        "--format", choices=FORMATS, help="whose weights they are, where the file does not tell"
+        "--format",
+        action="append",
+        choices=FORMATS,
+        help="whose weights they are, where the file does not tell; once, or for each --weights",
     )
     net.add_argument(
-        "--net", help="which net of --models is in the file; or timm/… or torchvision/… with a name"
+        "--net",
+        action="append",
+        help="which net of --models is in the file, or timm/…, torchvision/… with a name; likewise",
     )
-    net.add_argument("--models", default="config/models.yaml", help="where nets are defined")
+    net.add_argument(
+        "--models", default=MODELS, help="where nets are defined, if not in the paper's file"
+    )
     net.add_argument(
         "--classes",
         help="names of the classes, in the net's order: a run's classes.parquet, the development "
@@ -90,8 +99,17 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="file to write instead of a table: .csv, .json, or .parquet with all posteriors",
     )
     given = parser.parse_args(arguments)
-    if given.output and Path(given.output).suffix not in WRITERS:
+    if given.output and Path(given.output).suffix.lower() not in WRITERS:
         parser.error(f"--output {given.output}: expected {', '.join(WRITERS)}")
+    if len(set(given.Q or ())) < len(given.Q or ()):
+        parser.error(f"--Q {' '.join(map(str, given.Q))}: expected scales that all differ")
+    for option in ("format", "net"):
+        told = getattr(given, option) or [None]
+        if len(told) == 1:
+            told = told * len(given.weights)
+        if len(told) != len(given.weights):
+            parser.error(f"--{option}: expected once, or as often as --weights")
+        setattr(given, option, told)
     if given.top < 1:
         parser.error(f"--top {given.top}: expected 1 or more")
     return given
@@ -106,10 +124,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     device = pick_device(given.device, given.threads)
     convnets = read_valid("models", given.models)["convnets"]
     listed_names = listed(given.classes) if given.classes else None
-    classes = {"classes": len(listed_names)} if listed_names else {}
     nets = [
-        read_any(path, convnets, given.format, given.net, given.pool_rounding, **classes)
-        for path in given.weights
+        read_any(path, convnets, source, net, given.pool_rounding)
+        for path, source, net in zip(given.weights, given.format, given.net, strict=True)
     ]
     scales = [given.Q or [usual_scale(net)] for net in nets]
     for path, net, own in zip(given.weights, nets, scales, strict=True):
@@ -143,7 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ids = [name for chunk, _, _ in found for name in chunk]
     posteriors = np.concatenate([chunk for _, _, chunk in found])
 
-    writer = WRITERS[Path(given.output).suffix] if given.output else print_table
+    writer = WRITERS[Path(given.output).suffix.lower()] if given.output else print_table
     writer(given, ids, posteriors, names, packing.skipped)
     if packing.skipped:
         sys.exit(
@@ -191,16 +208,19 @@ def class_names(
     Raises InputError if the nets, or the list, are of different classes.
     """
     first, count = given.weights[0], nets[0].net.architecture.classes
-    known = [classes_told(path, net) for path, net in zip(given.weights, nets, strict=True)]
-    for path, net, own in zip(given.weights, nets, known, strict=True):
+    for path, net in zip(given.weights[1:], nets[1:], strict=True):
         if (other := net.net.architecture.classes) != count:
             raise InputError(
                 f"{path} and {first}: know {other} and {count} classes; posteriors of different "
                 "classes have no mean"
             )
-        if own and known[0] and own != known[0]:
+    known = [classes_told(path, net) for path, net in zip(given.weights, nets, strict=True)]
+    told = list(zip(given.weights, nets, known, strict=True))
+    for (path, net, own), (other_path, other_net, others) in itertools.combinations(told, 2):
+        both_told = own and others
+        if own != others if both_told else net.kept != other_net.kept:
             raise InputError(
-                f"{path} and {first}: know different classes, or in another order; their "
+                f"{other_path} and {path}: know different classes, or in another order; their "
                 "posteriors have no mean"
             )
     if listed_names and len(listed_names) != count:
@@ -215,8 +235,12 @@ def class_names(
 
 
 def classes_told(path: str, net: AnyNet) -> list[ClassName] | None:
-    """The classes of a net whose file tells them: by the run that it lies in, or as ILSVRC's."""
+    """The classes of a net whose file tells them: an export's, those of the run that it lies in, or
+    ILSVRC's.
+    """
     count = net.net.architecture.classes
+    if names := exported_names(Path(path).with_name("config.json")):
+        return names if len(names) == count else None
     for above in list(Path(path).absolute().parents)[1:3]:
         if (table := above / "classes.parquet").is_file():
             names = read_class_names(table)
@@ -226,6 +250,18 @@ def classes_told(path: str, net: AnyNet) -> list[ClassName] | None:
     if count != len(of_ilsvrc):
         return None
     return [of_ilsvrc[place] for place in net.kept or range(count)]
+
+
+def exported_names(path: Path) -> list[ClassName] | None:
+    """The classes that the file beside an export names; None if there is none or it names none."""
+    try:
+        stated = read_json(path)
+        wnids = list(stated["label_names"])
+        words = [str(stated["label_descriptions"][wnid]) for wnid in wnids]
+    except (InputError, KeyError, TypeError):
+        return None
+    names = short_names(wnids, words)
+    return [ClassName(*each) for each in zip(wnids, words, names, strict=True)]
 
 
 def listed(path: str) -> list[ClassName]:

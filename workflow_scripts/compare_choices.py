@@ -4,7 +4,7 @@ Choices of evaluation by classification errors; those of localisation and of fea
 sets, where the run has rows of them, by localisation errors and by the data sets' measures, in
 tables of their own.
 
-`snakemake choices` evaluates what is compared here.
+`snakemake choices` evaluates what is compared here: the example runs after it.
 
 Example:
 

@@ -16,6 +16,7 @@ import argparse
 import json
 import logging
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from workflow_scripts.vgg.core import command
@@ -115,8 +116,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "classes": f"{architecture.classes}, in the order of sorted WNIDs, as torchvision's",
         "model": weights["model"],
         "net": weights["net"],
-        "layers": architecture.layers,
-        "lrn": architecture.lrn if "LRN" in architecture.layers else None,
+        "architecture": asdict(architecture),
+        "kept": weights.get("kept"),
         "S": weights["S"],
         "iterations": weights["iterations"],
         "imported": weights.get("imported"),

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -20,7 +21,7 @@ import torch
 from workflow_scripts.vgg.core import command
 from workflow_scripts.vgg.core.declarations import add_options, choices_of, from_options
 from workflow_scripts.vgg.core.files import InputError, code_fingerprint, sha256
-from workflow_scripts.vgg.data.known_classes import known_among
+from workflow_scripts.vgg.data.known_classes import Known, known_among, known_by_name
 from workflow_scripts.vgg.nets.convnets import Architecture, add_model_options, sizes_of
 from workflow_scripts.vgg.nets.library_nets import Classifier
 from workflow_scripts.vgg.nets.released.reading import (
@@ -64,8 +65,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parse(arguments)
     if given.md5:
         check_md5(given.file, given.md5, given.format)
-    known = known_among(given.known_classes) if given.known_classes else None
-    net, source_input = read_net(given, known.classes if known else None)
     trained: dict = {
         "iterations": None,
         "parent": None,
@@ -82,11 +81,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 f"{given.file}: trained at S = {trained['S']}, but {given.model} is at {scales}; "
                 "give the file of the model with that S"
             )
+    net, source_input, known = read_net(given, trained.get("wnids"))
     of_file = net.architecture.classes
     more: dict = {"net": given.net} if given.layers is None else {}
-    if known and of_file != given.classes:
-        trained["kept"] = from_options(Restriction, given).kept(known.places, of_file)
-        restrict(net, trained["kept"])
+    if known and known.places != list(range(of_file)):
+        trained["kept"] = kept = from_options(Restriction, given).kept(known.places, of_file)
+        if trained.get("wnids"):
+            trained["wnids"] = [trained["wnids"][place] for place in kept]
+        restrict(net, kept)
         choice = {name: getattr(given, name) for name in choices_of(Restriction)}
         trained["choices"] = {**trained["choices"], **choice}
         more |= {"classes": of_file, **choice}
@@ -120,8 +122,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.info("%s from %s (%s)", given.model, given.file, given.format)
 
 
-def read_net(given: argparse.Namespace, or_classes: int | None) -> tuple[Classifier, Input]:
-    """The net of the file, and the input of its source."""
+def read_net(
+    given: argparse.Namespace, wnids: Sequence[str] | None
+) -> tuple[Classifier, Input, Known | None]:
+    """The net of the file, the input of its source, and where the data set's classes are among
+    those that it knows; None if nothing else is known than that they are as many.
+
+    wnids: the classes that the file names, if it does.
+    """
+    if given.known_classes and wnids:
+        known = known_by_name(given.known_classes, wnids, given.file)
+        return *read_with(given, known.classes), known
+    others = known_among(given.known_classes) if given.known_classes else []
+    for known in others:
+        with suppress(InputError):
+            net, source_input = read_with(given, known.classes)
+            if net.architecture.classes == known.classes != given.classes:
+                return net, source_input, known
+    return *read_with(given, None), None
+
+
+def read_with(given: argparse.Namespace, or_classes: int | None) -> tuple[Classifier, Input]:
+    """The net of the file, of the data set's classes or of so many, and the input of its source."""
     if given.layers is None:
         return read_library_net(given.file, given.net, given.classes, or_classes)
     architecture = Architecture(given.layers, **sizes_of(given), head=given.head)

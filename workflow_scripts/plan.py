@@ -1,10 +1,12 @@
 """Print, and write as a page, what a run will cost by arithmetic and what its jobs have cost.
 
+The page lies beside the plan's other files; `--page` is a second one, in a report.
+
 Example:
 
     python -m workflow_scripts.plan --config results/miniature/config.yaml \\
         --results results/miniature --records logs/miniature --stores train_S256 val \\
-        --models A_S256 D_S256 --splits val --page mine.html --output mine
+        --models A_S256 D_S256 --splits val --output mine
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from workflow_scripts.vgg.planning.plan_contents import lines_of_jobs, make_plan
 from workflow_scripts.vgg.planning.planner import Planner
 from workflow_scripts.vgg.planning.records import read_records
 from workflow_scripts.vgg.report import inputs, pages, plan_tables
+from workflow_scripts.vgg.report.present_index import experiment_of
 from workflow_scripts.vgg.settings.configuration import read_valid
 from workflow_scripts.vgg.settings.experiments import (
     all_checked,
@@ -61,9 +64,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--boxed-splits", nargs="*", default=[], help="that have true boxes")
     parser.add_argument("--box-submissions", nargs="*", default=[], help="for the test server")
     parser.add_argument("--rates", help="summary.json of `benchmark`: rates measured, not stated")
-    parser.add_argument("--index", action="store_true", help="link the page to the index beside it")
-    parser.add_argument("--page", required=True, help="the HTML page to write")
-    parser.add_argument("--output", required=True, help="path without suffix: .csv, .json")
+    parser.add_argument("--page", help="the same page in a report")
+    parser.add_argument("--index", action="store_true", help="link that to the index beside it")
+    parser.add_argument(
+        "--refresh",
+        action="store_true",
+        help="write it only if the index beside it is of the same experiment, and link it",
+    )
+    parser.add_argument("--output", required=True, help="path without suffix: .csv, .json, .html")
     given = parser.parse_args(arguments)
     config = read_valid("config", given.config)
     if given.rates:
@@ -103,9 +111,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     write_json(f"{given.output}.json", plan)
     with whole_file(f"{given.output}.csv") as temporary:
         lines_of_jobs(plan).to_csv(temporary, index=False)
-    with whole_file(given.page) as temporary:
-        temporary.write_text(pages.render_plan(plan, config, given.index), encoding="utf-8")
-    print(f"\nThe same as a page: {os.path.abspath(given.page)}")
+    shown = f"{given.output}.html"
+    write_page(shown, pages.render_plan(plan, config))
+    reported = given.page and experiment_of(Path(given.page).with_name("index.html"))
+    if given.page and (not given.refresh or reported == config["experiment"]):
+        shown = given.page
+        write_page(shown, pages.render_plan(plan, config, given.index or given.refresh))
+    print(f"\nThe same as a page: {os.path.abspath(shown)}")
+
+
+def write_page(path: str, html: str) -> None:
+    with whole_file(path) as temporary:
+        temporary.write_text(html, encoding="utf-8")
 
 
 def all_guesses(

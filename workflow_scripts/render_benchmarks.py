@@ -1,6 +1,6 @@
 """Render what `benchmark` measured as a self-contained HTML page.
 
-`snakemake benchmarks` measures and renders.
+`snakemake benchmarks` measures and renders: the example runs after it.
 
 Example:
 

@@ -1,6 +1,6 @@
 """Render the comparison of the test-time choices as a self-contained HTML page.
 
-`snakemake choices` compares and renders.
+`snakemake choices` compares and renders: the example runs after it.
 
 Example:
 

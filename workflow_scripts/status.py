@@ -12,6 +12,7 @@ Example:
 from __future__ import annotations
 
 import json
+import os
 import sys
 import textwrap
 import time
@@ -40,6 +41,7 @@ WORDS = 2  # columns of words, set to the left
 AT_MOST = "Iterations and time left are at most: a plateau may end a training sooner."
 WIDTH = 100  # of a terminal
 INDENT = " " * 4
+DAY = 86400  # seconds
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -51,8 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--config", nargs="+", default=[], metavar="KEY=VALUE", help="as Snakemake takes it"
     )
     parser.add_argument("--json", action="store_true", help="print JSON, with all that is known")
-    parser.add_argument("--watch", type=float, metavar="SECONDS", help="print again so often")
+    parser.add_argument(
+        "--watch", type=float, default=0, metavar="SECONDS", help="print again so often; 0: once"
+    )
     given = parser.parse_args(arguments)
+    if not 0 <= given.watch <= DAY:
+        parser.error(f"--watch {given.watch:g}: expected seconds, from 0 (once) to {DAY} (a day)")
     run = configured(given.configfile, given.config)
     while True:
         now = time.time()
@@ -62,10 +68,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         else:
             shown = as_text(run.config["experiment"], states)
         clear = "\033[H\033[2J" if given.watch and sys.stdout.isatty() else ""
-        print(f"{clear}{shown}", flush=True)
-        if not given.watch:
+        if not is_read(f"{clear}{shown}") or not given.watch:
             return
         time.sleep(given.watch)
+
+
+def is_read(text: str) -> bool:
+    """Print a text; False if nobody reads any longer, as behind `| head`."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # Python writes what is left once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True
 
 
 def configured(files: Sequence[str], entries: Sequence[str]) -> Run:
@@ -74,7 +90,10 @@ def configured(files: Sequence[str], entries: Sequence[str]) -> Run:
     config: dict = {}
     given: dict = {}
     for file in named:
-        update_config(config, read_yaml(file) or {})
+        content = read_yaml(file)
+        if not isinstance(content, dict | None):
+            raise InputError(f"{file}: expected keys and their values")
+        update_config(config, content or {})
     for entry in entries:
         key, is_pair, value = entry.partition("=")
         if not is_pair:
@@ -156,17 +175,19 @@ def details(state: TrainingState) -> list[str]:
     """What the cells have no room for, as lines."""
     age = "" if state.age is None else duration(state.age)
     match state.state:
+        case "training" | "silent" if state.node is None:
+            return [f"no signs of it; its newest checkpoint is of {age} ago"]
         case "finished" if state.finished:
             ended = datetime.fromisoformat(state.finished).astimezone()
             took = f", took {duration(state.took)}" if state.took is not None else ""
             return [f"{ended:%Y-%m-%d %H:%M:%S}{took}{place(state)}"]
         case "starting" | "training" | "validating":
             since = f", errors at iteration {state.validated:,}" if state.validated else ""
-            return [f"{place(state).removeprefix(', ')}{since}"]
+            return [f"{place(state)}{since}".removeprefix(", ")]
         case "silent":
             return [f"no sign for {age}, last{place(state)}".replace("last,", "last")]
         case "killed":
-            return [f"its process is gone, without a word since {age}{place(state)}"]
+            return [f"its process is gone, without a word for {age}{place(state)}"]
         case "stopped":
             return [f"at a checkpoint, {age} ago{place(state)}; the same command goes on from it"]
         case "failed":

@@ -1,4 +1,4 @@
-"""Print what a run measured, where its time went, and where the report is.
+"""Print what a run measured, where its time went, and where the report is, if it is of this run.
 
 Example:
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from workflow_scripts.vgg.core import command
 from workflow_scripts.vgg.core.text_artefacts import read_json
 from workflow_scripts.vgg.planning.records import read_records
+from workflow_scripts.vgg.report.present_index import experiment_of
 from workflow_scripts.vgg.results.choice_comparison import as_text
 from workflow_scripts.vgg.results.feature_comparison import features_as_text
 from workflow_scripts.vgg.results.localised_comparison import localised_as_text
@@ -23,7 +24,9 @@ from workflow_scripts.vgg.settings.experiments import read_tables
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = command.parser(__doc__)
-    parser.add_argument("--results", required=True, help="the experiment's results folder")
+    parser.add_argument(
+        "--results", required=True, help="the experiment's results folder, of its name"
+    )
     parser.add_argument("--records", required=True, help="the experiment's folder of logs")
     parser.add_argument("--tables", nargs="+", default=["config/tables.yaml"], help="YAML files")
     given = parser.parse_args(arguments)
@@ -49,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if tuned.exists():
         print(f"\n{tuned_as_text(read_json(tuned))}")
     index = Path("reports/index.html")
-    if index.exists():
+    if experiment_of(index) == results.name:
         print(f"\nReport: {index.resolve()}")
 
 

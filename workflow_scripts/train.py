@@ -55,6 +55,7 @@ from workflow_scripts.vgg.core.randomness import model_seed
 from workflow_scripts.vgg.core.signals import STOPPED, Stopped, StopSignals
 from workflow_scripts.vgg.core.text_artefacts import read_json
 from workflow_scripts.vgg.data.box_targets import BoxReadings
+from workflow_scripts.vgg.data.classes import read_class_names
 from workflow_scripts.vgg.data.images import Resizing, pixels_at
 from workflow_scripts.vgg.data.loader import TrainingImages, on_device
 from workflow_scripts.vgg.data.rescaled_images import KeptBatches, RescaledImages
@@ -164,6 +165,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     group.add_argument("--statistics", required=True, help="statistics.json")
     group.add_argument(
+        "--class-list", help="classes.parquet, for the weights to name their classes"
+    )
+    group.add_argument(
         "--train-scale", type=int, nargs="+", required=True, help="S, or its two ends if jittered"
     )
     add_options(group, Resizing)
@@ -226,6 +230,7 @@ def train(
     statistics = read_json(given.statistics, ("mean_rgb", "eigenvectors", "eigenvalues"))
     mean = statistics["mean_rgb"]
     scales = (given.train_scale[0], given.train_scale[-1])
+    wnids = listed_wnids(given.class_list, given.classes) if given.class_list else None
 
     # The images to train on, and those on which plateaus are seen.
     rest, validated_on, labels = validation_split(given, train_shards, val_shards)
@@ -392,6 +397,7 @@ def train(
             "net": given.net,
             "S": list(scales),
             "mean_rgb": mean,
+            "wnids": wnids,
             "seed": given.seed,
             "iterations": training.iteration,
             "parent": read_metadata(given.parent)["model"] if given.parent else None,
@@ -411,6 +417,14 @@ def train(
             "node": os.uname().nodename,
         },
     )
+
+
+def listed_wnids(path: str, expected: int) -> list[str]:
+    """The names of the classes that the net will know. Raises InputError for another number."""
+    wnids = [each.wnid for each in read_class_names(path)]
+    if len(wnids) != expected:
+        raise InputError(f"{path}: {len(wnids)} classes, but --classes is {expected}")
+    return wnids
 
 
 def architecture_of(given: argparse.Namespace) -> Architecture:
@@ -519,8 +533,8 @@ def what_decides(
         "train_shards": images.shards.checksum(),
         "val_shards": Shards(val_shards).checksum() if val_shards else None,
     }
-    # Checkpoints of before there were these options stay good.
-    del decides["tensorboard"], decides["observer"]
+    # Checkpoints of before there were these options stay good; names of classes decide nothing.
+    del decides["tensorboard"], decides["observer"], decides["class_list"]
     if not given.compile:
         del decides["compile"]
     if given.head == "classes":

@@ -3,7 +3,7 @@
 All thresholds of a grid are tried, of each distance of boxes. Of those with the smallest error, the
 middle of the longest run is taken. Validation images have no part in it: the errors that are
 reported are theirs. The nets have learned from the training images, so errors here are lower.
-`snakemake threshold` makes the boxes, and runs this.
+`snakemake threshold` makes the boxes, and runs this: the example runs after it.
 
 Example:
 

@@ -1,6 +1,7 @@
 """Unpack some of Hugging Face's parquet files: image files end to end in one file, and their list.
 
 Their images lie in random order and compressed together, so that none can be read in place.
+The example runs once those of ILSVRC-2012 lie in resources/imagenet-1k.
 
 Example:
 

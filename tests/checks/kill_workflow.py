@@ -33,6 +33,7 @@ from tests.helpers.trainings import history
 
 MARK = "KILL_WORKFLOW_RUN"  # environment variable by which a run's processes are known
 POLL = 0.05  # seconds
+PLANS = ("plan.csv", "plan.json", "plan.html")  # tell times
 GONE_WITHIN = 120  # seconds
 REFUSED = re.compile(r"^error: (.* is (?:training this model|writing it); .*)$", flags=re.M)
 
@@ -204,7 +205,7 @@ def files(results: Path) -> list[str]:
         str(path.relative_to(results))
         for path in sorted(results.rglob("*"))
         if path.is_file()
-        and path.relative_to(results).parts[0] not in ("checkpoints", "plan.csv", "plan.json")
+        and path.relative_to(results).parts[0] not in ("checkpoints", *PLANS)
         and not path.name.startswith(".")
     ]
 

@@ -108,6 +108,24 @@ def test_a_good_checkpoint_is_not_set_aside_for_want_of_memory(tmp_path, monkeyp
     assert [path.name for path in tmp_path.iterdir()] == ["000000010.pt"]
 
 
+def test_files_of_other_names_are_no_checkpoints(tmp_path, caplog):
+    """A user's copy is not counted among those kept, not gone on from, not deleted."""
+    own = {"backup.pt", "000000005 (copy).pt", "000000005-old.pt", "best.corrupt", "notes.txt"}
+    for name in own:
+        (tmp_path / name).write_text("no checkpoint")
+    assert newest_checkpoint(tmp_path, "s") is None
+    for iteration in (10, 20, 999_999_999, 1_000_000_000):  # by number, not by name
+        checkpoints.save_checkpoint(tmp_path, iteration, {"settings": "s"})
+    made = {"999999999.pt", "1000000000.pt"}
+    assert {path.name for path in tmp_path.iterdir()} == own | made
+    assert newest_checkpoint(tmp_path, "s").name == "1000000000.pt"
+    assert "is corrupt" not in caplog.text
+    (tmp_path / "000000005.corrupt").touch()
+    (tmp_path / ".000000007.pt.tmp").touch()  # as a killed process leaves it
+    assert newest_checkpoint(tmp_path, "others") is None
+    assert {path.name for path in tmp_path.iterdir()} == own
+
+
 HALF = {"precision": "float16", "iterations": 30, "validation_interval": 10}
 
 

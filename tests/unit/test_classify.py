@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -15,17 +16,26 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 import torchvision
+import yaml
 from PIL import Image
 
 from tests.helpers.clones import ROOT
 from tests.helpers.released_files import imported, saved
 from tests.helpers.released_nets import TorchvisionNet, filled
-from workflow_scripts import classify, evaluate, index_images, list_classes, pack_shards
+from workflow_scripts import (
+    classify,
+    evaluate,
+    export_weights,
+    index_images,
+    list_classes,
+    pack_shards,
+)
 from workflow_scripts.bench.photographs import sources
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.data.known_classes import ILSVRC, listed_classes
 from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet
 from workflow_scripts.vgg.nets.initialisation import initialise
+from workflow_scripts.vgg.nets.released.recognising import read_any
 from workflow_scripts.vgg.nets.weights import save_weights
 
 TINY = "conv3-8 | conv3-8 | conv3-8 | conv3-8 | conv3-8"
@@ -52,7 +62,7 @@ def weights(tmp_path_factory) -> list[str]:
     imported(saved(folder / "d", theirs.state_dict(), "zip"), "torchvision", folder)
     net = ConvNet(Architecture(TINY, 7, 64, 16), dropout=0.0)
     initialise(net, "he", 0)
-    metadata = {"model": "tiny", "S": [256, 256], "mean_rgb": [120.0, 110.0, 100.0]}
+    metadata = {"model": "tiny", "net": "tiny", "S": [256, 256], "mean_rgb": [120.0, 110.0, 100.0]}
     metadata |= {"iterations": 0, "code_fingerprint": "none"}
     save_weights(folder / "tiny.safetensors", net, 64.0, metadata)
     return [str(folder / "tiny.safetensors"), str(folder / "out/w.safetensors")]
@@ -174,17 +184,20 @@ def test_bad_files_are_named_and_the_others_answered(photographs, weights, tmp_p
         (["{tmp}/bad.jpg"], "bad.jpg: cannot be .*; none of the 1 images can be"),
         (["{photos}", "--Q", "200"], "smaller than the net's input"),
         (["{photos}", "--classes", "{tmp}/three.txt"], "names 3 classes, but .* knows 7"),
-        (["{photos}", "--classes", "{tmp}/twice.txt"], "line 2: names cat a second time"),
+        (["{photos}", "--classes", "{tmp}/twice.txt"], "line 2: names n00000001 a second"),
         (["{photos}", "--weights", "nothing.pth"], "nothing.pth: no such file"),
+        (["{photos}", "--weights", "{tmp}"], "is a folder; give the file of weights in it"),
+        (["{photos}", "--net", "D"], "holds tiny, not D, as it states; leave out --net"),
+        (["{photos}", "--format", "caffe"], "its format is own, not caffe"),
         (["{photos}", "--weights", "{tmp}/ten.safetensors"], "know 7 and 10 classes"),
-        (["{photos}", "--weights", "{tmp}/bad.jpg"], "bad.jpg: not readable as caffe"),
+        (["{photos}", "--weights", "{tmp}/bad.jpg"], "bad.jpg: is no weights file"),
     ],
 )  # fmt: skip
 def test_wrong_input_is_one_line(words, message, photographs, weights, tmp_path):
     (tmp_path / "none").mkdir()
     (tmp_path / "bad.jpg").write_text("no image")
     (tmp_path / "three.txt").write_text("cat\ndog\ncow\n")
-    (tmp_path / "twice.txt").write_text("cat\ncat\n")
+    (tmp_path / "twice.txt").write_text("n00000001\nn00000001\tcat\n")
     ten = ConvNet(Architecture(TINY, 10, 64, 16), dropout=0.0)
     metadata = {"model": "ten", "S": [256, 256], "mean_rgb": [0.0] * 3, "iterations": 0}
     save_weights(tmp_path / "ten.safetensors", ten, 1.0, metadata | {"code_fingerprint": "none"})
@@ -214,6 +227,97 @@ def test_nets_of_other_classes_are_not_averaged(photographs, tmp_path):
         classified(tmp_path, picture, *one, *two)
     lines = pd.read_csv(classified(tmp_path, picture, *one, *three, suffix="csv"))
     assert set(lines["name"]) <= set("abcdefg")
+
+
+def test_nets_restricted_to_other_classes_are_not_averaged(photographs, tmp_path):
+    """Outside a run, where only their places among all tell that they are others."""
+    net = ConvNet(Architecture(TINY, 7, 64, 16), dropout=0.0)
+    initialise(net, "he", 0)
+    metadata = {"model": "tiny", "S": [256, 256], "mean_rgb": [0.0] * 3, "iterations": 0}
+    words = []
+    for first in (0, 7):
+        path = tmp_path / f"{first}.safetensors"
+        kept = {"kept": list(range(first, first + 7)), "code_fingerprint": "none"}
+        save_weights(path, net, 64.0, metadata | kept)
+        words += ["--weights", path]
+    with pytest.raises(InputError, match="know different classes, or in another order"):
+        classified(tmp_path, photographs / "picture1.png", *words)
+
+
+@pytest.mark.parametrize(
+    "layers", [TINY, "conv3-8 BN | conv3-8 LRN | conv1-8 | GAP"], ids=["FC", "GAP"]
+)
+def test_an_export_is_tested_as_it_states(layers, photographs, tmp_path):
+    """Its arrays do not tell the crop, S, or the constants of LRN; nor its folder the classes."""
+    architecture = Architecture(layers, 6, 64, 16, lrn="caffe" if "LRN" in layers else "krizhevsky")
+    net = ConvNet(architecture, dropout=0.0)
+    initialise(net, "he", 0)
+    for letter in "abcdef":
+        (tmp_path / "tree" / letter).mkdir(parents=True)
+    table = str(tmp_path / "c.parquet")
+    list_classes.main(["--folders", str(tmp_path / "tree"), "--classes", "6", "--output", table])
+    metadata = {"model": "mine", "net": "own", "S": [384, 384], "mean_rgb": [120.0, 110.0, 100.0]}
+    metadata |= {"iterations": 0, "code_fingerprint": "none"}
+    own = tmp_path / "own.safetensors"
+    save_weights(own, net, 64.0, metadata)
+    exported = tmp_path / "exported"
+    export_weights.main(["--weights", str(own), "--classes", table, "--output", str(exported)])
+    expected = read_posteriors(classified(tmp_path, photographs, "--weights", own))[1]
+    words = [photographs, "--weights", exported / "model.safetensors"]
+    found = read_posteriors(classified(tmp_path, *words))[1]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert np.ptp(expected, axis=0).max() > 1e-3
+    lines = pd.read_csv(classified(tmp_path, *words, suffix="csv"))
+    assert set(lines["name"]) <= set("abcdef")
+
+
+def test_torchvisions_nets_with_batch_normalisation_are_recognised(tmp_path):
+    torch.manual_seed(0)
+    theirs = torchvision.models.vgg11_bn(num_classes=5)
+    file = saved(tmp_path / "w", theirs.state_dict(), "zip")
+    convnets = yaml.safe_load((ROOT / "config/models.yaml").read_text())["convnets"]
+    found = read_any(file, convnets, "torchvision")
+    assert (found.name, found.net.architecture.classes) == ("A-BN", 5)
+
+
+def test_folders_are_gone_through_once_and_odd_names_answered(photographs, weights, tmp_path):
+    folder = tmp_path / "mine"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "sub/loop").symlink_to("..")
+    (folder / "nothing.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    shutil.copy(photographs / "picture0.jpg", os.fsencode(folder) + b"/sub/latin\xe9.jpg")
+    shutil.copy(photographs / "picture0.jpg", folder / "two\nlines.jpg")
+    (folder / "phone.heic").touch()
+    words = [folder, f"{folder}/./two\nlines.jpg", "--weights", weights[0]]
+    with pytest.raises(SystemExit, match=r"1 of 3 pictures cannot be read, such as .*nothing.jpg"):
+        classified(tmp_path, *words, suffix="json")
+    told = json.loads((tmp_path / "answers.json").read_text())
+    assert [Path(each["image"]).name for each in told["images"]] == [
+        "latin\\xe9.jpg", "two\\nlines.jpg",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--Q", "256", "256"], "--Q 256 256: expected scales that all differ"),
+        (["--batch-size", "0"], "'0': expected a number, 1 or more"),
+        (["--net", "A", "--net", "B"], "--net: expected once, or as often as --weights"),
+        (["--output", "answers.xls"], "expected .csv, .json, .parquet"),
+    ],
+)
+def test_options_without_sense_are_refused(words, message, capsys):
+    with pytest.raises(SystemExit):
+        classify.main(["photo.jpg", "--weights", "w", *words])
+    assert message in capsys.readouterr().err
+
+
+def test_names_of_a_list_may_be_the_same(tmp_path):
+    (tmp_path / "names.txt").write_text("crane\n#1\ncrane\n# a comment\nn00000001, ant, emmet\n")
+    found = listed_classes(tmp_path / "names.txt")
+    assert [(each.wnid, each.name) for each in found] == [
+        ("crane", "crane"), ("#1", "#1"), ("crane", "crane"), ("n00000001", "ant"),
+    ]  # fmt: skip
 
 
 def test_a_thousand_classes_have_ilsvrcs_names():
@@ -273,6 +377,20 @@ def test_a_library_net_is_named(photographs, tmp_path):
     assert read_posteriors(classified(tmp_path, *named))[1].shape == (1, 1000)
     with pytest.raises(InputError, match="--net torchvision/resnet18 and --format caffe contradi"):
         classified(tmp_path, *named, "--format", "caffe")
+
+
+def test_two_nets_of_libraries_are_averaged(photographs, tmp_path):
+    torch.manual_seed(0)
+    names, words, apart = ("resnet18", "mobilenet_v2"), [], []
+    for name in names:
+        net = torchvision.models.get_model(name).eval()
+        file = saved(tmp_path / name, net.state_dict(), "zip")
+        own = ["--weights", file, "--net", f"torchvision/{name}"]
+        picture = [photographs / "picture1.png", "--method", "center"]
+        apart.append(read_posteriors(classified(tmp_path, *picture, *own))[1])
+        words += own
+    both = read_posteriors(classified(tmp_path, *picture, *words))[1]
+    np.testing.assert_allclose(both, (apart[0] + apart[1]) / 2, rtol=1e-5)
 
 
 def test_a_library_net_may_have_classes_of_ones_own(photographs, tmp_path):

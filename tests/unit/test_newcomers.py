@@ -159,6 +159,19 @@ def test_a_python_without_venv_is_told_with_debians_package(tree):
     assert not (tree / ".venv").exists()
 
 
+@pytest.mark.parametrize("ends", [0, 3])
+def test_a_python_that_makes_no_environment_is_named(tree, ends):
+    """Such as /bin/true, which says of itself that it is of a version that would do, or a Python
+    whose module venv fails."""
+    fill_disk(tree, 10**4)
+    python = add_tool(tree, "python3", f'#!/bin/sh\n[ "$1" = -c ] || exit {ends}\n')
+    expected = "could not make .venv: name another: make environment PYTHON=/path/to/python3"
+    assert error_of(make(tree)) == f"error: python3 {expected}"
+    made = make(tree, PYTHON=str(python))
+    assert error_of(made) == f"error: {python} {expected}"
+    assert "Directory nonexistent" not in made.stderr
+
+
 def test_an_unknown_build_of_torch_is_named(tree):
     assert error_of(make(tree, "TORCH=gpu")) == "error: TORCH=gpu: expected cpu or cuda"
 

@@ -49,7 +49,7 @@ NO_KIT = {"archives": {"devkit": None}}
         ({"models": "config/nowhere.yaml"}, "config/nowhere.yaml: no such file"),
         (
             {"weights": {"import": {"F_S256": {"file": "f.pth", "format": "torchvision"}}}},
-            "weights.import: F_S256 is not in models.yaml",
+            "weights.import: F_S256 is not in config/models.yaml",
         ),
         (
             {"weights": {"train": False}},

@@ -1,7 +1,9 @@
 """The state of a run's trainings, from the files that these leave, whatever has become of them."""
 
+import contextlib
 import itertools
 import json
+import math
 import os
 import re
 import subprocess
@@ -55,6 +57,12 @@ class Files:
         os.makedirs(os.path.dirname(f"{self.run.results}/{path}"), exist_ok=True)
         with open(f"{self.run.results}/{path}", "w"):
             pass
+
+    def checkpoint(self, training, iteration, age=4.0):
+        folder, _, model = training.rpartition("/")
+        path = f"{folder}/checkpoints/{model}/{iteration:09d}.pt"
+        self.touch(path)
+        os.utime(f"{self.run.results}/{path}", (NOW - age, NOW - age))
 
     def finished(self, training):
         folder, _, model = training.rpartition("/")
@@ -187,7 +195,7 @@ def test_damaged_files_are_no_files(files, content):
     made = files()
     made.finished("A_S256")
     made.sign("B_S256")
-    made.touch("checkpoints/B_S256/000000801.pt")
+    made.checkpoint("B_S256", 801)
     for path in (
         f"{made.run.results}/history/A_S256.csv",
         f"{made.run.logs}/train_convnet/A_S256.log.json",
@@ -199,8 +207,101 @@ def test_damaged_files_are_no_files(files, content):
     assert (found["A_S256"].state, found["A_S256"].loss, found["A_S256"].took) == (
         "finished", None, None,
     )  # fmt: skip
-    assert (found["B_S256"].state, found["B_S256"].iteration) == ("silent", 801)
+    assert (found["B_S256"].state, found["B_S256"].iteration) == ("training", 801)
     assert "801/2,200" in status.as_text("miniature", list(found.values()))
+
+
+def json_of(path, changes):
+    """Change keys of a JSON file as another program would, which knows no checksum."""
+    with open(path) as file:
+        content = json.load(file)
+    del content["checksum"]
+    with open(path, "w") as file:
+        json.dump(content | changes, file)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"time": "x"},
+        {"time": math.nan},
+        {"iteration": "five"},
+        {"validation": {"val_top1_error": "x"}},
+        {"images_per_second": "x"},
+    ],
+    ids=str,
+)
+def test_signs_of_other_types_are_no_signs(files, changes):
+    made = files()
+    made.sign("B_S256")
+    json_of(f"{made.run.results}/checkpoints/B_S256/{FILE}", changes)
+    assert "B_S256" in shown(made)
+    assert states(made.run)["B_S256"].state == "waiting"
+    made.checkpoint("B_S256", 801, age=301)
+    assert states(made.run)["B_S256"].state == "silent"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"finished": value} for value in ("yesterday", 5, None, "0001-01-01T00:00:00+14:00")),
+        *({"wall_seconds": value} for value in ("x", math.nan, math.inf, True, [1])),
+        *(
+            {name: value}
+            for name in ("node", "hardware", "slurm_job_id")
+            for value in (5, "\ud800")
+        ),
+        *({name: value} for name in ("attempts", "processes") for value in ("x", 1.5)),
+    ],
+    ids=str,
+)
+def test_a_record_of_cost_of_other_types_is_none(files, changes):
+    made = files()
+    made.finished("A_S256")
+    json_of(f"{made.run.logs}/train_convnet/A_S256.log.json", changes)
+    state = states(made.run)["A_S256"]
+    assert (state.state, state.iteration, state.finished) == ("finished", 1450, None)
+    assert (state.took, state.node, state.attempts) == (None, None, None)
+    assert "finished  1,450/1,600" in shown(made).encode().decode()
+
+
+def test_a_history_of_numbers_that_are_none_is_told_without_them(files):
+    made = files()
+    made.finished("A_S256")
+    line = Validation(5, 1.0, math.inf, math.nan, math.inf, 8.0, math.nan)
+    write_history(f"{made.run.results}/history/A_S256.csv", [line])
+    state = states(made.run)["A_S256"]
+    assert (state.iteration, state.learning_rate, state.top1, state.top5) == (5, None, None, 8.0)
+    json.dumps(asdict(state), allow_nan=False)
+
+
+def test_only_files_named_by_an_iteration_are_checkpoints(files):
+    made = files()
+    for name in ("backup", "copy of 000000900", "000000900-2", "-5"):
+        made.touch(f"checkpoints/A_S256/{name}.pt")
+        made.touch(f"checkpoints/B_S256/{name}.pt")
+    made.checkpoint("B_S256", 801)
+    made.checkpoint("B_S256", 799)
+    os.symlink("nowhere", f"{made.run.results}/checkpoints/B_S256/000000803.pt")
+    found = states(made.run)
+    assert found["A_S256"].state == "waiting"
+    assert found["B_S256"].iteration == 801
+
+
+@pytest.mark.parametrize(
+    ("age", "cell", "ago"),
+    [(2, "training", "2 s"), (299, "training", "4 min 59 s"), (301, "silent?", "5 min 01 s")],
+)
+def test_of_checkpoints_without_signs_the_newest_says_how_far_it_is(files, age, cell, ago):
+    made = files()
+    made.checkpoint("B_S256", 400, age)
+    found = states(made.run)["B_S256"]
+    assert (found.state, found.iteration) == (cell.removesuffix("?"), 400)
+    assert found.age == pytest.approx(age)
+    lines = shown(made).splitlines()
+    (place,) = [n for n, line in enumerate(lines) if line.startswith("B_S256")]
+    assert lines[place].split() == ["B_S256", cell, "400/2,200"]
+    assert lines[place + 1] == f"    no signs of it; its newest checkpoint is of {ago} ago"
 
 
 # What is printed
@@ -266,7 +367,7 @@ def test_the_table_says_it_all_in_a_hundred_columns(files):
     assert detail == f"no sign for 25 min 00 s, last {place}"
     cells, detail = row("D_S256")
     assert cells.startswith("killed? ")
-    assert detail.startswith("its process is gone, without a word since 1 min 10 s, on ")
+    assert detail.startswith("its process is gone, without a word for 1 min 10 s, on ")
     _, detail = row("E_S256")
     assert detail.startswith("the net is at chance after 1000 iterations")
     assert detail.endswith("words words see logs/miniature/train_convnet/E_S256.log")
@@ -328,6 +429,66 @@ def test_a_setting_that_is_none_is_refused(entry, monkeypatch):
     monkeypatch.chdir(ROOT)
     with pytest.raises(InputError, match=f"^--config {re.escape(entry)}: "):
         status.configured([], [entry])
+
+
+@pytest.mark.parametrize("content", ["just text", "- a", "5", "false", "[]"])
+def test_a_file_that_is_no_configuration_is_named(content, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    (tmp_path / "ok.txt").write_text(content)
+    with pytest.raises(InputError, match=r"^/.*/ok\.txt: expected keys and their values$"):
+        status.configured([str(tmp_path / "ok.txt")], [])
+
+
+def test_an_empty_configuration_changes_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    (tmp_path / "ok.yaml").write_text("# nothing yet\n")
+    assert status.configured([str(tmp_path / "ok.yaml")], []).config["experiment"] == "miniature"
+
+
+@pytest.mark.parametrize("seconds", ["-1", "-0.5", "nan", "inf", "-inf", "1e9"])
+def test_an_interval_that_is_none_is_refused(seconds, capsys, monkeypatch):
+    monkeypatch.setattr(status, "configured", lambda *_: pytest.fail("begun"))
+    with pytest.raises(SystemExit) as ended:
+        status.main([f"--watch={seconds}"])
+    assert ended.value.code == 2
+    assert f"--watch {float(seconds):g}: expected seconds, from 0 " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "times"), [([], 1), (["--watch", "0"], 1), (["--watch", "2"], 3)]
+)
+def test_it_prints_once_or_again_and_again(files, words, times, capsys, monkeypatch):
+    made, slept = files(), []
+
+    def sleep(seconds):
+        slept.append(seconds)
+        if len(slept) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(status, "configured", lambda *_: made.run)
+    monkeypatch.setattr(status.time, "sleep", sleep)
+    with pytest.raises(KeyboardInterrupt) if times > 1 else contextlib.nullcontext():
+        status.main(words)
+    assert capsys.readouterr().out.count("miniature: 18 trainings") == times
+    assert slept == [2.0] * (times if times > 1 else 0)
+
+
+def test_a_reader_that_goes_away_ends_it_without_a_word(tmp_path):
+    """As `status --watch 1 | head` does; what it prints is more than a pipe and Python hold."""
+    code = """
+from workflow_scripts import status
+status.configured = lambda *_: status.Run
+status.training_states = lambda *_: []
+status.as_text = lambda *_: "x" * 300_000
+status.Run.config = {"experiment": "x"}
+status.command.run(lambda _: status.main(["--watch", "0.01"]))
+"""
+    reading, writing = os.pipe()
+    os.close(reading)
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(words, cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, timeout=60)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_the_command_loads_nothing_heavy():

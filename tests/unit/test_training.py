@@ -17,12 +17,12 @@ from safetensors.torch import load_file
 
 from tests.helpers.clones import ROOT
 from tests.helpers.trainings import LAYERS_A
-from workflow_scripts import train
+from workflow_scripts import list_classes, train
 from workflow_scripts.vgg.core.files import InputError, sha256
 from workflow_scripts.vgg.data import loader, sampling
 from workflow_scripts.vgg.data.shards import Shards, write_shard
 from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet
-from workflow_scripts.vgg.nets.weights import load_weights, write_safetensors
+from workflow_scripts.vgg.nets.weights import load_weights, read_metadata, write_safetensors
 from workflow_scripts.vgg.training.checkpoints import (
     load_checkpoint,
     newest_checkpoint,
@@ -71,6 +71,22 @@ def test_history_and_metadata_say_what_happened(command, tmp_path):
     assert metadata["parent"] is None
     assert len(metadata["mean_rgb"]) == 3
     assert [p.name for p in (tmp_path / "checkpoints").glob("*.pt")] == ["000000012.pt"]
+
+
+def test_weights_name_their_classes_which_decide_nothing(command, tmp_path):
+    for name in "jihgfedcba":
+        (tmp_path / "tree" / name).mkdir(parents=True)
+    table = tmp_path / "classes.parquet"
+    list_classes.main(
+        ["--folders", str(tmp_path / "tree"), "--classes", "10", "--output", str(table)]
+    )
+    train.main(command(tmp_path / "without", iterations=1))
+    train.main(command(tmp_path / "with", iterations=1, class_list=table))
+    one, two = (read_metadata(tmp_path / name / "w.safetensors") for name in ("without", "with"))
+    assert (one["wnids"], two["wnids"]) == (None, list("abcdefghij"))
+    assert one["config_fingerprint"] == two["config_fingerprint"]
+    with pytest.raises(InputError, match=r"classes\.parquet: 10 classes, but --classes is 11"):
+        train.main(command(tmp_path / "other", iterations=1, class_list=table, classes=11))
 
 
 def test_weights_say_how_every_choice_of_training_was_made(command, tmp_path):

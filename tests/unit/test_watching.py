@@ -1,11 +1,14 @@
 """Those who watch a training: an observer of one's own, and what it is told, whatever happens."""
 
+import json
 import logging
 import os
 import re
 import signal
 import sys
+from dataclasses import asdict
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -28,7 +31,7 @@ import json
 class Told:
     def __init__(self, training):
         if {fails!r} == "begin":
-            raise RuntimeError("no network")
+            {failure}
         self.lines = [["begin", training.iteration, training.iterations, training.model,
                        training.seed, str(training.results), training.settings["batch_size"],
                        [done.iteration for done in training.done],
@@ -36,7 +39,7 @@ class Told:
 
     def iteration(self, done):
         if {fails!r} == "iteration" and done.iteration == 12:
-            raise RuntimeError("the service is gone")
+            {failure}
         self.lines.append(["iteration", done.iteration])
 
     def validation(self, line):
@@ -45,16 +48,20 @@ class Told:
     def end(self, outcome):
         with open({path!r}, "a") as file:
             print(json.dumps([*self.lines, ["end", outcome]]), file=file)
+        if {fails!r} == "end":
+            {failure}
 """
+FAILURE = 'raise RuntimeError("the service is gone")'
 
 
 @pytest.fixture
 def observer(tmp_path):
-    """`observer(fails)` writes an observer that fails there, and gives its name."""
+    """`observer(fails, failure)` writes one that fails there and so, and gives its name."""
 
-    def write(fails=""):
+    def write(fails="", failure=FAILURE):
         path = tmp_path / "told.jsonl"
-        (tmp_path / "own.py").write_text(OBSERVER.format(path=str(path), fails=fails))
+        text = OBSERVER.format(path=str(path), fails=fails, failure=failure)
+        (tmp_path / "own.py").write_text(text)
         return f"{tmp_path}/own.py:Told"
 
     return write
@@ -136,16 +143,22 @@ def test_the_example_of_the_documentation_writes_each_loss_once(
     assert rates == {float(lines[0]["learning_rate"])}
 
 
+@pytest.mark.parametrize(
+    ("failure", "said"),
+    [
+        (FAILURE, "RuntimeError: the service is gone"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+    ],
+)
 def test_an_observer_that_fails_is_left_out_and_the_training_goes_on(
-    command, tmp_path, observer, caplog
+    command, tmp_path, observer, caplog, failure, said
 ):
     train.main(command(tmp_path / "alone", **SHORT))
-    train.main(command(tmp_path / "watched", **SHORT, observer=observer("iteration")))
+    train.main(command(tmp_path / "watched", **SHORT, observer=observer("iteration", failure)))
     warnings = [r.message for r in caplog.records if r.levelno == logging.WARNING]
     (warning,) = [line for line in warnings if "observer" in line]
     assert re.search(
-        r"own.py:Told has failed; the training goes on without it: "
-        r"RuntimeError: the service is gone \(.*own.py:\d+\)",
+        rf"own.py:Told has failed; the training goes on without it: {said} \(.*own.py:\d+\)",
         warning,
     )
     assert not (tmp_path / "told.jsonl").exists(), "it is not called again"
@@ -154,19 +167,55 @@ def test_an_observer_that_fails_is_left_out_and_the_training_goes_on(
     assert read_sign(tmp_path / "watched/checkpoints").state == "finished"
 
 
+@pytest.mark.parametrize(
+    ("failure", "said"),
+    [(FAILURE, "RuntimeError: the service is gone"), ("raise SystemExit(0)", "SystemExit: 0")],
+)
 def test_one_that_cannot_begin_stops_a_new_training_but_none_that_goes_on(
-    command, tmp_path, observer, stopped, caplog
+    command, tmp_path, observer, stopped, caplog, failure, said
 ):
-    words = command(tmp_path, **SHORT, observer=observer("begin"))
-    with pytest.raises(InputError, match=r"own.py:Told cannot begin: RuntimeError: no network"):
+    words = command(tmp_path, **SHORT, observer=observer("begin", failure))
+    with pytest.raises(InputError, match=f"own.py:Told cannot begin: {said}"):
         train.main(words)
     assert not list(tmp_path.glob("checkpoints/*.pt"))
     observer()
     stopped(words, 11)
-    observer("begin")
+    observer("begin", failure)
     train.main(words)
     assert "own.py:Told has failed; the training goes on without it" in caplog.text
     assert (tmp_path / "w.safetensors").exists()
+
+
+def test_one_that_exits_at_its_end_changes_no_outcome(command, tmp_path, observer, stopped, caplog):
+    words = command(tmp_path, **SHORT, observer=observer("end", "raise SystemExit(3)"))
+    stopped(words, 11)
+    assert read_sign(tmp_path / "checkpoints").state == "stopped"
+    train.main(words)
+    assert read_sign(tmp_path / "checkpoints").state == "finished"
+    assert caplog.text.count("own.py:Told has failed") == 2
+
+
+@pytest.mark.parametrize("told", ["begin", "iteration", "end"])
+def test_only_an_observer_that_is_interrupted_ends_the_training(tmp_path, told):
+    """By Ctrl-C, as anything else of the process would."""
+
+    class Interrupted:
+        def __init__(self, _=None):
+            self.validation = self.iteration = self.end = lambda _: None
+            setattr(self, told, self.interrupt)
+            if told == "begin":
+                self.interrupt()
+
+        def interrupt(self, _=None):
+            raise KeyboardInterrupt
+
+    def watched():
+        with Watch(tmp_path, {"one": Interrupted}) as watch:
+            watch.begin(SimpleNamespace(iteration=0, done=[]), dict)
+            watch.iterations([None])
+
+    with pytest.raises(KeyboardInterrupt):
+        watched()
 
 
 @pytest.mark.parametrize(
@@ -177,8 +226,20 @@ def test_one_that_cannot_begin_stops_a_new_training_but_none_that_goes_on(
         ("", "own.py:", "expected path/to/file.py:function"),
         ("", "own.py:Told", "the file has no function Told"),
         ("Told = 1", "own.py:Told", "the file has no function Told"),
-        ("def Told(:", "own.py:Told", "cannot be loaded: SyntaxError"),
-        ("import not_installed", "own.py:Told", "cannot be loaded: ModuleNotFoundError: No module"),
+        ("\ndef Told(:", "own.py:Told", r"cannot be loaded: SyntaxError: .* \(/.*/own.py:2\)$"),
+        ("\n\n  x", "own.py:Told", r"cannot be loaded: IndentationError: .* \(/.*/own.py:3\)$"),
+        ("import broken", "own.py:Told", r"cannot be loaded: SyntaxError: .* \(/.*/broken.py:1\)$"),
+        (
+            "\nimport not_installed",
+            "own.py:Told",
+            r"cannot be loaded: ModuleNotFoundError: No module .* \(/.*/own.py:2\)$",
+        ),
+        (
+            "import argparse\nargparse.ArgumentParser().parse_args(['--x'])",
+            "own.py:Told",
+            "cannot be loaded: SystemExit: 2",
+        ),
+        ("import sys\nsys.exit()", "own.py:Told", r"cannot be loaded: SystemExit \(/.*/own.py:2"),
         ("def Told(training): pass", "own.py:Told", "it made None, which has no iteration"),
     ],
 )
@@ -187,6 +248,8 @@ def test_what_cannot_be_loaded_is_refused_before_any_training(
 ):
     if content is not None:
         (tmp_path / "own.py").write_text(content)
+    (tmp_path / "broken.py").write_text("1 +")
+    monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(state.Training, "step", lambda *_: pytest.fail("trained"))
     with pytest.raises(InputError, match=f"^train.observer {tmp_path}/{name}.*{said}"):
         train.main(command(tmp_path, **SHORT, observer=f"{tmp_path}/{name}"))
@@ -299,6 +362,36 @@ def test_a_damaged_sign_is_none(tmp_path, content):
     assert read_sign(tmp_path).state == "training"
     (tmp_path / signs.FILE).write_bytes((tmp_path / signs.FILE).read_bytes()[:-9] + b'x"\n}\n')
     assert read_sign(tmp_path) is None
+
+
+WHOLE = signs.Sign(
+    state="training", time=5, started=4.0, node="n", pid=1, loss=1, images_per_second=8.5,
+    message="line\nline", validation={"iteration": 8, "epoch": 1.0},
+)  # fmt: skip
+
+
+def of_other_types():
+    """(field, value) of every field, with values of all types that JSON has, but for its own."""
+    text = {"state", "node", "slurm_job_id", "message", "device"}
+    whole = {"pid", "processes", "attempts", "batch_size", "iteration", "iterations"}
+    for name in asdict(WHOLE):
+        yield from ((name, value) for value in (True, [], [1], {"a": "x"}, {"a": None}))
+        yield from ((name, value) for value in (float("nan"), float("inf"), 10**400))
+        yield from [] if name in text else [(name, "x"), (name, "5")]
+        yield from [(name, 5)] if name in text or name == "validation" else []
+        yield from [(name, 5.5)] if name in text | whole or name == "validation" else []
+        yield from [] if name == "validation" else [(name, {"a": 1})]
+        yield name, "\ud800"
+    yield from ((name, None) for name in ("state", "time", "started", "node", "pid", "processes"))
+
+
+def test_a_sign_whose_fields_are_of_other_types_is_none(tmp_path):
+    path = tmp_path / signs.FILE
+    path.write_text(json.dumps(asdict(WHOLE)))
+    assert read_sign(tmp_path) == WHOLE
+    for name, value in of_other_types():
+        path.write_text(json.dumps(asdict(WHOLE) | {name: value}))
+        assert read_sign(tmp_path) is None, (name, value)
 
 
 def test_a_sign_has_the_fields_that_its_version_knows(tmp_path):

@@ -1,5 +1,7 @@
 """What Snakemake plans on a bare clone, and what stops it there."""
 
+import fnmatch
+import importlib
 import os
 import re
 import subprocess
@@ -8,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.clones import clone, outputs, planned, snakemake
+from tests.helpers.clones import ROOT, clone, outputs, planned, snakemake
+
+COMMANDS = sorted(path.stem for path in (ROOT / "workflow_scripts").glob("[!_]*.py"))
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +34,46 @@ def test_table_5_needs_d_and_e_and_their_ancestors_only(bare):
         for method in ("dense", "multicrop")
         for Q in (256, 384, 512)
     }
+
+
+# Those whose examples read what no run of `all` makes
+AFTER = {
+    "compare_choices": "choices",
+    "render_choices": "choices",
+    "render_benchmarks": "benchmarks",
+    "tune_threshold": "threshold",
+}
+
+
+def test_an_example_of_help_runs_after_all_or_names_the_target_that_it_runs_after(bare):
+    made = {target: outputs(bare, target) for target in {"all", *AFTER.values()}}
+    folders = {str(parent) for path in made["all"] for parent in Path(path).parents}
+    filled = ("logs/miniature", "resources/miniature/", "resources/other_sets/")  # not file by file
+
+    def is_there(path, after):
+        at_hand = made["all"] | made[after]
+        return path in folders or path.startswith(filled) or fnmatch.filter(at_hand, path)
+
+    for name in COMMANDS:
+        words, _, example = help_of(name).partition("Example:\n")
+        example = re.sub(r"--output \S+", "", example)
+        read = re.findall(r"(?<=\s)(?:results|resources|benchmarks|logs)/\S+", example)
+        missing = {path for path in read if not is_there(path, "all")}
+        if name in AFTER:
+            target = AFTER[name]
+            assert f"`snakemake {target}`" in words
+            assert words.rstrip().endswith("the example runs after it.")
+            assert all(is_there(path, target) for path in read), name
+        elif name == "unpack_parquet":
+            assert missing == {"resources/imagenet-1k"}
+            assert "runs once those of ILSVRC-2012 lie in resources/imagenet-1k." in words
+        else:
+            assert missing == set(), name
+
+
+def help_of(name):
+    """A command's docstring, in as many lines as it has."""
+    return importlib.import_module(f"workflow_scripts.{name}").__doc__
 
 
 OF_SEED = ("weights", "history", "posteriors", "random", "descriptors", "classifiers")
@@ -143,7 +187,7 @@ def test_the_released_weights_need_test_and_other_sets_and_no_training(bare):
 
 
 FULL = ("--configfile", "config/ilsvrc2012.yaml")
-OF_NETS = {"list_classes", "index_images", "index_all", "measure_statistics", "train_convnet"}
+OF_NETS = {"list_classes", "index_images", "measure_statistics", "train_convnet"}
 OF_SETS = {"index_examples", "pack_shard", "describe_images", "train_classifiers"}
 # Target and configuration → nets that are trained, data sets, files of descriptors, classifiers
 OF_FEATURES = {

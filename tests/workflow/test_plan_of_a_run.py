@@ -87,7 +87,9 @@ def plans(bare):
         if name not in made:
             printed = snakemake(bare, "plan", *CONFIGURATIONS[name])
             content = json.loads((bare / f"results/{name}/plan.json").read_text())
-            made[name] = content, printed, (bare / "reports/plan.html").read_text()
+            page = bare / f"results/{name}/plan.html"
+            assert str(page) in printed
+            made[name] = content, printed, page.read_text()
         return made[name]
 
     return plan_of
@@ -198,13 +200,15 @@ def test_after_a_run_the_page_shows_planned_against_actual(tmp_path):
         "make_miniature", "list_classes", "index_images", "pack_shard", "measure_statistics",
         "train_convnet", "evaluate_convnet", "describe_convnets", "render_table",
     }  # fmt: skip
-    page = Page((folder / "reports/plan.html").read_text())
+    path = folder / "results/tiny/plan.html"
+    page = Page(path.read_text())
     assert {cost["wall_hours"] for cost in actual.values()} <= page.values
 
     # Asked for, it is made anew each time; the sizes are now those of the packed images.
-    (folder / "reports/plan.html").unlink()
+    path.unlink()
     for _ in range(2):
         printed = snakemake(folder, "plan")
         assert "val 24, as packed" in printed
         assert "actual wall" in printed
-    assert (folder / "reports/plan.html").exists()
+    assert path.exists()
+    assert not (folder / "reports/plan.html").exists(), "there is no index beside it"

@@ -14,7 +14,8 @@ from PIL import Image
 
 from tests.helpers.clones import ROOT
 
-EXAMPLES = re.findall(r"```python\n(.*?)```", (ROOT / "docs/results.md").read_text(), re.DOTALL)
+DOCS = (ROOT / "docs/results.md").read_text()
+EXAMPLES = re.findall(r"```python\n(.*?)```", DOCS, re.DOTALL)
 NUMBER = r"-?\d+(?:\.\d+)?(?:e-\d+)?|NaN"
 
 
@@ -74,6 +75,32 @@ def lines_of(text, count):
 def best(posterior, count=1):
     """The classes of the highest posteriors; of equal ones the first."""
     return sorted(range(len(posterior)), key=lambda label: (-posterior[label], label))[:count]
+
+
+def listed():
+    """The files and folders right below results/<experiment>/ that are said to be there."""
+    names = set()
+    for cell in re.findall(r"^\| (`.*?`) \|", DOCS.partition("\n## ")[0], flags=re.M):
+        last = ""
+        for words in re.findall("`(.*?)`", cell):
+            other_form = words.startswith(".")
+            last = last.rpartition(".")[0] + words if other_form else words
+            last = last.removeprefix("results/<experiment>/")
+            names.add(last.partition("/")[0])
+    return names
+
+
+def test_all_that_lies_in_the_results_is_listed(finished_results):
+    there = {path.name for path in finished_results.iterdir() if path.name[0] != "."}
+    assert there >= {"config.yaml", "index", "shards", "statistics.json", "claims_throughput.csv"}
+    assert there - listed() == set()
+
+
+def test_all_that_a_rule_makes_in_the_results_is_listed():
+    rules = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
+    made = set(re.findall(r"\{RESULTS\}/(\w+)", rules))
+    assert made >= {"config", "index", "shards", "packing", "unpacked", "tuning", "weights"}
+    assert made - {name.partition(".")[0] for name in listed()} == set()
 
 
 def test_examples_are_short():

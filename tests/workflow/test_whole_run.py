@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from tests.checks import recompute_boxes, recompute_cells
 from tests.helpers.clones import clone, outputs, planned, snakemake
+from tests.helpers.pages import Page
 
 
 def test_the_run_makes_every_table_and_page(run):
@@ -53,6 +54,30 @@ def test_the_run_ends_with_the_cost_of_every_planned_job(run):
     assert "actual wall" in (run / "reports/plan.html").read_text()
 
 
+def test_the_report_is_left_as_it_is_by_what_another_experiment_plans_and_makes(run):
+    (run / "other.yaml").write_text("experiment: other\n")
+    before = {path.name: path.read_bytes() for path in (run / "reports").glob("*.html")}
+    assert before.keys() > {"index.html", "plan.html"}
+    for target in ("plan", "results/other/index/val.parquet"):
+        printed = snakemake(run, target, "--cores", "1", "--configfile", "other.yaml")
+        assert "Report:" not in printed
+        if target == "plan":
+            assert str(run / "results/other/plan.html") in printed
+    assert {path.name: path.read_bytes() for path in (run / "reports").glob("*.html")} == before
+    # That of the run itself is made anew.
+    (run / "reports/plan.html").write_text("older")
+    assert str(run / "reports/plan.html") in snakemake(run, "plan")
+    assert 'href="index.html"' in (run / "reports/plan.html").read_text()
+    (run / "reports/plan.html").write_bytes(before["plan.html"])
+
+
+def test_no_sentence_of_the_report_has_two_marks_in_a_row(run):
+    for path in (run / "reports").glob("*.html"):
+        html = re.sub(r"<pre>.*?</pre>", "", path.read_text(), flags=re.DOTALL)
+        text = " ".join(Page(html).text.split())
+        assert re.findall(r".{30}(?:[,;:(] ?[.,;)]|\.\.)(?!\.).{,9}", text) == [], path.name
+
+
 def test_a_table_cell_is_the_error_of_its_posteriors(run):
     table = json.loads((run / "results/tiny/tables/table6.json").read_text())
     row = table["rows"][0]
@@ -86,9 +111,12 @@ def test_posteriors_name_the_weights_that_made_them(run):
     path = run / "results/tiny/posteriors/val/D_S384/dense_Q384.parquet"
     metadata = {k.decode(): v.decode() for k, v in pq.read_schema(path).metadata.items()}
     from workflow_scripts.vgg.core.files import sha256
+    from workflow_scripts.vgg.nets.weights import read_metadata
 
     weights = run / "results/tiny/weights/D_S384.safetensors"
     assert json.loads(metadata["weights_sha256"]) == sha256(weights)
+    classes = pd.read_parquet(run / "results/tiny/classes.parquet").sort_values("label")
+    assert read_metadata(weights)["wnids"] == classes["wnid"].tolist()
     assert json.loads(metadata["method"]) == "dense"
     assert json.loads(metadata["Q"]) == 384
     config = yaml.safe_load((run / "config/config.yaml").read_text())["choices"]

@@ -20,21 +20,29 @@ from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.core.parquet import read_columns
 from workflow_scripts.vgg.evaluation.methods import Method
 from workflow_scripts.vgg.nets.library_nets import (
+    LibraryArchitecture,
     LibraryNet,
     built,
     input_of,
     score_map_modules,
 )
+from workflow_scripts.vgg.nets.released.reading import read_library_net
 from workflow_scripts.vgg.nets.restriction import restrict
 from workflow_scripts.vgg.nets.weights import load_classifier, load_weights
 
 RESNET = "torchvision/resnet18"
 REGNET = "timm/regnety_002.pycls_in1k"
 VIT = "timm/vit_tiny_patch16_224"
+MNASNET = "torchvision/mnasnet0_5"  # its state dicts have a version
+DLA = "timm/dla46_c.in1k"  # its head is a 1×1 convolution
+INCEPTION = "timm/iformer_t"  # has parts called module
 BUILDERS = {
     RESNET: lambda classes: torchvision.models.resnet18(num_classes=classes),
     REGNET: lambda classes: timm.create_model("regnety_002", num_classes=classes),
     VIT: lambda classes: timm.create_model("vit_tiny_patch16_224", num_classes=classes),
+    MNASNET: lambda classes: torchvision.models.mnasnet0_5(num_classes=classes),
+    DLA: lambda classes: timm.create_model("dla46_c", num_classes=classes),
+    INCEPTION: lambda classes: timm.create_model("iformer_t", num_classes=classes),
     "torchvision/densenet121": lambda n: torchvision.models.densenet121(num_classes=n),
     "torchvision/squeezenet1_1": lambda n: torchvision.models.squeezenet1_1(num_classes=n),
     "torchvision/mobilenet_v3_small": lambda n: torchvision.models.mobilenet_v3_small(
@@ -74,7 +82,7 @@ def ours_on(net, metadata, pixels):
 
 
 @pytest.mark.parametrize("form", ["zip", "safetensors"])
-@pytest.mark.parametrize("net", [RESNET, REGNET])
+@pytest.mark.parametrize("net", [RESNET, REGNET, MNASNET, INCEPTION])
 def test_logits_are_the_librarys_on_its_own_input(net, form, tmp_path):
     theirs = random_net(net)
     output = importing(saved(tmp_path / "w", theirs.state_dict(), form), net, tmp_path)
@@ -121,7 +129,7 @@ def test_full_size_vgg16_with_batch_normalisation_of_torchvision(tmp_path):
 @pytest.mark.parametrize(
     ("net", "places"),
     [(RESNET, (8, 10)), (REGNET, (8, 10)), ("torchvision/densenet121", (8, 10)),
-     ("torchvision/squeezenet1_1", (15, 19))],
+     ("torchvision/squeezenet1_1", (15, 19)), (DLA, (8, 10))],
 )  # fmt: skip
 def test_the_score_maps_mean_is_what_the_library_says_of_the_whole_image(net, places, tmp_path):
     theirs = random_net(net)
@@ -195,8 +203,11 @@ def test_torchvisions_inception_normalises_once_more_as_its_files_expect(tmp_pat
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda w: w.pop("fc.weight"), "lacks fc.weight, which torchvision files of this net have"),
-        (lambda w: w.update(more=torch.zeros(3)), "holds also more, which torchvision files"),
+        (lambda w: w.pop("fc.weight"), f"lacks fc.weight, which files of {RESNET} have"),
+        (lambda w: w.update(more=torch.zeros(3)), f"holds also more, which files of {RESNET} lack"),
+        (lambda w: w.update({"conv1.weight": torch.zeros(32, 3, 7, 7)}),
+         "conv1.weight has the shape 32 × 3 × 7 × 7, but 64 × 3 × 7 × 7 was expected; another net "
+         f"is in it: give the file of {RESNET}"),
         (lambda w: w.update({"fc.weight": torch.zeros(9, 512), "fc.bias": torch.zeros(9)}),
          "fc.weight has the shape 9 × 512, but 10 × 512 was expected; its classes must be"),
         (lambda w: w["layer1.0.conv1.weight"].fill_(torch.nan), "layer1.0.conv1.weight holds val"),
@@ -217,12 +228,62 @@ def test_a_file_of_another_net_is_refused(change, message, tmp_path):
         ("torchvision/resnet19", "torchvision has no net resnet19; torchvision.models.list_models"),
         ("timm/resnet18x", r"timm has no net resnet18x; timm.list_models\(\) names all"),
         ("torchvision/fcn_resnet50", "torchvision has no net fcn_resnet50"),
+        ("timm/resnet18x.a1_in1k", "timm has no net resnet18x.a1_in1k; timm.list_models"),
+        ("timm/resnet18.nope", "timm knows no weights of resnet18 by the tag nope; it knows .*"),
+        ("timm/resnet18.a1_in1k.b", "timm knows no weights of resnet18 by the tag a1_in1k.b; it"),
+        ("timm/iformer_t.nope", "timm knows no weights of iformer_t by the tag nope; "),
+        ("timm/vit_base_patch16_sapiens2", "takes images of 1024 × 768; crops are square here"),
     ],
 )
 def test_an_unknown_net_is_refused(net, message, tmp_path):
     file = saved(tmp_path / "w", random_net(RESNET).state_dict(), "zip")
     with pytest.raises(InputError, match=f"{net}: {message}"):
         importing(file, net, tmp_path)
+
+
+def test_the_tags_that_timm_knows_are_named():
+    for call in (input_of, lambda net: built(net, 10)):
+        with pytest.raises(InputError) as error:
+            call("timm/resnet18.nope")
+        told = str(error.value).partition("it knows ")[2].split(", ")
+        assert set(told) >= {n.partition(".")[2] for n in timm.list_pretrained("resnet18.*")}
+
+
+@pytest.mark.parametrize("content", ["text", "hdf5", "nothing", "damaged"])
+def test_what_is_said_of_a_file_that_is_none_is_about_the_net_that_was_asked_for(content, tmp_path):
+    file = saved(tmp_path / "w.pth", {"fc.bias": torch.zeros(9)}, "zip")
+    damaged = file.read_bytes()[:300]
+    contents = {"text": b"Not found\n" * 99, "hdf5": b"\x89HDF\r\n\x1a\n", "nothing": b""}
+    file.write_bytes(contents.get(content, damaged))
+    with pytest.raises(InputError) as error:
+        importing(file, RESNET, tmp_path)
+    assert "torchvision's documentation says where the files of resnet18 are" in str(error.value)
+    assert not {"VGG", "caffe", "keras"} & set(re.findall(r"\w+", str(error.value)))
+
+
+@pytest.mark.parametrize("net", [RESNET, VIT])
+@pytest.mark.parametrize("classes", [3, 1000])
+def test_without_a_number_of_classes_those_of_the_file_are_read(net, classes, tmp_path):
+    theirs = random_net(net, classes)
+    file = saved(tmp_path / "w", theirs.state_dict(), "zip")
+    ours, _ = read_library_net(file, net)
+    assert ours.architecture.outputs == ours.architecture.classes == classes
+    pixels = torch.randn(1, 3, 224, 224, generator=seeded(4))
+    with torch.inference_mode():
+        torch.testing.assert_close(ours.eval()(pixels * ours.std), theirs(pixels))
+
+
+def test_classes_of_a_file_are_told_of_the_net_that_it_holds_alone(tmp_path):
+    """Another net is another net, and a claim of 10⁹ classes takes no memory."""
+    tensors = random_net(RESNET).state_dict()
+    tensors["layer1.0.bn1.weight"] = torch.zeros(65)
+    with pytest.raises(InputError, match=f"another net is in it: give the file of {RESNET}"):
+        read_library_net(saved(tmp_path / "w", tensors, "zip"), RESNET)
+    tensors = random_net(RESNET).state_dict()
+    tensors["fc.weight"] = torch.zeros(1, 1).expand(10**9, 512)
+    tensors["fc.bias"] = torch.zeros(1).expand(10**9)
+    with pytest.raises(InputError, match=r"fc\.weight has the shape 1000000000 × 512, but 1000 ×"):
+        read_library_net(saved(tmp_path / "v", tensors, "zip"), RESNET)
 
 
 def test_a_library_that_is_not_installed_is_named(monkeypatch, tmp_path):
@@ -277,6 +338,36 @@ def test_a_score_map_is_found_by_what_a_net_gives_and_not_by_names():
     assert score_map_modules(Net(lambda m: m.mean((2, 3))), 32) == ("one", "two")
     assert score_map_modules(Net(lambda m: m.amax((2, 3))), 32) is None
     assert score_map_modules(Net(lambda m: m.relu().mean((2, 3))), 32) is None
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_a_head_may_be_a_convolution_of_the_mean(groups):
+    class Net(nn.Module):
+        def __init__(self, side=1, power=1):
+            super().__init__()
+            self.one, self.power = nn.Conv2d(3, 8, 3), power
+            self.two = nn.Conv2d(8, 4, side, padding=side // 2, groups=groups)
+
+        def forward(self, x):
+            return self.two(self.one(x).pow(self.power).mean((2, 3), keepdim=True)).flatten(1)
+
+    torch.manual_seed(0)
+    net = Net().eval()
+    found = score_map_modules(net, 32)
+    assert found == ("one", "two")
+    assert score_map_modules(Net(power=2).eval(), 32) is None
+    assert score_map_modules(Net(side=3).eval(), 32) is None  # sees a place's neighbours
+    architecture = LibraryArchitecture("timm/of_a_test", 4, 32, (2.0, 1.0, 0.5), *found)
+    images = torch.randn(2, 3, 50, 40, generator=seeded(6))
+    with torch.inference_mode():
+        maps = LibraryNet(architecture, net).score_map(images)
+        means = net(images / torch.tensor([2.0, 1.0, 0.5])[:, None, None])
+        last = net.one(images / torch.tensor([2.0, 1.0, 0.5])[:, None, None])
+        places = [net.two(last[:, :, y : y + 1, x : x + 1])[..., 0, 0]
+                  for y in range(48) for x in range(38)]  # fmt: skip
+    assert maps.shape == (2, 4, 48, 38)
+    torch.testing.assert_close(maps.flatten(2), torch.stack(places, 2))
+    torch.testing.assert_close(torch.stack(places).mean(0), means)
 
 
 def test_kept_classes_are_in_the_order_given(tmp_path):

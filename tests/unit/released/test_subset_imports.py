@@ -10,8 +10,10 @@ import torch
 from tests.helpers.released_files import imported, own_file, refused, saved
 from tests.helpers.released_nets import CLASSES, TorchvisionNet, filled
 from workflow_scripts import list_classes
-from workflow_scripts.vgg.data.known_classes import ILSVRC, known_among
+from workflow_scripts.vgg.core.files import InputError
+from workflow_scripts.vgg.data.known_classes import ILSVRC, known_among, known_by_name
 from workflow_scripts.vgg.nets.restriction import Restriction
+from workflow_scripts.vgg.nets.weights import load_weights, save_weights
 
 OF_ALL = ("n01440764", "n02102040", "n03000684", "n03417042", "n03425413", "n03888257")
 KEPT = [5, 1, 3]  # classes of a source of CLASSES = 7, in another order than its own
@@ -33,7 +35,8 @@ def subset(tmp_path) -> Path:
         (tmp_path / "tree" / name).mkdir(parents=True)
     words = ["--folders", str(tmp_path / "tree"), "--only", "b", "z", "c"]
     list_classes.main([*words, "--output", str(tmp_path / "classes.parquet")])
-    assert known_among(tmp_path / "classes.parquet").places == [1, 2, 6]
+    (known,) = known_among(tmp_path / "classes.parquet")
+    assert known.places == [1, 2, 6]
     return tmp_path / "classes.parquet"
 
 
@@ -85,7 +88,7 @@ def test_weights_of_the_subset_itself_are_taken_as_they_are(subset, images, tmp_
 
 def test_ilsvrcs_classes_are_known_by_their_wnids(tmp_path):
     """As in Imagenette's tree, of which nothing tells that ILSVRC has more."""
-    known = known_among(class_table(tmp_path, *OF_ALL))
+    (known,) = known_among(class_table(tmp_path, *OF_ALL))
     listed = [line.split()[0] for line in ILSVRC.read_text().splitlines() if line[0] != "#"]
     assert known.classes == 1000
     assert [listed[place] for place in known.places] == list(OF_ALL)
@@ -95,7 +98,7 @@ def test_ilsvrcs_classes_are_known_by_their_wnids(tmp_path):
 
 def test_classes_that_are_no_part_of_anything_are_known_by_nobody(tmp_path, images):
     table = class_table(tmp_path, "cat", "dog", "cow")
-    assert known_among(table) is None
+    assert known_among(table) == []
     file = saved(tmp_path / "w", filled(TorchvisionNet("D")).state_dict(), "zip")
     text = refused(file, "torchvision", tmp_path, classes=3, **{"known-classes": table})
     assert "its classes must be the data set's" in text
@@ -107,6 +110,49 @@ def test_without_known_classes_the_cure_is_to_name_them(tmp_path):
     text = refused(file, "own", tmp_path, classes=3)
     assert "classes 7, not 3: give the model's own weights, or name the data set's" in text
     assert "data.classes" not in refused(file, "own", tmp_path, classes=9)
+
+
+def test_a_part_of_a_part_of_ilsvrc_is_known_too(tmp_path):
+    """Three of Imagenette's folders: weights may know these ten, or all 1,000."""
+    class_table(tmp_path, *OF_ALL)
+    words = ["--folders", str(tmp_path / "tree"), "--only", *OF_ALL[:3]]
+    list_classes.main([*words, "--output", str(tmp_path / "three.parquet")])
+    known = known_among(tmp_path / "three.parquet")
+    assert [(each.classes, each.places[1]) for each in known] == [(6, 1), (1000, 217)]
+
+
+def named(path: Path, *wnids: str) -> Path:
+    """Weights of this pipeline whose seven classes have these names."""
+    own_file(path)
+    net, metadata = load_weights(path)
+    save_weights(path, net, 1.0, {**metadata, "wnids": list(wnids)})
+    return path
+
+
+def test_weights_that_name_their_classes_are_restricted_by_name(subset, images, tmp_path):
+    """Wherever the classes are among theirs."""
+    file = named(tmp_path / "w.safetensors", "z", "k", "b", "l", "c", "m", "n")
+    whole = imported(file, "own", tmp_path / "all")
+    part, metadata = imported(
+        file, "own", tmp_path / "part", classes=3, **{"known-classes": subset}
+    )
+    expected = logits(*whole, images)[:, [2, 4, 0]]  # b, c, z
+    torch.testing.assert_close(logits(part, metadata, images), expected)
+    assert (metadata["kept"], metadata["wnids"]) == ([2, 4, 0], ["b", "c", "z"])
+
+
+def test_as_many_classes_need_not_be_the_same(tmp_path):
+    """ImageNet-100 is three lists, of which each has a hundred."""
+    table = class_table(tmp_path, "a", "b", "c")
+    assert known_by_name(table, ["c", "a", "b"], "w").places == [1, 2, 0]
+    with pytest.raises(InputError, match=r"w: knows 3 classes, but not 1 .* 3, such as b;"):
+        known_by_name(table, ["a", "c", "z"], "w")
+
+
+def test_weights_that_lack_a_class_are_refused(subset, tmp_path):
+    file = named(tmp_path / "w.safetensors", "b", "c", *"klmno")
+    text = refused(file, "own", tmp_path, classes=3, **{"known-classes": subset})
+    assert "knows 7 classes, but not 1 of the data set's 3, such as z" in text
 
 
 @pytest.mark.parametrize("value", ["renormalised", "of-all-classes"])

@@ -15,9 +15,12 @@ import timm
 import torch
 import torchvision
 from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from tests.helpers.exported_nets import (
+    SMALL,
     TALL,
     WIDE,
     central_posteriors,
@@ -29,15 +32,19 @@ from tests.helpers.exported_nets import (
 )
 from tests.helpers.released_files import imported, own_file
 from tests.helpers.released_nets import LAYERS, assert_same_logits
+from workflow_scripts import import_weights
 from workflow_scripts.vgg.core.files import InputError
 from workflow_scripts.vgg.evaluation.methods import DenseConvNet
 from workflow_scripts.vgg.nets.convnets import Architecture, ConvNet
+from workflow_scripts.vgg.nets.library_nets import built
 from workflow_scripts.vgg.nets.released.export_forms import (
     library_name,
     normalised_state,
     plain_net,
+    timm_state,
 )
 from workflow_scripts.vgg.nets.released.onnx_files import write_onnx
+from workflow_scripts.vgg.nets.released.reading import read_library_net
 from workflow_scripts.vgg.nets.weights import load_weights
 from workflow_scripts.vgg.results.model_card import crop_share
 
@@ -192,6 +199,90 @@ def test_an_export_comes_back_with_its_mean(images, tmp_path):
     with torch.no_grad():
         inputs = images.float() - torch.tensor(metadata["mean_rgb"])
         assert_same_logits(after, images, before.eval()(inputs.permute(0, 3, 1, 2)))
+
+
+def import_of(file, layers, folder, source="torchvision", **sizes):
+    """The net of an export that is imported as another source's weights are."""
+    output, sizes = folder / "back.safetensors", SMALL | sizes
+    options = {"model": "m", "net": "n", "layers": layers, "format": source, "file": file}
+    options |= {"output": output} | {k.replace("_", "-"): v for k, v in sizes.items()}
+    words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
+    import_weights.main([*words, "--scale", "256", "512"])
+    return load_weights(output)
+
+
+def stating(file, **texts):
+    """The same file with other texts in place of its own; None takes one out."""
+    with safe_open(file, "pt") as opened:
+        metadata = opened.metadata() | {k: json.dumps(v) for k, v in texts.items()}
+    sums = {"tensors_checksum", "header_checksum"}
+    kept = {k: v for k, v in metadata.items() if v != "null" and k not in sums}
+    save_file(load_file(file), file, kept)
+
+
+@pytest.mark.parametrize("lrn", ["krizhevsky", "caffe"])
+@pytest.mark.parametrize("older", [False, True])
+def test_an_export_comes_back_with_its_response_normalisation(older, lrn, images, tmp_path):
+    """Older exports name the constants, not the whole architecture."""
+    saved_net(tmp_path / "w.safetensors", LAYERS["A-LRN"], lrn=lrn)
+    file = exported(tmp_path / "w.safetensors", tmp_path / "out") / "model.safetensors"
+    if older:
+        stating(file, architecture=None, lrn=lrn)
+    net, metadata = import_of(file, LAYERS["A-LRN"], tmp_path)
+    assert net.architecture.lrn == lrn
+    before = load_weights(tmp_path / "w.safetensors")[0].eval()
+    with torch.no_grad():
+        inputs = images.float() - torch.tensor(metadata["mean_rgb"])
+        assert_same_logits((net, metadata), images, before(inputs.permute(0, 3, 1, 2)))
+    stating(file, architecture=None, lrn="lenet")
+    with pytest.raises(InputError, match="states lrn lenet; there are krizhevsky, caffe"):
+        import_of(file, LAYERS["A-LRN"], tmp_path)
+
+
+def test_an_export_with_a_mean_of_the_map_comes_back_with_its_crop_alone(tmp_path):
+    """Its shapes are the same at any crop."""
+    saved_net(tmp_path / "w.safetensors", AVERAGED)
+    file = exported(tmp_path / "w.safetensors", tmp_path / "out") / "model.safetensors"
+    assert import_of(file, AVERAGED, tmp_path)[0].architecture.crop == 64
+    with pytest.raises(InputError, match=r"model\.safetensors: its net has crop 64, not 96: give"):
+        import_of(file, AVERAGED, tmp_path, crop=96)
+
+
+@pytest.mark.parametrize(("head", "numbers"), [("box-scr", 4), ("box-pcr", 28)])
+def test_an_export_of_boxes_is_no_classifier(head, numbers, tmp_path):
+    saved_net(tmp_path / "w.safetensors", LAYERS["A"], head=head)
+    file = exported(tmp_path / "w.safetensors", tmp_path / "out") / "model.safetensors"
+    message = f"its net has head {head}, not classes: boxes are read from weights of this"
+    with pytest.raises(InputError, match=message):
+        import_of(file, LAYERS["A"], tmp_path, classes=numbers)
+
+
+@pytest.mark.parametrize("source", ["torchvision", "timm"])
+def test_an_export_keeps_its_mean_whatever_reads_it(source, tmp_path):
+    """As the library's net of that name, too, whose own mean is another."""
+    text = {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.25, 0.3], "crop": 224}
+    net = built(f"{source}/resnet18", 5)
+    metadata = {"format": "pt", "preprocessing": json.dumps(text), "by_hand": "no JSON"}
+    save_file(net.state_dict(), tmp_path / "w.safetensors", metadata)
+    ours, given = read_library_net(tmp_path / "w.safetensors", f"{source}/resnet18")
+    assert given.mean_rgb == pytest.approx((102, 127.5, 153))
+    assert ours.architecture.std_rgb == pytest.approx((51, 63.75, 76.5))
+    save_file(net.state_dict(), tmp_path / "v.safetensors", metadata
+              | {"preprocessing": json.dumps(text | {"crop": 96})})  # fmt: skip
+    with pytest.raises(InputError, match="its net has crop 96, not 224"):
+        read_library_net(tmp_path / "v.safetensors", f"{source}/resnet18")
+
+
+def test_an_export_in_timms_form_comes_back_with_its_mean(tmp_path):
+    net = saved_net(tmp_path / "w.safetensors", LAYERS["D"])
+    preprocessing = {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.25, 0.3], "crop": 64}
+    save_file(
+        timm_state(net, normalised_state(net)),
+        tmp_path / "timm.safetensors",
+        {"format": "pt", "preprocessing": json.dumps(preprocessing)},
+    )
+    _, metadata = import_of(tmp_path / "timm.safetensors", LAYERS["D"], tmp_path, "timm")
+    assert metadata["mean_rgb"] == pytest.approx([102, 127.5, 153])
 
 
 def test_a_file_that_was_exported_before_comes_back_too(images, tmp_path):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
+import logging
 
 import numpy as np
 import pytest
@@ -73,11 +75,15 @@ def test_keras(net, form, images, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "wrapped", ["module.{}", "_orig_mod.{}", "module._orig_mod.module.{}", "{0[0]}.module.{0[1]}"]
-)
+    "wrapped",
+    ["module.{}", "_orig_mod.{}", "module._orig_mod.module.{}", "{0[0]}.module.{0[1]}", "model.{}",
+     "model._orig_mod.{}", "module.model.{}", "model.model.{}"],
+)  # fmt: skip
 @pytest.mark.parametrize("form", ["zip", "safetensors"])
 def test_wrappers_names_are_taken_off(wrapped, form, tmp_path):
-    """DistributedDataParallel's and torch.compile's, of the whole net or of a part of it."""
+    """DistributedDataParallel's and torch.compile's, of the whole net or of a part of it, and a
+    LightningModule's, of the whole net.
+    """
     state = filled(TorchvisionNet("D")).state_dict()
     plain, _ = imported(saved(tmp_path / "plain", state, form), "torchvision", tmp_path / "in")
     split = "[" in wrapped
@@ -88,6 +94,37 @@ def test_wrappers_names_are_taken_off(wrapped, form, tmp_path):
     both = saved(tmp_path / "both", {**state, "module.classifier.6.bias": torch.zeros(7)}, form)
     text = refused(both, "torchvision", tmp_path)
     assert "it has classifier.6.bias with and without module" in text
+
+
+@pytest.mark.parametrize("form", ["zip", "legacy"])
+@pytest.mark.parametrize("pack", [
+    lambda state, other: {"model": state, "optimizer": {"state": {}}, "epoch": 3},
+    lambda state, other: {"model": state, "args": argparse.Namespace(lr=0.1, opt=None)},
+    lambda state, other: {"state_dict": {f"model.{k}": v for k, v in state.items()}, "epoch": 3},
+    lambda state, other: {"state_dict": state, "state_dict_ema": other, "arch": "vgg16"},
+    lambda state, other: {"model": {"name": "vgg16"}, "model_state_dict": state},
+    lambda state, other: {"model_ema": other, "model": state},
+    lambda state, other: {"model_ema": {f"module.{k}": v for k, v in state.items()}
+                          | {"n_averaged": torch.tensor(7)}},
+])  # fmt: skip
+def test_the_weights_of_a_checkpoint_are_found(pack, form, tmp_path):
+    """Of torchvision's references, DeiT, Lightning, timm, and PyTorch's tutorials."""
+    state, other = (filled(TorchvisionNet("D")).state_dict() for _ in range(2))
+    other = {name: values + 1 for name, values in other.items()}
+    plain, _ = imported(saved(tmp_path / "plain", state, form), "torchvision", tmp_path / "in")
+    file = saved(tmp_path / "w.pth", pack(state, other), form)
+    ours, _ = imported(file, "torchvision", tmp_path / "in")
+    for name, values in ours.state_dict().items():
+        assert torch.equal(values, plain.state_dict()[name])
+
+
+def test_which_of_two_weights_is_read_is_told_once(tmp_path, caplog):
+    state = filled(TorchvisionNet("D")).state_dict()
+    file = saved(tmp_path / "w.pth", {"model_ema": state, "model": state}, "zip")
+    with caplog.at_level(logging.INFO):
+        imported(file, "torchvision", tmp_path)
+    told = [text for text in caplog.messages if "checkpoint" in text]
+    assert told == [f"{file}: of the checkpoint model is read, not model_ema"]
 
 
 def test_weights_of_another_run_keep_their_mean_and_history(images, tmp_path):

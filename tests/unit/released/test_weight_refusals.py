@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pytest
 import torch
 
@@ -173,6 +175,63 @@ def test_code_in_a_pickle_does_not_run(form, tmp_path):
     assert not marker.exists()
     torch.load(file, weights_only=False)
     assert marker.exists()  # so the file was dangerous
+
+
+@pytest.mark.parametrize("protocol", range(2, 6))
+@pytest.mark.parametrize("numbers", [torch.zeros(3), np.zeros(3)])
+def test_a_plain_pickle_is_called_so_with_a_safe_way(numbers, protocol, tmp_path):
+    with open(tmp_path / "w.pkl", "wb") as file:
+        pickle.dump({"features.0.weight": numbers}, file, protocol)
+    text = refused(tmp_path / "w.pkl", "torchvision", tmp_path)
+    assert "it is a pickle that torch.save did not write" in text
+    assert "could run code, so it was not opened" in text
+    assert "torch.save(net.state_dict(), 'name.pth')" in text
+    assert not [word for word in ("damaged", "weights_only", "cut short") if word in text]
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_newer_pickle_protocol_is_called_so(zipped, tmp_path):
+    """What torch.load says of it is an advice to load it unsafely."""
+    state = TorchvisionNet("D").state_dict()
+    others = {"_use_new_zipfile_serialization": zipped}
+    torch.save(state, tmp_path / "w", pickle_protocol=4, **others)
+    text = refused(tmp_path / "w", "torchvision", tmp_path)
+    assert "is written by a newer pickle protocol, which is not read; write it by torch" in text
+
+
+@pytest.mark.parametrize("share", [0.3, 0.9])
+def test_no_message_advises_to_load_a_file_unsafely(share, files, tmp_path):
+    content = (files / "torchvision-legacy").read_bytes()
+    end = int(share * content.index(b"classifier.6.bias"))  # inside of the pickle
+    (tmp_path / "w").write_bytes(content[:end] + b"\xff" * 99)
+    text = refused(tmp_path / "w", "torchvision", tmp_path)
+    assert "damaged" in text
+    assert "weights_only" not in text
+
+
+@pytest.mark.parametrize("content", [b"<html>404 Not Found</html>\n" * 9, b"\x13\xf7\x05\xaa" * 99])
+def test_what_is_no_weights_file_is_called_so(content, tmp_path):
+    (tmp_path / "w.pth").write_bytes(content)
+    text = refused(tmp_path / "w.pth", "caffe", tmp_path)
+    for word in ("is no weights file", "PyTorch", "HDF5", "safetensors", "Caffe's"):
+        assert word in text
+    assert "robots.ox.ac.uk" not in text
+
+
+@pytest.mark.parametrize("content", [{}, {"epoch": 3}, {"model": {"epoch": 3}}, [torch.zeros(3)]])
+def test_a_file_without_a_state_dict_is_told_what_was_looked_for(content, tmp_path):
+    torch.save(content, tmp_path / "w")
+    text = refused(tmp_path / "w", "torchvision", tmp_path)
+    assert "no state dict: a dictionary of dense tensors was expected" in text
+    assert "state_dict, model, model_state_dict" in text
+
+
+def test_a_checkpoint_that_holds_itself_is_refused(tmp_path):
+    content: dict = {}
+    content["model"] = content
+    torch.save(content, tmp_path / "w")
+    assert "no state dict" in refused(tmp_path / "w", "torchvision", tmp_path)
 
 
 def test_claimed_sizes_take_no_memory(files, tmp_path):

@@ -81,6 +81,8 @@ def test_the_index_opens_with_the_pictures_of_errors_against_the_papers(run, con
         assert "2 of 3 errors with the paper’s in their 95% interval." in text
         assert "On the diagonal an error is the paper’s." in text
     assert "3 of the 5 errors in Table 7 were measured" in text
+    assert "Among the top-5 errors are some of test images (in Table 7). Bars are" in text
+    assert "Among the top-1" not in text
     assert "not seed variance (n = 1)." in text
     section, after = html.partition('aria-labelledby="claims"')[::2]
     assert [name in section for name in drawn_names(drawn)] == [True, True, False]
@@ -110,6 +112,7 @@ def test_the_counts_of_a_picture_are_those_of_its_cells(evaluations, claims, con
         for cell in row["metrics"].values():
             cell |= dict.fromkeys(("measured", "low", "high", "difference"))
     cells = against_paper.paper_cells([evaluations])
+    assert against_paper.test_errors(cells) == {}
     assert [str(cell) for cell in cells] == [
         "Table 7: A, top-1 validation error not measured, paper 29.6%",
         "Table 7: A, top-5 test error not measured, paper 7.3%",
@@ -119,6 +122,22 @@ def test_the_counts_of_a_picture_are_those_of_its_cells(evaluations, claims, con
     ]
     assert against_paper.order(cells) == (0, 0, 0)
     assert not any(cell.is_inside for cell in cells)
+
+
+def test_the_errors_of_test_images_are_told_by_kind_and_table():
+    measured = against_paper.Measured(2, 1, 3, 1)
+    cells = [
+        against_paper.PaperCell(table, ("X",), metric, 2, own)
+        for table, metric, own in (
+            ("table3", "top1_val", measured),
+            ("table6", "top5_test", measured),
+            ("table6", "top5_test", measured),
+            ("mine", "top1_test", None),
+            ("mine", "top5_test", measured),
+        )
+    ]
+    assert against_paper.test_errors(cells) == {"top-5": ["table6", "mine"]}
+    assert against_paper.test_errors(cells[:1]) == {}
 
 
 def test_pairs_that_are_apart_stand_in_an_order():

@@ -377,7 +377,8 @@ def test_the_curve_of_a_net_of_boxes_ends_with_its_localisation_error(run, tmp_p
     )
     page = Page(index_of(run, "--figures", *figures))
     text = " ".join(page.text.split())
-    assert "of a net of boxes the last localisation error (one guess, the true class)" in text
+    told = "of a net of boxes the last localisation error (one guess, the true class)"
+    assert f"Below, the last top-1 error, {told}." in text
     captions = [" ".join(c["text"].split()) for c in page.elements["figcaption"]]
     assert captions == [
         "23.8% after 30 iterations",

@@ -92,7 +92,7 @@ ONLY_VOC2007 = sets(voc2012=None, voc2012_action=None, caltech101=None, caltech2
 @pytest.mark.parametrize(
     ("rows", "complaint"),
     [
-        ([row("a", "D_S999")], "tables: row a: D_S999 is not in models.yaml"),
+        ([row("a", "D_S999")], "tables: row a: D_S999 is not in config/models.yaml"),
         (
             [row("a", "D_S384", "D_S384_pcr")],
             "tables: row a: D_S384_pcr predicts boxes; name a classifier, whose activations",
@@ -332,7 +332,7 @@ def test_claims_compare_rows_of_features_by_a_metric_that_both_have(mine):
         ),
         (
             {"metric": "map_voc2007", "baseline": "features/three"},
-            "claims: features/three is no row of tables.yaml",
+            "claims: features/three is no row of ",
         ),
         ({"metric": "map_voc2007", "expect": "equivalent"}, "margin"),
         ({"metric": "top1_val"}, "top1_val"),

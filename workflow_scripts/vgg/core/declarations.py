@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, TypeVar, get_args, get_type_hints
 
 T = TypeVar("T")
@@ -19,16 +20,19 @@ def declared(
     *,
     values: Iterable[str] | None = None,
     choice: bool = False,
+    least: float | None = None,
 ) -> Any:
     """A dataclass's field that is an option of a command too; required if it has no default.
 
     help: what `--help` says. values: the only ones that are accepted. choice: the field is one of
-    the configuration's `choices`, readings of what the paper leaves open.
+    the configuration's `choices`, readings of what the paper leaves open. least: the smallest
+    number that is accepted.
     """
     metadata = {
         "help": help,
         "values": None if values is None else tuple(values),
         "choice": choice,
+        "least": least,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -44,7 +48,7 @@ def add_options(parser: argparse._ActionsContainer, declaration: type) -> None:
         name = f"--{field.name.replace('_', '-')}"
         kind = (*get_args(types[field.name]), types[field.name])[0]  # of a tuple's, or if not None
         help = field.metadata.get("help") or "default: %(default)s"
-        values = field.metadata.get("values")
+        values, least = field.metadata.get("values"), field.metadata.get("least")
         if kind is bool:
             parser.add_argument(name, action="store_true", help=help)
             continue
@@ -52,13 +56,24 @@ def add_options(parser: argparse._ActionsContainer, declaration: type) -> None:
         several = isinstance(field.default, tuple)
         parser.add_argument(
             name,
-            type=kind,
+            type=kind if least is None else partial(_at_least, kind, least),
             nargs="+" if several else None,
             required=required,
             default=None if required else field.default,
             choices=values,
             help=help,
         )
+
+
+def _at_least(kind: type, least: float, text: str) -> Any:
+    """The number in an option's text. Raises an error of argparse for another or a lower one."""
+    try:
+        number = kind(text)
+    except ValueError:
+        number = None
+    if number is None or not number >= least:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number, {least} or more")
+    return number
 
 
 def from_options(declaration: type[T], given: argparse.Namespace) -> T:

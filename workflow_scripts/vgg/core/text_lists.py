@@ -9,6 +9,8 @@ from pathlib import Path
 from .files import InputError, read_bytes
 
 WNID = re.compile(r"n\d{8}", re.ASCII)
+WITH_WORDS = re.compile(rf"({WNID.pattern})[\s,;]+(\S.*)", re.ASCII)
+COMMENT = re.compile(r"#(\s|$)")
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
@@ -32,6 +34,21 @@ def numbered_lines(path: str | Path, content: bytes | None = None) -> Iterator[t
     for number, line in enumerate(_LINE_END.split(text), start=1):
         if line := line.strip():
             yield f"{path}, line {number}", line
+
+
+def class_lines(path: str | Path) -> Iterator[tuple[str, str, str]]:
+    """(what an error calls a line, its class, the class's words) of each line of a list of classes.
+
+    A line is a WNID, which words may follow behind a blank, a comma or a semicolon, or a name,
+    whose words are itself. A comment is "#" and a blank, since a name may begin with "#".
+    Raises InputError if the file is missing or not UTF-8.
+    """
+    for where, line in numbered_lines(path):
+        if COMMENT.match(line):
+            continue
+        with_words = WITH_WORDS.fullmatch(line)
+        name, words = with_words.group(1, 2) if with_words else (line, line)
+        yield where, name, words
 
 
 def checked_wnid(word: str, where: str) -> str:

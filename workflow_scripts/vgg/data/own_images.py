@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
+import numpy as np
 import pandas as pd
 
 from ..core.files import InputError
@@ -15,7 +19,7 @@ from ..core.signals import ended_by_exit
 from .packing import Packing
 from .shards import write_shard
 from .sources.folders import SUFFIXES
-from .sources.members import Hidden
+from .sources.members import Hidden, shown
 
 
 @contextmanager
@@ -34,7 +38,12 @@ def packed_meanwhile(
         tempfile.TemporaryDirectory(prefix=prefix, dir=folder) as temporary,
     ):
         path = f"{temporary}/images.arrow"
-        write_shard(path, packing.rows(index.assign(label=-1)))
+        there = [os.path.isfile(file) and os.access(file, os.R_OK) for file in index["file"]]
+        for name in index["id"][np.logical_not(there)]:
+            reason = f"{name}: cannot be opened"
+            logging.warning("left out: %s", reason)
+            packing.skipped.append({"id": name, "reason": reason})
+        write_shard(path, packing.rows(index[there].assign(label=-1)))
         if not packing.packed:
             reason = packing.skipped[0]["reason"]
             raise InputError(f"{reason}; none of the {len(index)} images can be read")
@@ -44,33 +53,59 @@ def packed_meanwhile(
 def pictures_of(paths: Sequence[str]) -> pd.DataFrame:
     """The pictures of files and folders, each once, in sorted order: id, file, offset and size.
 
-    The id is the path. Files that are named are taken as they are; below folders those that are
-    images by their names, but for hidden ones.
-    Raises InputError for a path that is not there, a folder without images, or none at all.
+    The id is the path, on one line and in UTF-8. Files that are named are taken as they are; below
+    folders those that are images by their names, but for hidden ones. A link to nothing has size 0.
+    Raises InputError for a path that is not there, a folder that is without images or cannot be
+    read, or no path at all.
     """
-    found: dict[str, int] = {}
+    found: list[str] = []
     for path in paths:
-        if os.path.isfile(path):
-            found[path] = os.path.getsize(path)
-        elif os.path.isdir(path):
-            below = dict(_below(path))
+        if os.path.isdir(path):
+            below = _below(path)
             if not below:
-                raise InputError(f"{path}: holds no images ({', '.join(SUFFIXES)} are read)")
-            found |= below
+                raise InputError(f"{shown(path)}: holds no images ({', '.join(SUFFIXES)} are read)")
+            found += below
+        elif os.path.lexists(path):
+            found.append(path)
         else:
-            raise InputError(f"{path}: no such file or folder")
-    files = sorted(found)
-    sizes = [found[file] for file in files]
-    return pd.DataFrame({"id": files, "file": files, "offset": 0, "size": sizes})
+            raise InputError(f"{shown(path)}: no such file or folder")
+    files = sorted({os.path.normpath(file) for file in found})
+    return pd.DataFrame(
+        {
+            "id": [shown(file) for file in files],
+            "file": pd.Series(files, dtype=object),  # may be no UTF-8
+            "offset": 0,
+            "size": [os.path.getsize(file) if os.path.isfile(file) else 0 for file in files],
+        }
+    )
 
 
-def _below(folder: str) -> Iterator[tuple[str, int]]:
-    """(path, size) of the images below a folder."""
-    hidden = Hidden(folder)
-    for above, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not hidden.hides(name)]
+def _below(folder: str) -> list[str]:
+    """The images below a folder, in which each folder is entered once, whatever links to it."""
+    hidden, others = Hidden(folder), Counter[str]()
+    images: list[str] = []
+    entered: set[str] = set()
+
+    def refuse(error: OSError) -> NoReturn:
+        raise InputError(f"{shown(str(error.filename))}: cannot be read ({error.strerror})")
+
+    for above, folders, names in os.walk(folder, followlinks=True, onerror=refuse):
+        entered.add(os.path.realpath(above))
+        folders[:] = [
+            name
+            for name in sorted(folders)
+            if not hidden.hides(name) and os.path.realpath(f"{above}/{name}") not in entered
+        ]
         for name in names:
-            if os.path.splitext(name)[1].lower() in SUFFIXES and not hidden.hides(name):
-                path = os.path.join(above, name)
-                yield path, os.path.getsize(path)
+            suffix = os.path.splitext(name)[1].lower()
+            if hidden.hides(name):
+                continue
+            if suffix in SUFFIXES:
+                images.append(os.path.join(above, name))
+            else:
+                others[suffix or "no ending"] += 1
     hidden.tell()
+    if others:
+        kinds = ", ".join(f"{shown(kind)} {count}" for kind, count in others.most_common())
+        logging.info("%s: %d other files passed over (%s)", shown(folder), others.total(), kinds)
+    return images

@@ -12,7 +12,7 @@ from ..core.files import InputError
 from ..core.progress import Progress
 from . import images
 from .oddities import examine
-from .sources.members import BAD_IMAGE_CURE, Unchanged, read_members
+from .sources.members import BAD_IMAGE_CURE, Unchanged, read_members, shown
 
 LARGEST_SCALE = 1024  # at which an image of original bytes must still be read, in the paper's units
 REPORT_NUMBERS = ("images", "source_bytes", "bytes")
@@ -70,7 +70,8 @@ class Packing:
 
     def encoded(self, content: bytes, row) -> tuple[bytes, int, int]:
         """An image's bytes as they are stored, its height and width; notes its oddities."""
-        where = row.file if row.id == row.file else f"{row.file}: {row.id}"
+        file = shown(row.file)
+        where = file if row.id == file else f"{file}: {row.id}"
         if not content:
             raise InputError(f"{where}: has no bytes")
         if len(content) != row.size:

@@ -152,7 +152,7 @@ class Method:
     method: str = declared("dense", values=METHODS)
     score_average: str = declared("before-softmax", values=SCORE_AVERAGES, choice=True)
     crop_grid: str = declared("whole-image", values=CROP_GRIDS, choice=True)
-    batch_size: int = declared(BATCH_SIZE, "crops, or as many pixels, in a forward pass")
+    batch_size: int = declared(BATCH_SIZE, "crops, or as many pixels, in a forward pass", least=1)
 
     def of(self, net: Classifier) -> Callable[[torch.Tensor], torch.Tensor]:
         """A function that gives posteriors [N, classes] of images as the net takes them.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ..core.declarations import declared
+from ..settings.net_notation import CONV, GAP
 from .batch_normalisation import BatchNormalisation
 from .dropout import SequencedDropout
 from .precision import at_least_float32
@@ -20,9 +20,7 @@ from .precision import at_least_float32
 POOLING_ROUNDING = ("floor", "ceil")
 SIZES = ("crop", "classes", "fc", "width_divisor")  # fields of `Architecture` that a run sets
 HEADS = ("classes", "box-scr", "box-pcr")
-GAP = "GAP"
 LRN_CONSTANTS = {"krizhevsky": (2.0, 1e-4), "caffe": (1.0, 1e-4 / 5)}  # k, and α on the plain sum
-_CONV = re.compile(r"conv(\d+)-(\d+)")
 
 
 @dataclass(frozen=True)
@@ -142,6 +140,12 @@ class PoolingChoices:
     pool_rounding: str = declared("floor", values=POOLING_ROUNDING, choice=True)
 
 
+def neighbours(channels: int) -> torch.Tensor:
+    """Which channels are at most two apart, float [channels, channels, 1, 1]: 1 where they are."""
+    place = torch.arange(channels)
+    return ((place[:, None] - place).abs() <= 2).float()[:, :, None, None]
+
+
 class LocalResponseNorm(nn.Module):
     """Krizhevsky et al.'s normalisation over five neighbouring channels: a / (k + α Σ a²)^β.
 
@@ -161,9 +165,7 @@ class LocalResponseNorm(nn.Module):
         if constants not in LRN_CONSTANTS:
             raise ValueError(f"unknown constants of response normalisation {constants!r}")
         self.k, self.alpha = LRN_CONSTANTS[constants]
-        place = torch.arange(channels)
-        near = ((place[:, None] - place).abs() <= 2).float()[:, :, None, None]
-        self.register_buffer("near", near, persistent=False)
+        self.register_buffer("near", neighbours(channels), persistent=False)
 
     def forward(self, activations: torch.Tensor) -> torch.Tensor:
         with torch.autocast(activations.device.type, enabled=False):
@@ -194,7 +196,7 @@ def feature_layers(architecture: Architecture) -> Iterator[nn.Module]:
     channels = 3
     for block in architecture.blocks():
         for layer, following in zip(block, [*block[1:], None], strict=True):
-            if match := _CONV.fullmatch(layer):
+            if match := CONV.fullmatch(layer):
                 kernel, width = int(match[1]), int(match[2])
                 if width % architecture.width_divisor:
                     raise ValueError(f"{layer}: not divisible by {architecture.width_divisor}")

@@ -8,6 +8,7 @@ standard deviation and crop. The libraries are loaded for such nets alone
 from __future__ import annotations
 
 import importlib
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -41,8 +42,9 @@ class LibraryArchitecture:
     crop: side of the input in pixels.
     std_rgb: of 0–255 pixels; each channel is divided by it.
     map, last_layer: names of the modules that give the last feature map and the scores, if the
-        scores are a linear function of the map's mean; `last_layer` is "" if they are that mean.
-        None if not, so that there is no score map, and no dense evaluation (§3.2).
+        scores are a linear function of the map's mean, by a linear layer or a 1×1 convolution;
+        `last_layer` is "" if they are that mean. None if not, so that there is no score map, and
+        no dense evaluation (§3.2).
     kept: those of the scores that are this net's classes, in this order; None for all.
     """
 
@@ -88,17 +90,21 @@ class LibraryNet(nn.Module):
         architecture = self.architecture
         if architecture.map is None:
             raise InputError(
-                f"{architecture.net} has no score map: it takes images of one size only, or its "
-                "scores are not linear in the mean of its last map; test it by center or multicrop"
+                f"{architecture.net} has no score map: it takes images of one size only, or none "
+                "of its maps was found whose mean gives its scores by one linear layer; test it by "
+                "center or multicrop"
             )
         with observed(self.net, architecture.map) as seen:
             self.net(images / self.std)
-        places = seen[architecture.map].movedim(1, -1)
+        places = seen[architecture.map]
         if architecture.last_layer:
             layer = self.net.get_submodule(architecture.last_layer)
-            assert isinstance(layer, nn.Linear)
-            places = F.linear(places, layer.weight, layer.bias)
-        return self.wanted(places.movedim(-1, 1))
+            if isinstance(layer, nn.Linear):
+                places = places.movedim(1, -1)
+                places = F.linear(places, layer.weight, layer.bias).movedim(-1, 1)
+            else:
+                places = layer(places)
+        return self.wanted(places)
 
     def wanted(self, scores: torch.Tensor) -> torch.Tensor:
         """The scores of this net's classes, [N, classes, …], of the library's [N, outputs, …]."""
@@ -139,7 +145,7 @@ def score_map_modules(net: nn.Module, crop: int) -> tuple[str, str] | None:
     """
     noise = torch.Generator().manual_seed(0)
     image = torch.randn(1, 3, *(crop + more for more in LARGER), generator=noise)
-    linear = {name: m for name, m in net.named_modules() if isinstance(m, nn.Linear)}
+    linear = {name: m for name, m in net.named_modules() if _is_linear(m)}
     given: dict[str, torch.Tensor] = {}
     try:
         with ExitStack() as hooks, observed(net, *(n for n, _ in net.named_modules())) as seen:
@@ -155,8 +161,8 @@ def score_map_modules(net: nn.Module, crop: int) -> tuple[str, str] | None:
             raise
         return None
     is_close = partial(torch.allclose, rtol=1e-3, atol=1e-5)
-    last = [name for name in linear if name in seen and seen[name] is scores]
-    means = {name: given[name] for name in last} or {"": scores}
+    last = [name for name in linear if name in seen and _is_flat(seen[name], scores)]
+    means = {name: given[name].flatten(1) for name in last} or {"": scores}
     for last_layer, mean in means.items():
         for name in reversed(seen):
             found = seen[name]
@@ -166,16 +172,42 @@ def score_map_modules(net: nn.Module, crop: int) -> tuple[str, str] | None:
     return None
 
 
+def _is_flat(result: torch.Tensor, scores: torch.Tensor) -> bool:
+    """Whether a module's result is the net's scores, with other sides of 1 or without."""
+    return result.dim() > 1 and torch.equal(result.flatten(1), scores)
+
+
+def _is_linear(module: nn.Module) -> bool:
+    """Whether a module is a linear function of each place's channels alone."""
+    if isinstance(module, nn.Conv2d):
+        return module.kernel_size == module.stride == (1, 1)
+    return isinstance(module, nn.Linear)
+
+
+def load_state(net: nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Give a net all its tensors, which have the names and the form of the present library's.
+
+    A mapping alone does not tell its form, which some nets (torchvision's MNASNet) ask for.
+    Raises RuntimeError as `load_state_dict` does.
+    """
+    state: Any = OrderedDict(tensors)
+    state._metadata = getattr(net.state_dict(), "_metadata", None)
+    net.load_state_dict(state)
+
+
 def input_of(net: str) -> tuple[Input, int]:
     """The input of a library's net, and its crop in pixels. Raises InputError as `built` does."""
     library, _, name = net.partition("/")
     if library == "timm":
         timm = _loaded(net)
-        _check_known(net, timm.is_model(name.partition(".")[0]))
+        _check_known_to_timm(net, timm)
         config = timm.get_pretrained_cfg(name)
         if config is None:
             raise InputError(f"{net}: timm knows no such weights; see timm.list_pretrained()")
-        return normalised_input(tuple(config.mean), tuple(config.std)), config.input_size[-1]
+        _, height, width = config.input_size
+        if height != width:
+            raise InputError(f"{net}: takes images of {height} × {width}; crops are square here")
+        return normalised_input(tuple(config.mean), tuple(config.std)), width
     models = _loaded(net).models
     _check_known(net, name in models.list_models(module=models))
     transforms = models.get_model_weights(name).DEFAULT.transforms()
@@ -191,7 +223,7 @@ def built(net: str, outputs: int) -> nn.Module:
     library, _, name = net.partition("/")
     loaded = _loaded(net)
     if library == "timm":
-        _check_known(net, loaded.is_model(name.partition(".")[0]))
+        _check_known_to_timm(net, loaded)
         return loaded.create_model(name, pretrained=False, num_classes=outputs).eval()
     _check_known(net, name in loaded.models.list_models(module=loaded.models))
     more: Mapping[str, Any] = BUILT_WITH.get(net, {})
@@ -216,3 +248,15 @@ def _check_known(net: str, known: bool) -> None:
     if not known:
         lists = {"timm": "timm.list_models()", "torchvision": "torchvision.models.list_models()"}
         raise InputError(f"{net}: {library} has no net {name}; {lists[library]} names all")
+
+
+def _check_known_to_timm(net: str, timm: ModuleType) -> None:
+    """Raise InputError for a net that timm lacks, or for weights of it that timm does not name."""
+    name = net.partition("/")[2]
+    plain, _, tag = name.partition(".")
+    _check_known(net, timm.is_model(plain))
+    known = timm.models.get_arch_pretrained_cfgs(plain)
+    if tag and name not in known:
+        tags = [full.partition(".")[2] for full in known]
+        such = f"it knows {', '.join(tags)}" if any(tags) else f"leave the tag out: timm/{plain}"
+        raise InputError(f"{net}: timm knows no weights of {plain} by the tag {tag}; {such}")

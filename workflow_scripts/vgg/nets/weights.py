@@ -20,7 +20,7 @@ from safetensors.torch import save
 from ..core.files import InputError, whole_file
 from .convnets import Architecture, ConvNet
 from .devices import is_out_of_memory
-from .library_nets import Classifier, LibraryArchitecture, LibraryNet, built
+from .library_nets import Classifier, LibraryArchitecture, LibraryNet, built, load_state
 from .safetensors_checks import METADATA, OF_TENSORS, check_header, check_tensors, with_checksums
 
 
@@ -106,7 +106,7 @@ def load_classifier(path: str | Path, pool_rounding: str = "floor") -> tuple[Cla
         net = _net_of(metadata["architecture"], pool_rounding)
         with safe_open(path, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        net.load_state_dict(tensors)
+        load_state(net, tensors)
     except (KeyError, TypeError, RuntimeError, SafetensorError) as error:
         if is_out_of_memory(error):
             raise

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import get_type_hints
 
 from ..core.costs import SUFFIX
 from ..core.files import InputError
@@ -16,7 +18,17 @@ from ..core.text_artefacts import read_json
 from ..settings import experiments, training_rules
 from ..settings.run import Run
 from ..training.history import read_history
-from ..training.signs import FILE, INTERVAL, PRESENT, Sign, age_of_sign, read_sign
+from ..training.signs import (
+    FILE,
+    INTERVAL,
+    PRESENT,
+    TRAINING,
+    Sign,
+    age_of_sign,
+    checkpoints_in,
+    fits,
+    read_sign,
+)
 
 SILENT = 300.0  # seconds without a sign after which a training may have died
 SLOW = 3  # iterations for which a training may be silent, if these take longer
@@ -39,6 +51,7 @@ class TrainingState:
     seconds_left: at most. age: seconds since the last sign.
     finished: time, in ISO format and UTC. took: seconds, of all attempts.
     message: why it failed.
+    node: None, too, of a training that leaves checkpoints but no signs.
     """
 
     training: str
@@ -66,6 +79,9 @@ class TrainingState:
     slurm_job_id: str | None = None
     message: str | None = None
     log: str | None = None
+
+
+KINDS = get_type_hints(TrainingState)
 
 
 def training_states(run: Run, now: float) -> list[TrainingState]:
@@ -114,7 +130,7 @@ def _state(run: Run, model: str, seed: int, now: float) -> TrainingState:
         "model": model,
         "seed": seed,
         "iterations": run.config["train"]["stages"][stage]["iterations"],
-        "log": str(log) if log.exists() else None,
+        "log": str(log) if os.path.exists(log) else None,
     }
     if os.path.exists(f"{run.results}/{replicate}weights/{model}.safetensors"):
         history = Path(run.results, replicate, "history", f"{model}.csv")
@@ -127,11 +143,20 @@ def _state(run: Run, model: str, seed: int, now: float) -> TrainingState:
     if sign:
         age = age_of_sign(folder, sign, now)
         return TrainingState(**known | {"state": _alive(sign, age), "age": age})
-    if checkpoints := sorted(folder.glob("*.pt")):
-        newest = checkpoints[-1]
-        known |= {"iteration": int(newest.stem), "age": max(0.0, now - newest.stat().st_mtime)}
-        return TrainingState(**known | {"state": "silent"})
-    return TrainingState(**known | {"state": "waiting", "waits_for": _needs(run, model, replicate)})
+    waits = {"state": "waiting", "waits_for": _needs(run, model, replicate)}
+    return TrainingState(**known | (_without_signs(folder, now) or waits))
+
+
+def _without_signs(folder: Path, now: float) -> dict:
+    """How far a training is by its newest checkpoint alone; nothing if it has none."""
+    for path in reversed(checkpoints_in(folder)):
+        try:
+            age = max(0.0, now - path.stat().st_mtime)
+        except OSError:  # a newer one has taken its place
+            continue
+        state = "silent" if age > SILENT else TRAINING
+        return {"state": state, "iteration": int(path.stem), "age": age}
+    return {}
 
 
 def _told(sign: Sign) -> dict:
@@ -189,10 +214,10 @@ def _ended(history: Path) -> dict:
         last = read_history(history).lines[-1]
     except (OSError, InputError, IndexError):
         return {}
-    known = {name: value for name, value in vars(last).items() if value == value}
+    known = {name: value for name, value in vars(last).items() if fits(value, float)}
     return {
-        "iteration": last.iteration,
-        "learning_rate": last.learning_rate,
+        "iteration": known.get("iteration"),
+        "learning_rate": known.get("learning_rate"),
         "loss": known.get("train_loss"),
         "images_per_second": known.get("images_per_second"),
         **_validated(known),
@@ -203,14 +228,16 @@ def _cost_of(log: Path) -> dict:
     """When a training has finished, how long it took, and where it ran, by its record of cost."""
     try:
         record = read_json(log.with_suffix(SUFFIX), ("finished", "wall_seconds", "node"))
-    except (OSError, InputError):
+        datetime.fromisoformat(record["finished"]).astimezone()
+    except (OSError, InputError, TypeError, ValueError, OverflowError):
         return {}
-    return {
+    told = {
         "finished": record["finished"],
         "took": record["wall_seconds"],
         "device": record.get("hardware"),
         **{name: record.get(name) for name in ("attempts", "node", "processes", "slurm_job_id")},
     }
+    return told if all(fits(value, KINDS[name]) for name, value in told.items()) else {}
 
 
 def _needs(run: Run, model: str, replicate: str) -> str | None:

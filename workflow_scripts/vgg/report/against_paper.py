@@ -91,6 +91,16 @@ def order(cells: Iterable[PaperCell]) -> Order:
     return Order(same + other, same, len(pairs) - same - other)
 
 
+def test_errors(cells: Iterable[PaperCell]) -> dict[str, list[str]]:
+    """The kinds of errors, such as top-5, of which some were measured on test images, and in which
+    tables: the others are of validation images."""
+    found: dict[str, dict[str, None]] = {}
+    for cell in cells:
+        if cell.measured is not None and cell.metric.endswith("_test"):
+            found.setdefault(NAMES[cell.kind], {})[cell.table] = None
+    return {kind: list(names) for kind, names in found.items()}
+
+
 def _measured(cell: dict) -> Measured | None:
     own = Measured(*(cell[key] for key in ("measured", "low", "high", "seeds")))
     return None if None in own[:3] else own

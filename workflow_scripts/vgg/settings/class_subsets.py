@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ..core.files import InputError
-from ..core.text_lists import WNID, checked_wnid, numbered_lines
+from ..core.text_lists import checked_wnid, class_lines
 
 KEY = "data.classes"
 LEAST = 6  # top-5 errors of five classes are zero
 OF_WNIDS = ("miniature", "archives", "kaggle")  # sources that know classes by nothing else
-WITH_WORDS = re.compile(rf"({WNID.pattern})[\s,;].*", re.ASCII)
 
 Classes = int | list[str] | dict[str, int]  # all, so many; these; so many, drawn with a seed
 
@@ -62,10 +60,8 @@ def _lines_of(path: str) -> Iterable[tuple[str, str]]:
             f"{KEY}: {path} is no file; give a number of classes, a list of them in brackets, or "
             "the path of a text file with one a line"
         )
-    for where, line in numbered_lines(path):
-        if not line.startswith("#"):
-            with_words = WITH_WORDS.fullmatch(line)
-            yield where, with_words[1] if with_words else line
+    for where, name, _ in class_lines(path):
+        yield where, name
 
 
 def _checked(names: Iterable[tuple[str, str]], of_wnids: bool) -> list[str]:

@@ -17,6 +17,7 @@ from jsonschema.exceptions import ValidationError
 
 from ..core.files import InputError
 from .experiments import read_yaml
+from .net_notation import notation_slip
 
 SCHEMAS = Path(__file__).parents[3] / "config/schemas"
 ONE_LINE = r"(?!\s)"  # at the end of a pattern: in Python, $ matches before a last line break too
@@ -64,6 +65,8 @@ def _told(kind: str, content, files: Sequence[str | Path], given: Mapping | None
     nodes = [(file, _nodes(file)) for file in reversed(files)]
     sources = [(COMMAND_LINE, given), *nodes]
     slips |= dict.fromkeys(_strange(content))
+    if kind == "models":
+        slips |= dict.fromkeys(_misspelt_nets(content))
     lines = [(*_place(path, sources), _dotted(path), text) for path, text in slips]
     for number, (_, node) in enumerate(nodes, start=1):
         lines += [(number, *repetition) for repetition in _repetitions(node)]
@@ -294,10 +297,23 @@ def _strange(content, above: tuple = ()) -> Iterator[tuple[tuple, str]]:
         yield above, "is no finite number"
 
 
+def _misspelt_nets(content) -> Iterator[tuple[tuple, str]]:
+    """The paths and slips of nets whose lines are not in Table 1's notation."""
+    convnets = content.get("convnets") if isinstance(content, dict) else None
+    for name, layers in convnets.items() if isinstance(convnets, dict) else ():
+        if isinstance(layers, str) and (told := notation_slip(layers)):
+            yield ("convnets", name), told
+
+
 def _with_text_keys(content):
     if isinstance(content, dict):
         return {str(key): _with_text_keys(entry) for key, entry in content.items()}
     return list(map(_with_text_keys, content)) if isinstance(content, list) else content
+
+
+def line_of(file: str | Path, path: tuple) -> int | None:
+    """The line of a file, from 1, in which the key stands that a path leads to; None for none."""
+    return _line(_nodes(file), path)
 
 
 def _nodes(file: str | Path) -> yaml.Node | None:

@@ -134,14 +134,6 @@ def classes_to_unpack(run: Run) -> list[str]:
     return [f"{run.results}/classes.parquet"] if run.is_subset else []
 
 
-def before_packing(run: Run, store: str) -> list[str]:
-    """What is done before a store is packed: all of ILSVRC's splits are indexed, see `index_all`.
-
-    Another split's new index makes no shard anew.
-    """
-    return [] if store in run.data_sets else [f"{run.results}/indexed"]
-
-
 def packing_options(run: Run, store: str) -> list[str]:
     """Fixed S: exactly S. Jittered S: no larger than its upper end, never enlarged. Else as is."""
     scales = store.partition("_S")[2].split("-")

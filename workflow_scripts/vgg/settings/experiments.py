@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from ..core.files import InputError
+from .entry_errors import EntryError
 from .localised_rows import Guessed, box_submissions, check_classified, guessed, is_localised
 from .transferred_rows import (
     Transferred,
@@ -91,10 +92,13 @@ def read_models(paths: Sequence[str | Path]) -> dict[str, dict]:
     Raises InputError if two of either have the same name.
     """
     contents = [(path, read_yaml(path)) for path in paths]
-    return {
+    found = {
         key: _joined([(path, content.get(key) or {}) for path, content in contents], what)
         for key, what in (("convnets", "net"), ("models", "model"))
     }
+    # Layers of several lines are one.
+    found["convnets"] = {net: " ".join(own.split()) for net, own in found["convnets"].items()}
+    return found
 
 
 def read_claims(paths: Sequence[str | Path]) -> list[dict]:
@@ -267,9 +271,11 @@ def submissions(tables: dict, models: Collection[str] | None = None) -> dict[str
                 continue
             own = evaluations(row["evaluations"])
             if set(found.setdefault(row["submission"], own)) != set(own):
-                raise InputError(
-                    f"tables: two rows with different evaluations are both called submission "
-                    f"{row['submission']}"
+                raise EntryError(
+                    "tables",
+                    row["submission"],
+                    "two rows with different evaluations are both called submission "
+                    f"{row['submission']}",
                 )
     return {name: own for name, own in found.items() if has_models(own, models)}
 
@@ -280,7 +286,8 @@ def find_row(reference: str, tables: dict) -> dict:
     for index, row in enumerate(tables.get(table, {}).get("rows", [])):
         if row["name"] == name:
             return {**row, "index": index}
-    raise InputError(f"claims: {reference} is no row of tables.yaml; expected <table>/<name>")
+    text, cure = f"{reference} is no row of", "; expected <table>/<name>"
+    raise EntryError("claims", reference, text, lacks="tables", cure=cure)
 
 
 def side_evaluations(side: str | list[dict], tables: dict) -> list[Measured]:
@@ -348,34 +355,37 @@ def check_references(
     """
     for name in imported:
         if name not in models:
-            raise InputError(f"weights.import: {name} is not in models.yaml")
+            raise EntryError("weights.import", name, f"{name} is not in", lacks="models")
     for name in models:
         _check_ancestors(name, models)
-    named = [
-        *((f"tables: {t}", e) for t, table in tables.items() if is_measured(table)
-          for e in table_evaluations(table)),
-        *(("claims", e) for e in claim_evaluations(claims, tables) if isinstance(e, Evaluation)),
-    ]  # fmt: skip
-    for where, evaluation in named:
-        if evaluation.model not in models:
-            raise InputError(f"{where}: {evaluation.model} is not in models.yaml")
-        check_classified(where, evaluation.model, models)
-    for claim in claims:
-        for comparison in claim["comparisons"]:
-            kinds = {
-                type(own) for side in SIDES for own in side_evaluations(comparison[side], tables)
-            }
-            if len(kinds) > 1:
-                compared = " with ".join(sorted(map(_named, kinds)))
-                raise InputError(
-                    f"claims: {claim['number']} compares {compared}: {comparison['candidate']} and "
-                    f"{comparison['baseline']}; give two rows of one"
-                )
-            _check_metric(claim["number"], comparison, tables, of_features=kinds == {Transferred})
     for name, table in tables.items():
+        for evaluation in table_evaluations(table) if is_measured(table) else []:
+            check_classified("tables", name, evaluation.model, models)
         for net in table.get("nets", []):
             if net not in nets:
-                raise InputError(f"tables: {name} names net {net}, which models.yaml lacks")
+                text = f"{name} names net {net}, which is not in"
+                raise EntryError("tables", name, text, lacks="models")
+    for claim in claims:
+        for comparison in claim["comparisons"]:
+            _check_comparison(claim["number"], comparison, models, tables)
+
+
+def _check_comparison(number: int, comparison: dict, models: dict, tables: dict) -> None:
+    """Raise InputError for a comparison of a claim that has no answer."""
+    candidate, baseline = (side_evaluations(comparison[side], tables) for side in SIDES)
+    for own in [*candidate, *baseline]:
+        if isinstance(own, Evaluation):
+            check_classified("claims", number, own.model, models)
+    kinds = {type(own) for own in [*candidate, *baseline]}
+    compared = f"{comparison['candidate']} and {comparison['baseline']}"
+    if len(kinds) > 1:
+        both = " with ".join(sorted(map(_named, kinds)))
+        text = f"{number} compares {both}: {compared}; give two rows of one"
+        raise EntryError("claims", number, text)
+    if set(candidate) == set(baseline):
+        text = f"{number} compares the same with itself: {compared}; give two rows that differ"
+        raise EntryError("claims", number, text)
+    _check_metric(number, comparison, tables, of_features=kinds == {Transferred})
 
 
 def _named(kind: type) -> str:
@@ -386,21 +396,25 @@ def _named(kind: type) -> str:
 
 def _check_metric(number: int, comparison: dict, tables: dict, of_features: bool) -> None:
     """Raise InputError unless a comparison of features, and no other, names a metric of both."""
-    where = f"claims: {number}: {comparison['candidate']} and {comparison['baseline']}"
+    where = f"{number}: {comparison['candidate']} and {comparison['baseline']}"
     metric, expect = comparison.get("metric"), comparison["expect"]
     if not of_features:
         if metric or expect == "higher":
-            raise InputError(
+            raise EntryError(
+                "claims",
+                number,
                 f"{where}: metric and expect: higher are of features of other data sets; errors "
-                "are compared by lower_error"
+                "are compared by lower_error",
             )
         return
     shown = [tables[comparison[side].partition("/")[0]]["metrics"] for side in SIDES]
     if metric is None or not all(metric in metrics for metrics in shown):
         both = [name for name in shown[0] if name in shown[1]]
-        raise InputError(f"{where}: `metric` is to be one that both tables have: {', '.join(both)}")
+        text = f"{where}: `metric` is to be one that both tables have: {', '.join(both)}"
+        raise EntryError("claims", number, text)
     if expect == "lower_error":
-        raise InputError(f"{where}: {metric} is better the higher it is; write expect: higher")
+        text = f"{where}: {metric} is better the higher it is; write expect: higher"
+        raise EntryError("claims", number, text)
 
 
 def has_same_descriptors(comparison: dict, tables: dict, data_sets: Mapping[str, Any]) -> bool:
@@ -425,30 +439,33 @@ def check_rows(tables: dict, paper: dict) -> None:
         rows, columns = entry.get("rows", []), entry.get("columns", [])
         names = [row["name"] for row in rows]
         for row in rows:
-            where = f"tables: {table}: row {row['name']}"
+            where = f"{table}: row {row['name']}"
             if len(row["labels"]) != len(columns):
-                raise InputError(
-                    f"{where} has {len(row['labels'])} labels, but the table {len(columns)} columns"
-                )
+                text = f"has {len(row['labels'])} labels, but the table {len(columns)} columns"
+                raise EntryError("tables", table, f"{where} {text}")
             if names.count(row["name"]) > 1:
-                raise InputError(f"{where} stands there twice; give each a name of its own")
+                text = f"{where} stands there twice; give each a name of its own"
+                raise EntryError("tables", table, text)
         if entry.get("check") and entry["check"] not in names:
-            raise InputError(f"tables: {table}: check: {entry['check']} is no row of it")
+            text = f"{table}: check: {entry['check']} is no row of it"
+            raise EntryError("tables", table, text)
         if (printed := entry.get("paper")) is None:
             continue
         if "rows" not in paper.get(printed, {}):
-            raise InputError(f"tables: {table}: paper_tables.yaml has no rows of {printed}")
+            text = f"{table}: paper_tables.yaml has no rows of {printed}"
+            raise EntryError("tables", table, text)
         if len(rows) > len(paper[printed]["rows"]):
-            raise InputError(f"tables: {table} has more rows than the paper's {printed}")
+            text = f"{table} has more rows than the paper's {printed}"
+            raise EntryError("tables", table, text)
 
 
 def _check_ancestors(name: str, models: dict) -> None:
     seen = [name]
     while parent := models[seen[-1]].get("parent"):
         if parent not in models:
-            raise InputError(
-                f"models: {seen[-1]} starts from {parent}, which is not in models.yaml"
-            )
+            text = f"{seen[-1]} starts from {parent}, which is not in"
+            raise EntryError("models", seen[-1], text, lacks="models")
         if parent in seen:
-            raise InputError(f"models: {' ← '.join([*seen, parent])} starts from itself")
+            text = f"{' ← '.join([*seen, parent])} starts from itself"
+            raise EntryError("models", seen[-1], text)
         seen.append(parent)

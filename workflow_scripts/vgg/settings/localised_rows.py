@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.files import InputError
+from .entry_errors import EntryError
 
 TEST_1, TEST_2 = "gtloc", "top5loc"  # the errors: of the true class's box, and of five guesses
 FIXED_BOXES = ("central", "training-mean")  # that a row may guess for every image
@@ -79,9 +80,11 @@ def localised_rows(tables: Mapping[str, dict]) -> dict[str, dict]:
     for name, table in tables.items():
         for row in table["rows"] if is_localised(table) else []:
             if not have_same_boxes(found.setdefault(row["name"], row), row):
-                raise InputError(
-                    f"tables: {name}: row {row['name']} is another than the row of that name in "
-                    "another table of localisation; rename one"
+                raise EntryError(
+                    "tables",
+                    name,
+                    f"{name}: row {row['name']} is another than the row of that name in another "
+                    "table of localisation; rename one",
                 )
     return found
 
@@ -105,47 +108,63 @@ def check_localisation(tables: Mapping[str, dict], models: Mapping[str, dict], l
     for name, model in models.items():
         if not is_of_boxes(model):
             if model.get("inherit") == "all-but-last":
-                raise InputError(f"models: {name}: all-but-last is inherited by nets with a `head`")
+                text = f"{name}: all-but-last is inherited by nets with a `head`"
+                raise EntryError("models", name, text)
             if is_of_boxes(models.get(model.get("parent", ""), {})):
-                raise InputError(
-                    f"models: {name} starts from {model['parent']}, which predicts boxes; name a "
-                    "classifier"
+                raise EntryError(
+                    "models",
+                    name,
+                    f"{name} starts from {model['parent']}, which predicts boxes; name a "
+                    "classifier",
                 )
             continue
         if model.get("inherit") != "all-but-last":
-            raise InputError(
-                f"models: {name} predicts boxes: it needs a parent, a classifier, and inherit: "
-                "all-but-last"
+            raise EntryError(
+                "models",
+                name,
+                f"{name} predicts boxes: it needs a parent, a classifier, and inherit: "
+                "all-but-last",
             )
         parent = models.get(model["parent"], {})
         if is_of_boxes(parent) or parent.get("net", model["net"]) != model["net"]:
-            raise InputError(
-                f"models: {name} starts from {model['parent']}, which is no classifier of net "
-                f"{model['net']}"
+            raise EntryError(
+                "models",
+                name,
+                f"{name} starts from {model['parent']}, which is no classifier of net "
+                f"{model['net']}",
             )
     rows = localised_rows(tables)
     for name, row in rows.items():
         for own in boxes_of(row):
             if own.model not in models:
-                raise InputError(f"tables: row {name}: {own.model} is not in models.yaml")
+                text = f"row {name}: {own.model} is not in"
+                raise EntryError("tables", name, text, lacks="models")
             if not is_of_boxes(models[own.model]):
-                raise InputError(
-                    f"tables: row {name}: {own.model} predicts classes; name a model with a `head`"
+                raise EntryError(
+                    "tables",
+                    name,
+                    f"row {name}: {own.model} predicts classes; name a model with a `head`",
                 )
         if len({own.method for own in boxes_of(row)}) > 1:
-            raise InputError(f"tables: row {name}: center and dense are two tests; give one")
+            text = f"row {name}: center and dense are two tests; give one"
+            raise EntryError("tables", name, text)
         if is_of_true_class(row) and len(boxes_of(row)) > 1:
-            raise InputError(f"tables: row {name}: a central crop is of one model and one Q")
+            text = f"row {name}: a central crop is of one model and one Q"
+            raise EntryError("tables", name, text)
         if is_of_true_class(row) and "submission" in row:
-            raise InputError(
-                f"tables: row {name}: boxes of the true class cannot be submitted, since the test "
-                "server keeps it; remove its submission"
+            raise EntryError(
+                "tables",
+                name,
+                f"row {name}: boxes of the true class cannot be submitted, since the test server "
+                "keeps it; remove its submission",
             )
     for name in box_submissions(tables):
         for row in (row for table in tables.values() for row in table.get("rows", [])):
             if "evaluations" in row and row.get("submission") == name:
-                raise InputError(
-                    f"tables: submission {name} is of labels and of boxes; rename one of them"
+                raise EntryError(
+                    "tables",
+                    name,
+                    f"submission {name} is of labels and of boxes; rename one of them",
                 )
     if all(map(is_of_true_class, rows.values())):
         return
@@ -158,11 +177,17 @@ def check_localisation(tables: Mapping[str, dict], models: Mapping[str, dict], l
         )
 
 
-def check_classified(where: str, model: str, models: Mapping[str, dict]) -> None:
-    """Raise InputError if posteriors are wanted of a net that predicts boxes."""
+def check_classified(
+    section: str, entry: str | int, model: str, models: Mapping[str, dict]
+) -> None:
+    """Raise InputError if an entry wants posteriors of a net that is not there, or has boxes."""
+    if model not in models:
+        raise EntryError(section, entry, f"{entry}: {model} is not in", lacks="models")
     if is_of_boxes(models[model]):
-        raise InputError(
-            f"{where}: {model} predicts boxes, so it has no posteriors; its rows have `boxes`"
+        raise EntryError(
+            section,
+            entry,
+            f"{entry}: {model} predicts boxes, so it has no posteriors; its rows have `boxes`",
         )
 
 
@@ -180,9 +205,10 @@ def box_submissions(
             if "submission" not in row:
                 continue
             if not have_same_boxes(found.setdefault(row["submission"], row), row):
-                raise InputError(
-                    "tables: two rows with different boxes are both called submission "
-                    f"{row['submission']}"
+                raise EntryError(
+                    "tables",
+                    row["submission"],
+                    f"two rows with different boxes are both called submission {row['submission']}",
                 )
     own = {name: guessed(row) for name, row in found.items()}
     return {n: o for n, o in own.items() if models is None or set(o.models) <= set(models)}

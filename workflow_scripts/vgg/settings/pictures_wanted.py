@@ -147,9 +147,7 @@ def check_pictures(
     entry of None stands for one that the run leaves out; None if it is not known.
     """
     for section in ("score_maps", "crops"):
-        if (name := pictures[section]["model"]) not in models:
-            raise InputError(f"pictures: {section}: {name} is not in models.yaml")
-        check_classified(f"pictures: {section}", name, models)
+        check_classified("pictures", section, pictures[section]["model"], models)
     systems(pictures, tables)
     class_evaluations(pictures, tables)
     box_evaluations(pictures, tables)

@@ -17,6 +17,7 @@ from ..core.files import InputError
 from . import (
     class_subsets,
     configuration,
+    entry_places,
     experiments,
     localised_rows,
     net_uses,
@@ -414,18 +415,10 @@ def read_run(config: dict, files: Sequence[str | Path], given: Mapping | None = 
         configuration.read_valid("tables", path)
     tables = experiments.read_tables(config["tables"])
     claims = experiments.read_claims(experiments.files_of(config["claims"]))
-    net_uses.check_nets(convnets, models)
-    experiments.check_references(convnets, models, tables, claims, config["weights"]["import"])
-    net_uses.check_imports(models, config["weights"]["import"])
-    localised_rows.check_localisation(tables, models, config["localise"]["labels"])
-    transferred_rows.check_transferred(tables, models, config["transfer"]["data_sets"])
-    experiments.check_rows(tables, experiments.read_yaml(PAPER_TABLES))
     pictures = None
     if config["pictures"]:
         pictures = configuration.read_valid("pictures", config["pictures"])
-        data_sets = config["transfer"]["data_sets"]
-        pictures_wanted.check_pictures(pictures, models, tables, data_sets)
-    net_uses.check_uses(convnets, models, tables, pictures)
+    _check_entries(config, convnets, models, tables, claims, pictures)
     answers = {}
     if config["server_answers"]:
         answers = experiments.read_answers(config["server_answers"])
@@ -435,6 +428,26 @@ def read_run(config: dict, files: Sequence[str | Path], given: Mapping | None = 
     run = Run(config, convnets, models, tables, claims, pictures, answers, schema)
     _check(run)
     return run
+
+
+def _check_entries(
+    config: dict, convnets: dict, models: dict, tables: dict, claims: list, pictures: dict | None
+) -> None:
+    """Raise InputError for entries of the files named that do not fit the others, with the file."""
+    imported, data_sets = config["weights"]["import"], config["transfer"]["data_sets"]
+    files = {kind: experiments.files_of(config[kind]) for kind in ("models", "tables", "claims")}
+    with entry_places.naming_files(files | {"convnets": files["models"]}):
+        net_uses.check_nets(convnets, models)
+        experiments.check_references(convnets, models, tables, claims, imported)
+        net_uses.check_sizes(convnets, models, tables, config["convnet"])
+        net_uses.check_imports(models, imported)
+        localised_rows.check_localisation(tables, models, config["localise"]["labels"])
+        transferred_rows.check_transferred(tables, models, data_sets)
+        experiments.check_rows(tables, experiments.read_yaml(PAPER_TABLES))
+        if pictures:
+            pictures_wanted.check_pictures(pictures, models, tables, data_sets)
+        net_uses.check_uses(convnets, models, tables, pictures)
+        experiments.submissions(tables)  # no two of one name
 
 
 def _check(run: Run) -> None:

@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from ..core.files import InputError
+from .entry_errors import EntryError
 
 MAP, VALIDATION_MAP, RECALL = "map", "mapval", "recall"  # kinds of measures, higher is better
 ORGANISED = ("voc", "actions")  # kinds of data sets whose parts the organisers have drawn
@@ -99,9 +100,11 @@ def transferred_rows(tables: Mapping[str, dict]) -> dict[str, dict]:
     for name, table in tables.items():
         for row in table["rows"] if is_transferred(table) else []:
             if found.setdefault(row["name"], row)["descriptors"] != row["descriptors"]:
-                raise InputError(
-                    f"tables: {name}: row {row['name']} has other descriptors than the row of that "
-                    "name in another table of features; rename one"
+                raise EntryError(
+                    "tables",
+                    name,
+                    f"{name}: row {row['name']} has other descriptors than the row of that name in "
+                    "another table of features; rename one",
                 )
     return found
 
@@ -128,40 +131,50 @@ def check_transferred(
     of_features = {row.get("submission") for row in rows if "descriptors" in row} - {None}
     for name in [row.get("submission") for row in rows if "descriptors" not in row]:
         if name in of_features:
-            raise InputError(
-                f"tables: submission {name} is of features and of labels or boxes; rename one of "
-                "them"
+            raise EntryError(
+                "tables",
+                name,
+                f"submission {name} is of features and of labels or boxes; rename one of them",
             )
     for name, row in transferred_rows(tables).items():
         for model in row["descriptors"]["models"]:
             if model not in models:
-                raise InputError(f"tables: row {name}: {model} is not in models.yaml")
+                text = f"row {name}: {model} is not in"
+                raise EntryError("tables", name, text, lacks="models")
             if models[model].get("head", "classes") != "classes":
-                raise InputError(
-                    f"tables: row {name}: {model} predicts boxes; name a classifier, whose "
-                    "activations describe images"
+                raise EntryError(
+                    "tables",
+                    name,
+                    f"row {name}: {model} predicts boxes; name a classifier, whose activations "
+                    "describe images",
                 )
     for name, table in tables.items():
         for metric in table["metrics"] if is_transferred(table) else []:
             kind, data_set = measure_of(metric)
             if data_set not in data_sets:
-                raise InputError(
-                    f"tables: {name}: {metric} is of {data_set}, which `transfer` of the "
-                    "configuration lacks; add it there, or null to leave it out"
+                raise EntryError(
+                    "tables",
+                    name,
+                    f"{name}: {metric} is of {data_set}, which `transfer` of the configuration "
+                    "lacks; add it there, or null to leave it out",
                 )
             if (entry := data_sets[data_set]) is None:
                 continue
             if (kind == RECALL) == (entry["kind"] in ORGANISED):
                 right = "map" if kind == RECALL else "recall"
-                raise InputError(
-                    f"tables: {name}: {metric}: {data_set} is of kind {entry['kind']}, which is "
-                    f"measured by {right}_{data_set}"
+                raise EntryError(
+                    "tables",
+                    name,
+                    f"{name}: {metric}: {data_set} is of kind {entry['kind']}, which is measured "
+                    f"by {right}_{data_set}",
                 )
             regions = {r for row in table["rows"] for r in row["descriptors"].get("regions", [])}
             if "box" in regions and entry["kind"] != "actions":
-                raise InputError(
-                    f"tables: {name}: a row describes boxes, but {data_set} is of kind "
-                    f"{entry['kind']}, which has none; leave out regions"
+                raise EntryError(
+                    "tables",
+                    name,
+                    f"{name}: a row describes boxes, but {data_set} is of kind {entry['kind']}, "
+                    "which has none; leave out regions",
                 )
 
 
@@ -205,9 +218,11 @@ def server_files(
                     continue
                 name, own = f"{row['submission']}_{data_set}", (data_set, transferred(row))
                 if found.setdefault(name, own) != own:
-                    raise InputError(
-                        "tables: two rows of other descriptors are both called submission "
-                        f"{row['submission']}"
+                    raise EntryError(
+                        "tables",
+                        row["submission"],
+                        "two rows of other descriptors are both called submission "
+                        f"{row['submission']}",
                     )
     return {
         name: own

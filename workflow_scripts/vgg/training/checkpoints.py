@@ -1,10 +1,13 @@
-"""Training checkpoints: written aside and renamed, the last two kept, a corrupt one passed over."""
+"""Training checkpoints: written aside and renamed, the last two kept, a corrupt one passed over.
+
+Their names are iterations. Files of other names in their folder are a user's, and stay as they are.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
-import shutil
 import zipfile
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,6 +17,7 @@ import torch
 
 from ..core.files import whole_file
 from ..nets.devices import is_out_of_memory
+from .signs import checkpoints_in
 
 KEPT = 2
 
@@ -23,7 +27,7 @@ def save_checkpoint(directory: Path, iteration: int, state: dict, kept: int = KE
     # Of a file that Python has opened, torch's error knows that the disk is full; of a path, not.
     with whole_file(directory / f"{iteration:09d}.pt") as temporary, open(temporary, "wb") as file:
         torch.save(state, file)
-    for old in sorted(directory.glob("*.pt"))[:-kept]:
+    for old in checkpoints_in(directory)[:-kept]:
         old.unlink()
 
 
@@ -85,7 +89,7 @@ def newest_checkpoint(directory: Path, settings: str) -> Path | None:
     settings: fingerprint of all that decides the result. Checkpoints of other settings are deleted;
     a corrupt one is set aside as `.corrupt`, with a warning.
     """
-    for path in sorted(directory.glob("*.pt"), reverse=True):
+    for path in reversed(checkpoints_in(directory)):
         try:
             with zipfile.ZipFile(path) as archive:
                 if damaged := archive.testzip():  # torch.load does not check the sums
@@ -122,5 +126,8 @@ def load_checkpoint(path: Path) -> dict:
 
 
 def delete_checkpoints(directory: Path) -> None:
-    """Remove the directory with all checkpoints."""
-    shutil.rmtree(directory, ignore_errors=True)
+    """Remove all checkpoints of a directory, also those set aside or half written."""
+    for path in directory.iterdir():
+        if path.name.removeprefix(".").partition(".")[0].isdecimal():
+            with contextlib.suppress(OSError):
+                path.unlink()

@@ -1,7 +1,7 @@
 """Signs of a training: a small file beside its checkpoints that says how far it is, and where.
 
 The training writes it every ten seconds; `workflow_scripts.status` reads it, at any time and from
-any node. Nothing here loads torch.
+any node. Which files there are checkpoints is here as well, since nothing here loads torch.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from ..core.files import InputError
 from ..core.text_artefacts import read_json, write_json
 
 FILE = "progress.json"
 INTERVAL = 10.0  # seconds between signs
+LARGEST = 1e300  # of a number that is one
 STARTING, TRAINING, VALIDATING = PRESENT = ("starting", "training", "validating")
 FINISHED, STOPPED, FAILED = OUTCOMES = ("finished", "stopped", "failed")
 
@@ -55,6 +56,9 @@ class Sign:
     validation: dict | None = None
     images_per_second: float | None = None
     seconds_left: float | None = None
+
+
+KINDS = get_type_hints(Sign)
 
 
 class Signs:
@@ -118,14 +122,44 @@ class Signs:
 def read_sign(folder: str | Path) -> Sign | None:
     """The last sign in a training's folder of checkpoints; None if there is none, or no whole one.
 
-    Fields that this version does not know are left out.
+    Fields that this version does not know are left out. One of another type than its own is damage.
     """
     try:
         content = read_json(Path(folder) / FILE)
-        sign = Sign(**{name: content[name] for name in content.keys() & Sign.__annotations__})
-        return sign if sign.state in (*PRESENT, *OUTCOMES) else None
+        known = {name: content[name] for name in content.keys() & KINDS}
+        sign = Sign(**known)
     except (OSError, TypeError, InputError):
         return None
+    whole = all(fits(value, KINDS[name]) for name, value in known.items())
+    return sign if whole and sign.state in (*PRESENT, *OUTCOMES) else None
+
+
+def fits(value: object, kind: Any) -> bool:
+    """True if a value from a JSON file is of a field's type, such as `float | None`.
+
+    A whole number is a float as well. Of no type are NaN, numbers that no float can hold, and text
+    that is no Unicode; a mapping's values are to be numbers.
+    """
+    kinds = get_args(kind) or (kind,)
+    if type(value) not in kinds and not (type(value) is int and float in kinds):
+        return False
+    match value:
+        case int() | float():
+            return abs(value) < LARGEST
+        case str():
+            return value.encode(errors="ignore").decode() == value
+        case dict():
+            return all(fits(entry, float) for entry in value.values())
+    return True
+
+
+def checkpoints_in(folder: str | Path) -> list[Path]:
+    """The checkpoints in a training's folder, the newest last: files whose name is an iteration.
+
+    Others, such as a user's backup.pt, are none.
+    """
+    numbered = [path for path in Path(folder).glob("*.pt") if path.stem.isdecimal()]
+    return sorted(numbered, key=lambda path: int(path.stem))
 
 
 def age_of_sign(folder: str | Path, sign: Sign, now: float) -> float:

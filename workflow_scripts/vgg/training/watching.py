@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .state import Training
 
 TOLD = ("iteration", "validation", "end")  # methods of an observer
+OF_OBSERVERS = (Exception, SystemExit)  # what fails one: none may end a training by sys.exit
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class Watch:
                 observer = make(observed)
                 if lacking := [told for told in TOLD if not hasattr(observer, told)]:
                     raise TypeError(f"it made {observer!r}, which has no {', '.join(lacking)}")
-            except Exception as error:
+            except OF_OBSERVERS as error:
                 if observed.iteration == 0:
                     raise InputError(
                         f"{name} cannot begin: {last_line(error)}; mend that, or go without it"
@@ -142,10 +143,10 @@ class Watch:
         for name, observer in list(self.observers.items()):
             try:
                 getattr(observer, what)(told)
-            except Exception as error:
+            except OF_OBSERVERS as error:
                 self._leave_out(name, error)
 
-    def _leave_out(self, name: str, error: Exception) -> None:
+    def _leave_out(self, name: str, error: BaseException) -> None:
         self.observers.pop(name, None)
         logging.warning(
             "WARNING: %s has failed; the training goes on without it: %s", name, last_line(error)
@@ -213,7 +214,7 @@ def load_function(name: str) -> Callable:
     sys.modules[spec.name] = module  # where dataclasses and pickle look for it
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except OF_OBSERVERS as error:
         raise InputError(f"{where}: cannot be loaded: {last_line(error)}") from error
     found = getattr(module, function, None)
     if not callable(found):
@@ -222,7 +223,11 @@ def load_function(name: str) -> Callable:
 
 
 def last_line(error: BaseException) -> str:
-    """What an error says, and where it was raised."""
+    """What an error says, and where it was raised; of an error of syntax, where that is."""
     frames = traceback.extract_tb(error.__traceback__)
-    where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+    places = [(frame.filename, frame.lineno) for frame in frames]
+    if isinstance(error, SyntaxError) and error.filename:
+        places.append((error.filename, error.lineno))
+    places = [place for place in places if not place[0].startswith("<")]  # "<frozen importlib…>"
+    where = " ({}:{})".format(*places[-1]) if places else ""
     return f"{traceback.format_exception_only(error)[-1].strip()}{where}"

@@ -1,16 +1,16 @@
 """Arrays in downloaded files: names and shapes first, values on demand, no code is executed.
 
-The readers raise ValueError, in words for a user, if a file is damaged or holds anything that could
-run code; a file must be there and not be empty.
+The readers, here and in `pytorch_files.py` and `caffemodel.py`, raise ValueError, in words for a
+user, if a file is damaged or holds anything that could run code; a file must be there and not be
+empty.
 """
 
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -21,10 +21,10 @@ from ...core.files import reading
 from ..safetensors_checks import check_tensors
 
 ZIP = b"PK\x03\x04"
+PICKLES = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))
 KERAS_ENTRY = b"metadata.json"  # a .keras file's first; its name ends at byte 43 of the zip
 LAYER = r"block\d_conv\d|fc\d|predictions"  # as Keras calls them
 OPTIMIZERS = ("optimizer", "optimizer_weights")
-WRAPPERS = ("module", "_orig_mod")  # of DistributedDataParallel and torch.compile
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def kind_of(path: str | Path) -> str:
     # Before pickles: the length that it begins with may have any first byte.
     if start[8:] == b"{" and int.from_bytes(start[:8], "little") < Path(path).stat().st_size:
         return "safetensors"
-    if start.startswith((ZIP, b"\x80")):  # a zip since PyTorch 1.6, bare pickles before
+    if start.startswith((ZIP, *PICKLES)):  # a zip since PyTorch 1.6, bare pickles before
         return "pytorch"
     if start.startswith(b"\x89HDF\r\n\x1a\n"):
         return "hdf5"
@@ -66,83 +66,6 @@ def read_safetensors(path: str | Path) -> dict[str, Stored]:
         }
     except SafetensorError as error:
         raise ValueError(f"damaged or cut short ({error})") from error
-
-
-def read_pytorch(path: str | Path) -> dict[str, Stored]:
-    """The tensors of a state dict written by `torch.save`, in its zip or its older form."""
-    with reading(path) as file:
-        zipped = file.read(len(ZIP)) == ZIP
-    if zipped:
-        _check_zip(path)
-
-    @cache
-    def values() -> dict[str, torch.Tensor]:
-        return _state_dict(path, mmap=zipped)
-
-    from torch._subclasses.fake_tensor import FakeTensorMode
-
-    with FakeTensorMode():  # shapes without values, in both forms
-        tensors = _state_dict(path)
-    storages = [tensor.untyped_storage() for tensor in tensors.values()]
-    if (
-        sum({storage._cdata: storage.nbytes() for storage in storages}.values())
-        > Path(path).stat().st_size
-    ):
-        raise ValueError("cut short: its tensors need more bytes than it has")
-    return {
-        name: Stored(tuple(tensor.shape), partial(lambda name: values()[name], name))
-        for name, tensor in tensors.items()
-    }
-
-
-def _check_zip(path: str | Path) -> None:
-    """Raise ValueError for entries that could unfold to more than the file, or are damaged."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-            if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-                raise ValueError("a zip with compressed entries, which PyTorch never writes")
-            if sum(entry.file_size for entry in entries) > Path(path).stat().st_size:
-                raise ValueError("a zip whose entries claim more bytes than it has")
-            damaged = archive.testzip()
-    except ValueError:
-        raise
-    except Exception as error:  # zipfile raises more than its own errors
-        raise ValueError(f"damaged or cut short: a zip that cannot be listed ({error})") from error
-    if damaged:
-        raise ValueError(f"damaged: {damaged} in it has not the checksum that it should have")
-
-
-def unwrapped(arrays: dict[str, Stored]) -> dict[str, Stored]:
-    """The arrays by the names that they have without WRAPPERS, wherever these stand in them.
-
-    Raises ValueError if two have the same name then.
-    """
-    names = [".".join(w for w in name.split(".") if w not in WRAPPERS) for name in arrays]
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise ValueError(f"it has {twice[0]} with and without {' or '.join(WRAPPERS)}")
-    return dict(zip(names, arrays.values(), strict=True))
-
-
-def _state_dict(path: str | Path, mmap: bool = False) -> dict[str, torch.Tensor]:
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
-    except Exception as error:  # a stranger's pickle can make the unpickler raise anything
-        if code := re.search(r"(?:GLOBAL|function) (\S+)", str(error)):
-            raise ValueError(
-                f"it holds the Python object {code[1]}, which could run code, so it was not opened;"
-                " what is needed is the state dict alone, as torch.save(net.state_dict()) writes it"
-            ) from error
-        first_line = str(error).partition("\n")[0][:200]
-        raise ValueError(f"damaged or cut short ({type(error).__name__}: {first_line})") from error
-    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
-        content = content["state_dict"]
-    if not isinstance(content, dict) or not all(
-        isinstance(tensor, torch.Tensor) and tensor.layout == torch.strided
-        for tensor in content.values()
-    ):
-        raise ValueError("no state dict: a dictionary of dense tensors was expected")
-    return {str(name): tensor for name, tensor in content.items()}
 
 
 def read_keras(path: str | Path) -> dict[str, Stored]:

@@ -7,31 +7,33 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TypeGuard
 
 import torch
 from safetensors import SafetensorError, safe_open
+from torch import nn
 
 from ...core.files import InputError, md5
-from ..convnets import Architecture, ConvNet
+from ..convnets import LRN_CONSTANTS, Architecture, ConvNet, LocalResponseNorm, neighbours
 from ..devices import is_out_of_memory
 from ..library_nets import (
     LibraryArchitecture,
     LibraryNet,
     built,
     input_of,
+    load_state,
     score_map_modules,
 )
-from .arrays import Stored, kind_of, read_keras, read_pytorch, read_safetensors, unwrapped
+from .arrays import Stored, kind_of, read_keras, read_safetensors
 from .caffemodel import read_caffemodel
+from .comparing import compare
+from .pytorch_files import plain_name, read_pytorch, unwrapped
 from .source_formats import (
     COUNTED,
     FORMATS,
     INPUTS,
-    SIGNS,
     Input,
     Place,
     for_our_pixels,
@@ -59,13 +61,15 @@ READERS = {
     "other": read_caffemodel,
 }
 WHERE_TO_GET = {
-    "torchvision": "torchvision's documentation of its VGG models links their files",
-    "timm": "timm's documentation of its vgg*.tv_in1k models says where their files are",
+    "torchvision": "torchvision's documentation of its models links their files",
+    "timm": "timm's documentation of its models says where their files are",
     "caffe": "the authors' files are at https://www.robots.ox.ac.uk/~vgg/research/very_deep/",
     "jcjohnson": "the pages of the neural-style-pt project link these files",
     "keras": "Keras' documentation of its VGG16 and VGG19 says where their files are",
     "own": "a run of this pipeline writes it as results/<experiment>/weights/<model>.safetensors",
 }
+LIBRARIES = ("torchvision", "timm")  # whose forms exports of this pipeline have
+ILSVRC_CLASSES = 1000  # that libraries' nets have mostly
 
 
 def check_md5(path: str, expected: str, source: str) -> None:
@@ -87,7 +91,8 @@ def read_released(
 
     source: one of FORMATS. or_classes: so many classes are as good as the architecture's. Shapes
     are compared with the net's before values are read. A file of this pipeline keeps its own
-    rounding of pools and constants of response normalisation.
+    rounding of pools and constants of response normalisation; an export of it keeps its input and
+    the latter.
     Raises InputError if the file is missing or damaged, holds another net, other classes or values
     that are not finite, is of another format, or could run code.
     """
@@ -99,10 +104,13 @@ def read_released(
         if or_classes and stated["architecture"].get("classes") == or_classes:
             architecture = replace(architecture, classes=or_classes)
         architecture = _own_architecture(path, stated["architecture"], architecture)
+    elif source in LIBRARIES and "preprocessing" in stated:
+        architecture = _exported_architecture(path, stated, architecture)
     net, places = _places_in(path, source, arrays, architecture)
     if or_classes and _size(arrays.get(list(places.values())[-1].name)) == or_classes:
         net, places = _places_in(path, source, arrays, replace(architecture, classes=or_classes))
-    _compare(path, source, arrays, places)
+    last = [place.name for place in list(places.values())[-2:]]
+    compare(path, source, arrays, places, last)
     first = places["features.0.weight"]
     places["features.0.weight"] = replace(
         first, convert=lambda kernel: for_our_pixels(first.convert(kernel), source_input)
@@ -112,6 +120,9 @@ def read_released(
     }
     counts = {name: torch.tensor(0) for name in net.state_dict() if name.endswith(COUNTED)}
     net.load_state_dict(parameters | counts, assign=True)
+    for layer in net.modules():
+        if isinstance(layer, LocalResponseNorm):  # which no file holds: it was made on "meta"
+            layer.near = neighbours(len(layer.near))
     return net, source_input
 
 
@@ -133,32 +144,73 @@ def _size(array: Stored | None) -> int:
 
 
 def read_library_net(
-    path: str | Path, name: str, classes: int, or_classes: int | None = None
+    path: str | Path, name: str, classes: int | None = None, or_classes: int | None = None
 ) -> tuple[LibraryNet, Input]:
     """The net of a library with the weights of a file of that library, and its input.
 
-    name: the library and the net there, "timm/resnet50.a1_in1k". classes, or_classes: as for
-    `read_released`.
+    name: the library and the net there, "timm/resnet50.a1_in1k". classes: None for as many as the
+    file has, which `architecture.outputs` of the net tells. or_classes: as for `read_released`. An
+    export of this pipeline keeps its input.
     Raises InputError as that does, and for an unknown net, or if the library is not installed.
     """
     path, library = Path(path), name.partition("/")[0]
-    arrays = stored_arrays(path, library)
     given_input, crop = input_of(name)
-    for outputs in dict.fromkeys((or_classes or classes, classes)):
+    arrays = stored_arrays(path, library, name)
+    stated = stated_by(path)
+    if "preprocessing" in stated:
+        given_input = _exported_input(path, stated)
+        _check_stated_crop(path, stated, crop)
+    for outputs in dict.fromkeys(n for n in (or_classes, classes or ILSVRC_CLASSES) if n):
         net = built(name, outputs)
-        own = net.state_dict()
-        places = {key: Place(key, tuple(own[key].shape), _as_it_is) for key in own}
-        if all(k in arrays and arrays[k].shape == place.shape for k, place in places.items()):
+        learnt = _learnt(net)
+        if all(p.name in arrays and arrays[p.name].shape == p.shape for p in learnt.values()):
             break
-    # Counts of batches, and places that follow from the net: a file may be without them.
-    whole_numbers = {key for key in own if not own[key].is_floating_point()}
-    learnt = {key: place for key, place in places.items() if key not in whole_numbers}
-    _compare(path, library, arrays, learnt, whole_numbers)
-    parameters = {key: _parameter(path, place, arrays[key]) for key, place in learnt.items()}
-    net.load_state_dict({**own, **parameters})
-    found = score_map_modules(net, crop) or (None, None)
-    architecture = LibraryArchitecture(name, outputs, crop, given_input.std_rgb, *found)
+    if classes is None and (found := _outputs_in(path, arrays, learnt, outputs)):
+        net = built(name, outputs := found)
+        learnt = _learnt(net)
+    own = net.state_dict()
+    compare(
+        path,
+        library,
+        arrays,
+        learnt,
+        last=[p.name for p in learnt.values() if p.shape[:1] == (outputs,)] if classes else (),
+        allowed={plain_name(key) for key in own.keys() - learnt.keys()},
+        of=name,
+    )
+    parameters = {key: _parameter(path, place, arrays[place.name]) for key, place in learnt.items()}
+    load_state(net, own | parameters)
+    found_map = score_map_modules(net, crop) or (None, None)
+    architecture = LibraryArchitecture(name, outputs, crop, given_input.std_rgb, *found_map)
     return LibraryNet(architecture, net), given_input
+
+
+def _learnt(net: nn.Module) -> dict[str, Place]:
+    """Where a library's file has its net's numbers.
+
+    Not the counts of batches, and the places that follow from the net: a file may be without them.
+    """
+    return {
+        key: Place(plain_name(key), tuple(values.shape), _as_it_is)
+        for key, values in net.state_dict().items()
+        if values.is_floating_point()
+    }
+
+
+def _outputs_in(
+    path: Path, arrays: dict[str, Stored], places: dict[str, Place], outputs: int
+) -> int | None:
+    """How many scores the file's net gives, if it is otherwise that net of `outputs` scores."""
+    found = set()
+    for place in places.values():
+        shape = arrays[place.name].shape if place.name in arrays else ()
+        if shape == place.shape:
+            continue
+        is_wider = place.shape[:1] == (outputs,) and shape and shape[1:] == place.shape[1:]
+        if not is_wider or math.prod(shape) > path.stat().st_size:  # no number takes no byte
+            return None
+        found.add(shape[0])
+    return found.pop() if len(found) == 1 else None
 
 
 def _as_it_is(values: torch.Tensor) -> torch.Tensor:
@@ -188,9 +240,16 @@ def _parameter(path: Path, place: Place, array: Stored) -> torch.Tensor:
     return parameter
 
 
-def stored_arrays(path: Path, source: str) -> dict[str, Stored]:
-    """The file's arrays by name, unread."""
+def stored_arrays(path: Path, source: str, net: str | None = None) -> dict[str, Stored]:
+    """The file's arrays by name, unread.
+
+    net: of a library, "timm/resnet50.a1_in1k", if the file is to be of one.
+    Raises InputError if it is missing, damaged, holds none or is of another format, or if it could
+    run code.
+    """
     cure = WHERE_TO_GET[source]
+    if net:
+        cure = f"{source}'s documentation says where the files of {net.partition('/')[2]} are"
     if not path.is_file():
         raise InputError(f"{path}: no such file; {cure}")
     if not path.stat().st_size:
@@ -202,6 +261,11 @@ def stored_arrays(path: Path, source: str) -> dict[str, Stored]:
             'model.save("name.h5"), whose format is keras'
         )
     if kind not in KINDS.get(source, PYTORCH_KINDS):
+        if net:
+            raise InputError(
+                f"{path}: is {KIND_WORDS[kind]}, but weights of {net} are in a PyTorch or a "
+                f"safetensors file; {cure}"
+            )
         fitting = [name for name in FORMATS if kind in KINDS.get(name, PYTORCH_KINDS)]
         raise InputError(
             f"{path}: is {KIND_WORDS[kind]}, but its format is said to be {source}; say the format "
@@ -210,10 +274,17 @@ def stored_arrays(path: Path, source: str) -> dict[str, Stored]:
     try:
         return unwrapped(READERS[kind](path))
     except ValueError as error:
-        raise InputError(f"{path}: not readable as {source}: {error}; {cure}") from error
+        if kind == "other":  # Caffe's files begin with no sign of their own
+            raise InputError(
+                f"{path}: is no weights file: {KIND_WORDS[kind]}, and not readable as Caffe's "
+                f"({error}); if it is a .caffemodel, get it again"
+            ) from error
+        again = f"; {cure}" if str(error).startswith(("damaged", "cut short")) else ""
+        raise InputError(f"{path}: not readable as {KIND_WORDS[kind]}: {error}{again}") from error
 
 
 STATED = {"architecture", "iterations", "code_fingerprint"}  # by each weights file of ours
+EXPORTED = ("preprocessing", "lrn")  # what matters here of the JSON files beside older exports
 
 
 def stated_by(path: Path) -> dict:
@@ -221,13 +292,21 @@ def stated_by(path: Path) -> dict:
     try:
         if kind_of(path) != "safetensors":
             beside = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-            return {"preprocessing": beside["preprocessing"]}
+            return {key: beside[key] for key in ("preprocessing", *beside) if key in EXPORTED}
         with safe_open(path, "pt") as file:
             texts = file.metadata() or {}
-        # "format": "pt" is the one text that is no JSON.
-        return {key: json.loads(text) for key, text in texts.items() if key != "format"}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError):
         return {}
+    return {key: json.loads(text) for key, text in texts.items() if _is_json(text)}
+
+
+def _is_json(text: str) -> bool:
+    """Whether that is JSON, as all texts of ours are but "format": "pt"."""
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _are_numbers(values) -> TypeGuard[list[float]]:
@@ -248,66 +327,54 @@ def _input_of(path: Path, source: str, stated: dict) -> Input:
         return Input(f"RGB 0–255 minus {listed(mean)}", (mean[0], mean[1], mean[2]))
     if "architecture" in stated and "mean_rgb" in stated:
         raise InputError(f"{path}: written by this pipeline, so its format is own, not {source}")
-    if source == "torchvision" and "preprocessing" in stated:
-        preprocessing = stated["preprocessing"]
-        named = preprocessing if isinstance(preprocessing, dict) else {}
-        if not all(_are_numbers(named.get(key)) for key in ("mean", "std")):
-            raise InputError(f"{path}: states a preprocessing without mean and std")
-        return normalised_input(*(tuple(named[key]) for key in ("mean", "std")))
+    if source in LIBRARIES and "preprocessing" in stated:
+        return _exported_input(path, stated)
     return INPUTS[source]
 
 
-def _compare(
-    path: Path,
-    source: str,
-    arrays: dict[str, Stored],
-    places: dict[str, Place],
-    allowed: Collection[str] = (),
-) -> None:
-    """Raise InputError where the file's arrays are not those of the net, or else `allowed`."""
-    net = "another net is in it: give the file of the configuration that the model has"
-    missing = [place.name for place in places.values() if place.name not in arrays]
-    last = list(places.values())[-2:]
-    convs = {place.name for name, place in places.items() if name.startswith("features")}
-    fcs = {place.name for place in places.values()} - convs
-    if set(arrays) in (convs, {name.removeprefix("features.") for name in convs}):
+def _exported_input(path: Path, stated: dict) -> Input:
+    """The input that an export states, which is not its library's."""
+    named = _preprocessing(stated)
+    if not all(_are_numbers(named.get(key)) for key in ("mean", "std")):
+        raise InputError(f"{path}: states a preprocessing without mean and std")
+    return normalised_input(*(tuple(named[key]) for key in ("mean", "std")))
+
+
+def _preprocessing(stated: dict) -> dict:
+    found = stated["preprocessing"]
+    return found if isinstance(found, dict) else {}
+
+
+def _check_stated_crop(path: Path, stated: dict, crop: int) -> None:
+    """Raise InputError if an export is of a net of another crop.
+
+    Nets that average their map take any, so their shapes do not tell.
+    """
+    found = _preprocessing(stated).get("crop", crop)
+    if found != crop:
         raise InputError(
-            f"{path}: holds the features without the classifier, which has {_some(sorted(fcs))}; "
-            "get the file of the whole net (of Keras, the one without notop in its name)"
-        )
-    if missing:
-        sign = next((name for name, sign in SIGNS.items() if sign in arrays), source)
-        cure = net if sign == source else f"its names are those of the format {sign}: give that"
-        raise InputError(
-            f"{path}: lacks {_some(missing)}, which {source} files of this net have; it has "
-            f"{_some(arrays)}; {cure}"
-        )
-    for place in places.values():
-        found = arrays[place.name].shape
-        padding = 4 - len(place.shape)  # Caffe's first blobs always have four sides
-        if found == place.shape or (source == "caffe" and found == (1,) * padding + place.shape):
-            continue
-        cure = "its classes must be the data set's, in the same order" if place in last else net
-        raise InputError(
-            f"{path}: {place.name} has the shape {_shape(found)}, but {_shape(place.shape)} was "
-            f"expected; {cure}"
-        )
-    known = {place.name for place in places.values()}
-    counts = {f"{name.rpartition('.')[0]}.{COUNTED}" for name in known if "running_var" in name}
-    extra = sorted(set(arrays) - known - counts - set(allowed))
-    if extra:
-        raise InputError(
-            f"{path}: holds also {_some(extra)}, which {source} files of this net lack; {net}"
+            f"{path}: its net has crop {found}, not {crop}: give the model's own weights, or the "
+            "crop that they have"
         )
 
 
-def _some(names: Collection[str]) -> str:
-    """The first few of the names."""
-    return ", ".join(list(names)[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+def _exported_architecture(path: Path, stated: dict, expected: Architecture) -> Architecture:
+    """The architecture with the constants of response normalisation that an export states.
 
-
-def _shape(sides: tuple[int, ...]) -> str:
-    return " × ".join(map(str, sides)) or "a single number"
+    Its layers and its other sizes show in names and shapes, and those are compared.
+    """
+    _check_stated_crop(path, stated, expected.crop)
+    whole = stated.get("architecture")
+    named = whole if isinstance(whole, dict) else stated  # older ones name the constants alone
+    if named.get("head", expected.head) != expected.head:
+        raise InputError(
+            f"{path}: its net has head {named['head']}, not {expected.head}: boxes are read from "
+            "weights of this pipeline alone, format own"
+        )
+    lrn = named.get("lrn") or expected.lrn
+    if lrn not in tuple(LRN_CONSTANTS):
+        raise InputError(f"{path}: states lrn {lrn}; there are {', '.join(LRN_CONSTANTS)}")
+    return replace(expected, lrn=lrn)
 
 
 def _own_architecture(path: Path, stated: dict, expected: Architecture) -> Architecture:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +24,10 @@ from .reading import (
     stated_by,
     stored_arrays,
 )
-from .source_formats import INPUTS, parameter_places
+from .source_formats import INPUTS, SIGNS, parameter_places
+
+# What an exported file says of itself, which its arrays' shapes do not tell.
+STATED_ON_EXPORT = {"preprocessing", "architecture", "model", "net", "S"}
 
 
 @dataclass(frozen=True)
@@ -50,23 +54,28 @@ def read_any(
     source: str | None = None,
     net: str | None = None,
     pool_rounding: str = "floor",
-    classes: int = 1000,
 ) -> AnyNet:
     """The net of a weights file: of this pipeline, or of another source, at the paper's size.
 
     convnets: layers by name, among which the net is looked for. source: the file's format; told by
-    the file itself if None. net: a name in `convnets`, or of a library, timm/…; likewise. classes:
-    of a library's net, which its file does not tell.
+    the file itself if None. net: a name in `convnets`, or of a library, timm/…; likewise.
     Raises InputError if the file is none of these, or may be of several.
     """
-    if not Path(path).is_file():
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; give the file of weights in it, model.safetensors")
+    if not path.is_file():
         raise InputError(f"{path}: no such file")
-    if source in (None, "own") and (found := _own(path, pool_rounding)):
-        return found
+    stated = stated_by(path) if kind_of(path) == "safetensors" else {}
+    if stated.keys() >= STATED:
+        return _own(path, source, net, pool_rounding)
+    if stated.keys() >= STATED_ON_EXPORT:
+        return _exported(path, stated, source, net, pool_rounding)
+    convnets = {**_normalised(convnets), **convnets}
     if net and is_library_net(net):
         if source not in (None, net.partition("/")[0]):
             raise InputError(f"{path}: --net {net} and --format {source} contradict each other")
-        library_net, given = read_library_net(path, net, classes)
+        library_net, given = read_library_net(path, net)
         return AnyNet(net, library_net, given.mean_rgb, None, None, given.words)
     if net and net not in convnets:
         raise InputError(
@@ -91,22 +100,64 @@ def read_any(
     return AnyNet(name, read, given.mean_rgb, None, None, f"{given.words} ({form})")
 
 
-def _own(path: str | Path, pool_rounding: str) -> AnyNet | None:
-    """The net of a file that this pipeline wrote as weights; None of others."""
-    if kind_of(path) != "safetensors" or not stated_by(Path(path)).keys() >= STATED:
-        return None
+def _own(path: Path, source: str | None, name: str | None, pool_rounding: str) -> AnyNet:
+    """The net of a file that this pipeline wrote as weights."""
+    if source not in (None, "own"):
+        raise InputError(f"{path}: written by this pipeline, so its format is own, not {source}")
     net, metadata = load_classifier(path, pool_rounding)
+    _check_name(path, name, metadata.get("net"))
     if net.architecture.is_of_boxes:
         raise InputError(f"{path}: predicts boxes, not classes; give a classifier's weights")
-    mean, S = metadata["mean_rgb"], metadata.get("S")
     return AnyNet(
         metadata["model"],
         net,
-        tuple(mean),
-        (S[0], S[-1]) if S else None,
+        tuple(metadata["mean_rgb"]),
+        _ends(metadata.get("S")),
         metadata.get("kept"),
         "RGB 0–255 minus its training set's mean",
     )
+
+
+def _exported(
+    path: Path, stated: dict, source: str | None, name: str | None, pool_rounding: str
+) -> AnyNet:
+    """The net of a file that this pipeline exported, with the crop, S and constants it states."""
+    _check_name(path, name, stated["net"])
+    arrays = stored_arrays(path, "torchvision")
+    form = "timm" if SIGNS["timm"] in arrays else "torchvision"
+    if source not in (None, form):
+        raise InputError(f"{path}: exported by this pipeline for {form}, not {source}")
+    try:
+        architecture = Architecture(**{**stated["architecture"], "pool_rounding": pool_rounding})
+    except TypeError as error:
+        raise InputError(f"{path}: does not say its net ({error}); export it again") from error
+    if architecture.is_of_boxes:
+        raise InputError(f"{path}: predicts boxes, not classes; give a classifier's weights")
+    net, given = read_released(path, form, architecture)
+    words = f"{given.words} (exported for {form})"
+    return AnyNet(
+        stated["model"], net, given.mean_rgb, _ends(stated["S"]), stated.get("kept"), words
+    )
+
+
+def _check_name(path: Path, asked: str | None, found: str | None) -> None:
+    if asked not in (None, found):
+        raise InputError(f"{path}: holds {found}, not {asked}, as it states; leave out --net")
+
+
+def _ends(S: Sequence[int] | None) -> tuple[int, int] | None:
+    return (S[0], S[-1]) if S else None
+
+
+def _normalised(convnets: Mapping[str, str]) -> dict[str, str]:
+    """The nets of 3×3 convs alone with batch normalisation, as torchvision's vgg*_bn, by name."""
+    plain = {name: re.sub(r"(?<=conv3)-(\d+)", r"-\1 BN", row) for name, row in convnets.items()}
+    return {
+        f"{name}-BN": layers
+        for name, layers in plain.items()
+        if len(re.findall("conv", layers)) == len(re.findall("conv3-", layers))
+        and not re.search("LRN|GAP|BN BN", layers)
+    }
 
 
 def _fitting(
