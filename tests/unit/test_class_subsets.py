@@ -81,6 +81,17 @@ def test_the_miniature_is_drawn_whole_whatever_is_chosen_of_it():
     assert data_rules.index_options(of_folders, "val")[-2:] == ["--images", "30"]
 
 
+@pytest.mark.parametrize("classes", [11, {"number": 11, "seed": 3}])
+def test_more_classes_than_are_drawn_are_refused_before_anything_is(classes):
+    with pytest.raises(InputError, match="11 classes, but the miniature has 10; lower the number"):
+        with_classes(classes)
+
+
+def test_drawn_images_have_a_number():
+    with pytest.raises(InputError, match=r"data\.images\.val: is null, but of the miniature"):
+        with_classes(10, images={"val": None})
+
+
 def test_hugging_faces_rows_wait_for_the_classes_of_a_subset_alone():
     whole, some = (
         with_classes(classes, source="huggingface", archives={"devkit": None}, test="absent")

@@ -67,6 +67,7 @@ def test_options_say_the_forms_the_data_and_the_licence():
 )
 def test_a_subset_is_told(classes, told):
     data = {"classes": classes, "images": {"train": None, "val": None, "test": None}}
+    data["source"] = "archives"
     options = export_rules.export_options(run_of(data=data))
     assert words_after(options, "--subset") == told
     assert "--train-images" not in options

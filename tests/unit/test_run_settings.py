@@ -274,7 +274,7 @@ def test_classes_of_folders_are_those_of_val_where_nothing_is_trained():
 
 
 def test_labels_of_the_test_set_and_any_number_of_images():
-    run = run_of(data={"images": {"test": None}})
+    run = run_of(data={"images": {"test": None}, "source": "archives"})
     assert data_rules.index_options(run, "test") == [
         "--archive", "resources/miniature/ILSVRC2012_img_test_v10102019.tar",
         "--ground-truth", "resources/miniature/ILSVRC2012_test_ground_truth.txt",

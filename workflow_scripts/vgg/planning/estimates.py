@@ -20,8 +20,7 @@ from ..data.sampling import HELD_OUT_SHARE
 from ..data.shards import Shards
 from ..nets.convnets import Architecture, ConvNet
 from ..nets.library_nets import Classifier
-from ..settings.class_subsets import is_subset, number_of_classes
-from ..settings.data_rules import DRAWN_CLASSES
+from ..settings.class_subsets import DRAWN_CLASSES, is_subset, number_of_classes
 from ..settings.experiments import Evaluation, scale_name
 from ..settings.localised_rows import BoxEvaluation
 from ..settings.net_uses import is_library_net

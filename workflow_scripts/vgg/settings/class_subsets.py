@@ -10,6 +10,7 @@ from ..core.files import InputError
 from ..core.text_lists import checked_wnid, class_lines
 
 KEY = "data.classes"
+DRAWN_CLASSES = 10  # of the miniature, at most
 LEAST = 6  # top-5 errors of five classes are zero
 OF_WNIDS = ("miniature", "archives", "kaggle")  # sources that know classes by nothing else
 
@@ -42,12 +43,17 @@ def named_classes(classes: Classes | str, source: str) -> Classes:
         names = _checked(_lines_of(classes), of_wnids)
         if len(names) < LEAST:
             raise InputError(
-                f"{KEY}: {classes} names {len(names) or 'no'} classes, but {LEAST} or more are "
-                "needed, since top-5 errors count five answers; add a line for each"
+                f"{KEY}: {classes} names {counted(len(names))}, but {LEAST} or more are needed, "
+                "since top-5 errors count five answers; give each a line of its own"
             )
     else:
         names = _checked(((KEY, name) for name in classes), of_wnids)
     return sorted(names)
+
+
+def counted(number: int) -> str:
+    """So many classes, in words."""
+    return f"{number or 'no'} class{'es' * (number != 1)}"
 
 
 def _lines_of(path: str) -> Iterable[tuple[str, str]]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 
+from .class_subsets import DRAWN_CLASSES
 from .rule_options import in_text, is_archive, options
 from .run import Run
-
-DRAWN_CLASSES = 10  # of the miniature, at most
 
 
 def verified_boxes(run: Run, split: str) -> list[str]:

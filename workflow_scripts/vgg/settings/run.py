@@ -450,6 +450,20 @@ def _check_entries(
         experiments.submissions(tables)  # no two of one name
 
 
+def _check_drawn(run: Run) -> None:
+    """Raise InputError for drawn data of no stated size, or of more classes than are drawn."""
+    for split, number in run.data["images"].items():
+        if number is None:
+            raise InputError(
+                f"data.images.{split}: is null, but of the miniature it says how many images are "
+                "drawn; give a number"
+            )
+    if run.classes > (most := class_subsets.DRAWN_CLASSES):
+        raise InputError(
+            f"data.classes: {run.classes} classes, but the miniature has {most}; lower the number"
+        )
+
+
 def _check(run: Run) -> None:
     """Raise InputError for settings that the schema accepts one by one, but not together."""
     data = run.data
@@ -472,6 +486,8 @@ def _check(run: Run) -> None:
             f"data.directory: {data['directory']} is no folder in resources/, where alone the "
             "miniature is drawn; name one of letters, digits and _.-, such as resources/miniature"
         )
+    if run.is_miniature:
+        _check_drawn(run)
     if run.is_subset and data["test"] == "withheld":
         raise InputError(
             "data.test: is withheld, so which test images are of the classes in data.classes is "
