@@ -115,8 +115,8 @@ rule index_images:
     log:
         f"{LOGS}/index_images/{{split}}.log",
     # Packing takes hours, and what is wrong with another split's archive, labels or development kit
-    # is known in minutes. An edge from here to all packing would say so too, but not without making
-    # shards anew for another split: of what lies behind `ancient`, Snakemake looks at no change.
+    # is known in minutes. An edge from all indexes to all packing would make every shard anew for a
+    # new index; were it `ancient`, Snakemake would overlook other changes behind it.
     priority: BEFORE_PACKING
     conda:
         "../envs/environment.yml"

@@ -217,8 +217,11 @@ def class_names(
     known = [classes_told(path, net) for path, net in zip(given.weights, nets, strict=True)]
     told = list(zip(given.weights, nets, known, strict=True))
     for (path, net, own), (other_path, other_net, others) in itertools.combinations(told, 2):
-        both_told = own and others
-        if own != others if both_told else net.kept != other_net.kept:
+        if own and others:
+            is_same = [each.wnid for each in own] == [each.wnid for each in others]
+        else:
+            is_same = net.kept == other_net.kept
+        if not is_same:
             raise InputError(
                 f"{other_path} and {path}: know different classes, or in another order; their "
                 "posteriors have no mean"
@@ -235,8 +238,8 @@ def class_names(
 
 
 def classes_told(path: str, net: AnyNet) -> list[ClassName] | None:
-    """The classes of a net whose file tells them: an export's, those of the run that it lies in, or
-    ILSVRC's.
+    """The classes of a net whose file tells them: an export's, those of the run that it lies in,
+    those that it names itself, or ILSVRC's.
     """
     count = net.net.architecture.classes
     if names := exported_names(Path(path).with_name("config.json")):
@@ -244,9 +247,12 @@ def classes_told(path: str, net: AnyNet) -> list[ClassName] | None:
     for above in list(Path(path).absolute().parents)[1:3]:
         if (table := above / "classes.parquet").is_file():
             names = read_class_names(table)
-            if len(names) == count:
+            if len(names) == count and net.wnids in (None, [each.wnid for each in names]):
                 return names
     of_ilsvrc = listed_classes(ILSVRC)
+    if net.wnids:
+        known = {each.wnid: each for each in of_ilsvrc}
+        return [known.get(wnid, ClassName(wnid, wnid, wnid)) for wnid in net.wnids]
     if count != len(of_ilsvrc):
         return None
     return [of_ilsvrc[place] for place in net.kept or range(count)]

@@ -244,6 +244,23 @@ def test_nets_restricted_to_other_classes_are_not_averaged(photographs, tmp_path
         classified(tmp_path, photographs / "picture1.png", *words)
 
 
+def test_weights_name_their_classes_wherever_they_lie(photographs, tmp_path):
+    net = ConvNet(Architecture(TINY, 7, 64, 16), dropout=0.0)
+    initialise(net, "he", 0)
+    metadata = {"model": "tiny", "S": [256, 256], "mean_rgb": [0.0] * 3, "iterations": 0}
+    words = []
+    for name, wnids in (("one", "abcdefg"), ("two", "abcdefh"), ("three", "abcdefg")):
+        own = {"wnids": list(wnids), "code_fingerprint": "none"}
+        save_weights(tmp_path / f"{name}.safetensors", net, 64.0, metadata | own)
+        words.append(["--weights", tmp_path / f"{name}.safetensors"])
+    one, two, three = words
+    picture = photographs / "picture1.png"
+    with pytest.raises(InputError, match="know different classes, or in another order"):
+        classified(tmp_path, picture, *one, *two)
+    lines = pd.read_csv(classified(tmp_path, picture, *one, *three, suffix="csv"))
+    assert set(lines["name"]) <= set("abcdefg")
+
+
 @pytest.mark.parametrize(
     "layers", [TINY, "conv3-8 BN | conv3-8 LRN | conv1-8 | GAP"], ids=["FC", "GAP"]
 )

@@ -112,7 +112,7 @@ def test_the_counts_of_a_picture_are_those_of_its_cells(evaluations, claims, con
         for cell in row["metrics"].values():
             cell |= dict.fromkeys(("measured", "low", "high", "difference"))
     cells = against_paper.paper_cells([evaluations])
-    assert against_paper.test_errors(cells) == {}
+    assert against_paper.errors_on_test_images(cells) == {}
     assert [str(cell) for cell in cells] == [
         "Table 7: A, top-1 validation error not measured, paper 29.6%",
         "Table 7: A, top-5 test error not measured, paper 7.3%",
@@ -136,8 +136,8 @@ def test_the_errors_of_test_images_are_told_by_kind_and_table():
             ("mine", "top5_test", measured),
         )
     ]
-    assert against_paper.test_errors(cells) == {"top-5": ["table6", "mine"]}
-    assert against_paper.test_errors(cells[:1]) == {}
+    assert against_paper.errors_on_test_images(cells) == {"top-5": ["table6", "mine"]}
+    assert against_paper.errors_on_test_images(cells[:1]) == {}
 
 
 def test_pairs_that_are_apart_stand_in_an_order():

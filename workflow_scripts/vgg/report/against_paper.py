@@ -91,7 +91,7 @@ def order(cells: Iterable[PaperCell]) -> Order:
     return Order(same + other, same, len(pairs) - same - other)
 
 
-def test_errors(cells: Iterable[PaperCell]) -> dict[str, list[str]]:
+def errors_on_test_images(cells: Iterable[PaperCell]) -> dict[str, list[str]]:
     """The kinds of errors, such as top-5, of which some were measured on test images, and in which
     tables: the others are of validation images."""
     found: dict[str, dict[str, None]] = {}

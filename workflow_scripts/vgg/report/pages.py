@@ -234,7 +234,7 @@ def render_index(
         tables=tables,
         cells=cells,
         order=against_paper.order(cells),
-        test_errors=against_paper.test_errors(cells),
+        test_errors=against_paper.errors_on_test_images(cells),
         pictures_of_cells=[svg for _, svg in drawings.pop("measured_against_paper", [])],
         drawn=drawn,
         claims=claims,

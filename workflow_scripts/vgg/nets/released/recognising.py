@@ -38,6 +38,7 @@ class AnyNet:
     scales: S, the smallest and the largest; None if they are not known.
     kept: the places of its classes among those that it was trained on, None for all in their order.
     input: the convention of its source, in words.
+    wnids: its classes in order, where the file names them.
     """
 
     name: str
@@ -46,6 +47,7 @@ class AnyNet:
     scales: tuple[int, int] | None
     kept: list[int] | None
     input: str
+    wnids: list[str] | None = None
 
 
 def read_any(
@@ -115,6 +117,7 @@ def _own(path: Path, source: str | None, name: str | None, pool_rounding: str) -
         _ends(metadata.get("S")),
         metadata.get("kept"),
         "RGB 0–255 minus its training set's mean",
+        metadata.get("wnids"),
     )
 
 
